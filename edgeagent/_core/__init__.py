@@ -1,0 +1,1 @@
+"""The compiled core, built from ext/: decode, ring, capture, profile."""

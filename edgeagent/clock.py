@@ -1,0 +1,88 @@
+"""The one clock of the agent: wall time for stamps, monotonic time for durations; a simulation may run it faster."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+_TIME_ERROR = 5
+"""adjtimex(2): the kernel's clock is not synchronised."""
+
+
+class Clock:
+    """Wall and monotonic time in integer nanoseconds, both sped up by the same factor.
+
+    Args:
+        speed: seconds of this clock for one real second; 1.0 is the machine's own clock.
+        origin_ns: wall time (ns since 1970) at which real and sped-up time are equal; needed when speed is not 1,
+            and kept over restarts so that time goes on.
+    """
+
+    def __init__(self, speed: float = 1.0, origin_ns: int = 0) -> None:
+        self.speed = speed
+        self._origin_ns = origin_ns
+        self._checked_at = -1.0
+        self._trusted = False
+
+    def wall_ns(self) -> int:
+        """Nanoseconds since 1970 (UTC)."""
+        now = time.time_ns()
+        return now if self.speed == 1.0 else self._origin_ns + round((now - self._origin_ns) * self.speed)
+
+    def monotonic_ns(self) -> int:
+        """Nanoseconds that never step; goes on over a restart of the agent, not over one of the computer."""
+        now = time.monotonic_ns()
+        return now if self.speed == 1.0 else round(now * self.speed)
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        """Sleep until this clock shows the given monotonic time; returns at once when it is past."""
+        await asyncio.sleep(max(0.0, (monotonic_ns - self.monotonic_ns()) / 1e9 / self.speed))
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep for seconds of this clock."""
+        await asyncio.sleep(seconds / self.speed)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the computer's clock is known to be synchronised; a sped-up clock never is."""
+        if self.speed != 1.0:
+            return False
+        if time.monotonic() - self._checked_at > 60 or self._checked_at < 0:  # noqa: PLR2004
+            self._checked_at = time.monotonic()
+            self._trusted = _synchronised()
+        return self._trusted
+
+
+def boot_id() -> str:
+    """Name of the computer's current boot: monotonic times compare only within one; empty where unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def iso(wall_ns: int) -> str:
+    """Format as RFC 3339 in UTC with milliseconds, `2026-11-21T21:53:00.123Z`."""
+    milliseconds = wall_ns // 1_000_000
+    stamp = datetime.fromtimestamp(milliseconds // 1000, UTC)
+    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+
+
+def utc_offset(wall_ns: int) -> str:
+    """Offset of the computer's local time from UTC at that moment, `+01:00`."""
+    offset = datetime.fromtimestamp(wall_ns / 1e9).astimezone().strftime("%z")  # noqa: DTZ006
+    return f"{offset[:3]}:{offset[3:5]}"
+
+
+def _synchronised() -> bool:
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
+    except (OSError, AttributeError):
+        return False
+    return 0 <= state < _TIME_ERROR

@@ -1,0 +1,90 @@
+"""One tree of errors whose branch says who is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class EdgeAgentError(Exception):
+    """Root of everything this agent raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong in a file: where, what, and how to mend it."""
+
+    file: str
+    line: int | None
+    key: str
+    reason: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        what = f"{where}: {self.key}: {self.reason}" if self.key else f"{where}: {self.reason}"
+        return f"{what} ({self.mend})" if self.mend else what
+
+
+class ConfigError(EdgeAgentError):
+    """The configuration cannot be used; every fault of it is listed."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        super().__init__("\n".join(str(fault) for fault in faults))
+        self.faults = faults
+
+
+class MachineError(EdgeAgentError):
+    """The machine or the way to it is wrong; the cause is a short word for counters and logs."""
+
+    cause = "error"
+
+
+class Unreachable(MachineError):
+    """No connection, or it broke."""
+
+    cause = "unreachable"
+
+
+class Silent(MachineError):
+    """No answer in time."""
+
+    cause = "silent"
+
+
+class BadAnswer(MachineError):
+    """An answer that does not belong to the question: wrong function, unit, length or transaction."""
+
+    cause = "bad answer"
+
+
+class Refused(MachineError):
+    """The device answered with a Modbus exception code (attribute `code`)."""
+
+    cause = "refused"
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class CommandRefused(EdgeAgentError):
+    """A caller asked for what it may not have or what does not exist; `kind` names the JSON-RPC error.
+
+    Args:
+        kind: a key of the table in `publish/jsonrpc.py`, for example "notFound" or "outOfRange".
+        reason: a sentence that a shift engineer understands.
+    """
+
+    def __init__(self, kind: str, reason: str, machine: str | None = None) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.machine = machine
+
+
+class StoreError(EdgeAgentError):
+    """The database file cannot be opened, read or written."""
+
+
+class DeliveryError(EdgeAgentError):
+    """A peer does not take what it asked for."""

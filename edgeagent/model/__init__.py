@@ -1,0 +1,1 @@
+"""The nouns: points, samples, machines, boards, alarms, events and functions."""

@@ -1,0 +1,87 @@
+"""The current row of a machine, and a single value as it is sent."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent.clock import iso
+from edgeagent.model.points import Point, Quality
+
+if TYPE_CHECKING:
+    from edgeagent.model.machine import Machine
+
+
+class Row:
+    """All values of a machine as they stand now; written by decoding, read by everybody, on the event loop only.
+
+    Attributes:
+        values: float64[points], NaN where there is no value.
+        quality: uint8[points] of `Quality`.
+        times: int64[groups], monotonic ns of the last answer of each group; 0 before the first.
+        stamps: int64[groups], wall ns of the same moments.
+        texts: column → text, for text points only.
+    """
+
+    __slots__ = ("quality", "stamps", "texts", "times", "values")
+
+    def __init__(self, points: int, groups: int) -> None:
+        self.values = array("d", [math.nan]) * points
+        self.quality = bytearray([Quality.BAD]) * points
+        self.times = array("q", [0]) * groups
+        self.stamps = array("q", [0]) * groups
+        self.texts: dict[int, str] = {}
+
+    def good(self, column: int) -> bool:
+        """Say whether the column holds a good value."""
+        return self.quality[column] == Quality.GOOD
+
+
+class MeasuredValue(msgspec.Struct, frozen=True, rename="camel"):
+    """One value as it is sent: rounded to the point's decimals; null where there is none; `time` is when it was read."""
+
+    object: str
+    name: str
+    value: float | bool | str | None
+    unit: str | None
+    quality: str
+    time: str | None
+
+
+def show(machine: Machine, row: Row, point: Point, now_ns: int) -> MeasuredValue:
+    """Read one value of the row, honest about its age.
+
+    Args:
+        now_ns: monotonic time; a good value older than its group's longest age is stale.
+    """
+    group = machine.groups[point.group]
+    quality = Quality(row.quality[point.index])
+    if quality < Quality.STALE and now_ns - row.times[point.group] > group.max_age_ns:
+        quality = Quality.STALE
+    stamp = row.stamps[point.group]
+    return MeasuredValue(point.object, point.name, plain(row, point), point.unit, quality.word,
+                         iso(stamp) if stamp else None)
+
+
+def plain(row: Row, point: Point) -> float | bool | str | None:
+    """The value as people mean it: text, true or false, a rounded number, or None."""
+    if point.is_text:
+        return row.texts.get(point.index) if row.quality[point.index] != Quality.BAD else None
+    value = row.values[point.index]
+    if math.isnan(value):
+        return None
+    if point.is_bit:
+        return value != 0
+    return rounded(value, point.decimals)
+
+
+def rounded(value: float, decimals: int | None) -> float | None:
+    """Round for sending; None for NaN, an integer where there are no decimals."""
+    if math.isnan(value) or math.isinf(value):
+        return None
+    if decimals is None:
+        return value
+    return round(value, decimals) if decimals else int(round(value))

@@ -1,0 +1,10 @@
+"""Build the compiled core: each ext/<name>.pyx becomes edgeagent._core.<name>."""
+
+from pathlib import Path
+
+from setuptools import Extension, setup
+
+setup(ext_modules=[
+    Extension(f"edgeagent._core.{source.stem}", [source.as_posix()], extra_compile_args=["-O3"])
+    for source in sorted(Path("ext").glob("*.pyx"))
+])
