@@ -73,13 +73,15 @@ class CommandRefused(EdgeAgentError):
     Args:
         kind: a key of the table in `publish/jsonrpc.py`, for example "notFound" or "outOfRange".
         reason: a sentence that a shift engineer understands.
+        more: further members of the error's data.
     """
 
-    def __init__(self, kind: str, reason: str, machine: str | None = None) -> None:
+    def __init__(self, kind: str, reason: str, machine: str | None = None, **more: str | int) -> None:
         super().__init__(reason)
         self.kind = kind
         self.reason = reason
         self.machine = machine
+        self.more = more
 
 
 class StoreError(EdgeAgentError):

@@ -81,8 +81,8 @@ class Machine:
                 index_of[group.name] = len(groups)
                 groups.append(ReadGroup(len(groups), group.name, source,
                                         group.period_ms * 1_000_000, group.max_age_ms * 1_000_000))
-            points.extend(_point(len(points) + i, register, index_of[register.group])
-                          for i, register in enumerate(register_map.registers))
+            points.extend(_point(index, register, index_of[register.group])
+                          for index, register in enumerate(register_map.registers, start=len(points)))
         self.groups = tuple(groups)
         self.points = tuple(points)
         self.column = {point.path: point.index for point in points}

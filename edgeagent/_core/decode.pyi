@@ -1,0 +1,13 @@
+from array import array
+from collections.abc import Sequence
+from typing import final
+
+Field = tuple[int, str, int, int, str, str, float, float, float, float, tuple[int, ...]]
+
+@final
+class Decoder:
+    @property
+    def size(self) -> int: ...
+    def __init__(self, fields: Sequence[Field], size: int, values: array[float], quality: bytearray) -> None: ...
+    def decode(self, data: bytes) -> int: ...
+    def miss(self) -> None: ...

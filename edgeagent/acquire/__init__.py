@@ -1,0 +1,1 @@
+"""Wire → samples: read plans, sources, and the poller that keeps the beat."""

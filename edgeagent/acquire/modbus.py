@@ -1,0 +1,108 @@
+"""Modbus TCP through pymodbus, with every answer held against its question."""
+
+from __future__ import annotations
+
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
+from pymodbus.pdu import ExceptionResponse, ModbusPDU
+from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
+
+from edgeagent.acquire.source import Block
+from edgeagent.errors import BadAnswer, Refused, Silent, Unreachable
+
+_REQUEST: dict[str, type[ModbusPDU]] = {
+    "coil": ReadCoilsRequest,
+    "discrete": ReadDiscreteInputsRequest,
+    "holding": ReadHoldingRegistersRequest,
+    "input": ReadInputRegistersRequest,
+}
+
+_EXCEPTION = {
+    1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 5: "acknowledged, not done",
+    6: "busy", 7: "refused", 8: "memory parity error", 10: "gateway has no path", 11: "gateway target is silent",
+}  # fmt: skip
+"""Modbus Application Protocol, section 7."""
+
+
+class _RawAnswer(ModbusPDU):
+    """Keeps the answer's data as bytes, so that no object is made for each register."""
+
+    raw = b""
+
+    def encode(self) -> bytes:
+        return self.raw
+
+    def decode(self, data: bytes) -> None:
+        self.raw = bytes(data)
+
+
+_ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in (1, 2, 3, 4))
+
+
+class ModbusTcp:
+    """One Modbus TCP device.
+
+    Args:
+        unit: unit identifier, 0 to 255.
+        timeout_s: real seconds for connecting and for each answer.
+    """
+
+    def __init__(self, host: str, port: int, unit: int, timeout_s: float) -> None:
+        self.name = f"{host}:{port}/{unit}"
+        self._unit = unit
+        # Retries, reconnecting and back-off are the poller's: the library's are off.
+        self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0)
+        for answer in _ANSWERS:
+            self._client.register(answer)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the socket is open."""
+        return bool(self._client.connected)
+
+    async def connect(self) -> None:
+        """Open the socket; raises Unreachable."""
+        try:
+            if await self._client.connect():
+                return
+        except (OSError, ModbusException) as error:
+            raise Unreachable(f"{self.name}: {error}") from error
+        raise Unreachable(f"{self.name} does not accept a connection")
+
+    async def read(self, block: Block) -> bytes:
+        """Ask once; the answer's transaction, unit, function code and length must fit the question."""
+        request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
+        try:
+            answer = await self._client.execute(False, request)
+        except ConnectionException as error:
+            raise Unreachable(f"{self.name}: {error}") from error
+        except ModbusIOException as error:
+            if self._client.connected:
+                raise Silent(f"{self.name} did not answer {block} in time") from error
+            raise Unreachable(f"{self.name}: the connection was lost") from error
+        except ModbusException as error:
+            raise BadAnswer(f"{self.name}: {error}") from error
+        return self._checked(block, request, answer)
+
+    def _checked(self, block: Block, request: ModbusPDU, answer: ModbusPDU) -> bytes:
+        if answer.transaction_id != request.transaction_id:
+            raise BadAnswer(f"{self.name} answered transaction {answer.transaction_id}, not {request.transaction_id}")
+        if answer.dev_id != self._unit:
+            raise BadAnswer(f"{self.name}: unit {answer.dev_id} answered")
+        if isinstance(answer, ExceptionResponse):
+            if answer.function_code & 0x7F != request.function_code:
+                raise BadAnswer(f"{self.name} refused function {answer.function_code & 0x7F}, "
+                                f"asked was {request.function_code}")
+            code = answer.exception_code
+            raise Refused(f"{self.name} refused {block}: {_EXCEPTION.get(code, 'exception')} ({code})", code)
+        if answer.function_code != request.function_code or not isinstance(answer, _RawAnswer):
+            raise BadAnswer(f"{self.name} answered function {answer.function_code}, asked was {request.function_code}")
+        data = answer.raw
+        if len(data) != block.size + 1 or data[0] != block.size:
+            raise BadAnswer(f"{self.name} answered {len(data) - 1} bytes to {block}, {block.size} belong there")
+        return data[1:]
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._client.close()

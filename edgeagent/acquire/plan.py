@@ -1,0 +1,151 @@
+"""The read plan of a source: which blocks bring which points, merged as far as the device allows."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeagent._core.decode import Decoder
+from edgeagent.acquire.source import Block
+from edgeagent.model.points import Quality
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgeagent.model.machine import Machine
+    from edgeagent.model.samples import Row
+    from firmware_iface.registers import Device, Register
+
+_BITS = frozenset({"coil", "discrete"})
+
+
+class TextField(NamedTuple):
+    """A text in an answer: bytes `offset` to `offset + size`, NUL- or blank-padded ASCII."""
+
+    column: int
+    offset: int
+    size: int
+    swapped: bool
+
+
+class BlockPlan:
+    """One block and how its answer becomes values, qualities and texts of a row.
+
+    Args:
+        fields: (column, register) of every point in the block, in the order of their addresses.
+    """
+
+    def __init__(self, block: Block, fields: Sequence[tuple[int, Register]], row: Row) -> None:
+        self.block = block
+        self.bridges_gap = sum(r.count for _, r in fields if r.type != "bit") < block.count and len(fields) > 1
+        self._row = row
+        self._texts = [
+            TextField(column, 2 * (r.address - block.address), 2 * r.count, r.byte_order == "little")
+            for column, r in fields if r.type == "text"
+        ]  # fmt: skip
+        self._last: dict[int, bytes] = {}
+        self._decoder = Decoder([_field(column, r, block) for column, r in fields if r.type != "text"],
+                                block.size, row.values, row.quality)
+
+    def decode(self, data: bytes) -> None:
+        """Write the answer into the row; raises ValueError when its length is wrong."""
+        self._decoder.decode(data)
+        for text in self._texts:
+            raw = data[text.offset:text.offset + text.size]
+            if self._last.get(text.column) != raw:
+                self._last[text.column] = raw
+                self._row.texts[text.column] = _text(raw, text.swapped)
+            self._row.quality[text.column] = Quality.GOOD
+
+    def miss(self) -> None:
+        """Say of every point of the block that it was not read: bad, and no old value."""
+        self._decoder.miss()
+        for text in self._texts:
+            self._row.quality[text.column] = Quality.BAD
+            self._row.texts.pop(text.column, None)
+            self._last.pop(text.column, None)
+
+
+class GroupPlan:
+    """All blocks of one read group; `split()` takes merged blocks apart when the device refuses a gap."""
+
+    def __init__(self, index: int, fields: Sequence[tuple[int, Register]], device: Device, row: Row) -> None:
+        self.index = index
+        self._fields = fields
+        self._device = device
+        self._row = row
+        self.is_split = False
+        self.blocks = self._build(device.max_gap)
+
+    def split(self) -> bool:
+        """Plan again without reading across gaps; False when that changes nothing."""
+        if self.is_split or not any(block.bridges_gap for block in self.blocks):
+            return False
+        self.is_split = True
+        self.blocks = self._build(0)
+        return True
+
+    def decode(self, answers: Sequence[bytes], monotonic_ns: int, wall_ns: int) -> None:
+        """Write all answers, which belong to one moment, into the row."""
+        for block, data in zip(self.blocks, answers, strict=True):
+            block.decode(data)
+        self._row.times[self.index] = monotonic_ns
+        self._row.stamps[self.index] = wall_ns
+
+    def miss(self) -> None:
+        """The group was not read at its beat."""
+        for block in self.blocks:
+            block.miss()
+
+    def _build(self, max_gap: int) -> list[BlockPlan]:
+        plans: list[BlockPlan] = []
+        for table in ("discrete", "coil", "input", "holding"):
+            fields = sorted((f for f in self._fields if f[1].table == table), key=lambda f: f[1].address)
+            limit = self._device.max_bits if table in _BITS else self._device.max_registers
+            for run in _runs(fields, limit, max_gap):
+                first = run[0][1].address
+                end = max(register.address + register.count for _, register in run)
+                plans.append(BlockPlan(Block(table, first, end - first), run, self._row))
+        return plans
+
+
+def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
+    """Make the read plan of one of the machine's sources, one entry for each of its groups."""
+    register_map = machine.maps[source]
+    fields: dict[int, list[tuple[int, Register]]] = {}
+    for register in register_map.registers:
+        column = machine.column[register.path]
+        fields.setdefault(machine.points[column].group, []).append((column, register))
+    return [GroupPlan(index, of_group, register_map.device, row) for index, of_group in sorted(fields.items())]
+
+
+def _runs(
+    fields: Sequence[tuple[int, Register]], limit: int, max_gap: int
+) -> list[list[tuple[int, Register]]]:
+    runs: list[list[tuple[int, Register]]] = []
+    first = end = 0
+    for field in fields:
+        address, after = field[1].address, field[1].address + field[1].count
+        if not runs or address - end > max_gap or max(end, after) - first > limit:
+            runs.append([])
+            first, end = address, after
+        runs[-1].append(field)
+        end = max(end, after)
+    return runs
+
+
+def _field(column: int, register: Register, block: Block) -> tuple[object, ...]:
+    distance = register.address - block.address
+    in_bits = register.table in _BITS
+    return (
+        column, register.type, distance if in_bits else 2 * distance, -1 if in_bits else register.bit or 0,
+        register.word_order, register.byte_order, register.scale, register.offset,
+        -math.inf if register.low is None else register.low, math.inf if register.high is None else register.high,
+        register.not_available,
+    )  # fmt: skip
+
+
+def _text(raw: bytes, swapped: bool) -> str:
+    if swapped:
+        raw = b"".join(raw[i:i + 2][::-1] for i in range(0, len(raw), 2))
+    return raw.split(b"\0", 1)[0].decode("ascii", "replace").strip()

@@ -1,0 +1,152 @@
+"""The beat of one wire: every group at its absolute time, one request at a time, own retry and back-off."""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import random
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgeagent.acquire.plan import GroupPlan
+    from edgeagent.acquire.source import Source
+    from edgeagent.clock import Clock
+    from edgeagent.model.machine import Machine
+
+_log = logging.getLogger(__name__)
+
+_ILLEGAL_ADDRESS = 2
+
+
+
+_BACK_OFF_S = 0.5
+_BACK_OFF_CAP_S = 30.0
+_STABLE_NS = 10_000_000_000
+_SILENT_LIMIT = 3
+
+
+class Poller:
+    """Reads one source's groups on time and tells each beat, read or missed.
+
+    Args:
+        beat: called after every beat with the group's index; the row then holds what was read, or bad values.
+
+    Attributes:
+        errors: failed requests by cause. reads: answered requests. skipped: beats that were too late to be read.
+    """
+
+    def __init__(
+        self, machine: Machine, source: Source, groups: Sequence[GroupPlan], clock: Clock, beat: Callable[[int], None],
+        pause_ms: int = 0,
+    ) -> None:  # fmt: skip
+        self.source = source
+        self.errors: Counter[str] = Counter()
+        self.reads = 0
+        self.skipped = 0
+        self._machine = machine
+        self._groups = groups
+        self._clock = clock
+        self._beat = beat
+        self._pause_s = pause_ms / 1000
+        self._silent = 0
+        self._failures = 0
+        self._next_try_ns = 0
+        self._good_since_ns = 0
+        self._told = ""
+
+    async def run(self) -> None:
+        """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
+        start = self._clock.monotonic_ns()
+        schedule = [(start, place) for place in range(len(self._groups))]
+        heapq.heapify(schedule)
+        try:
+            while schedule:
+                due, place = schedule[0]
+                await self._clock.sleep_until(due)
+                group = self._groups[place]
+                await self._read(group)
+                self._beat(group.index)
+                heapq.heapreplace(schedule, (self._next(due, group), place))
+        finally:
+            self.source.close()
+
+    def _next(self, due: int, group: GroupPlan) -> int:
+        period = self._machine.groups[group.index].period_ns
+        late = self._clock.monotonic_ns() - (due + period)
+        if late < period:
+            return due + period
+        skipped = late // period
+        self.skipped += skipped
+        return due + period * (1 + skipped)
+
+    async def _read(self, group: GroupPlan) -> None:
+        """Fill the row from one read of the whole group, or mark it as missed."""
+        try:
+            if not self.source.connected:
+                if not await self._connect():
+                    group.miss()
+                    return
+            answers = []
+            read_ns = wall_ns = 0
+            for block in group.blocks:
+                answers.append(await self.source.read(block.block))
+                read_ns = read_ns or self._clock.monotonic_ns()
+                wall_ns = wall_ns or self._clock.wall_ns()
+                self.reads += 1
+                if self._pause_s:
+                    await self._clock.sleep(self._pause_s)
+            group.decode(answers, read_ns, wall_ns)
+            self._worked(read_ns)
+        except MachineError as error:
+            group.miss()
+            self._failed(error, group)
+
+    async def _connect(self) -> bool:
+        now = self._clock.monotonic_ns()
+        if now < self._next_try_ns:
+            return False
+        await self.source.connect()
+        self._good_since_ns = 0
+        return True
+
+    def _worked(self, now: int) -> None:
+        self._silent = 0
+        self._good_since_ns = self._good_since_ns or now
+        if self._failures and now - self._good_since_ns > _STABLE_NS:
+            self._failures = 0
+        if self._told:
+            _log.info("%s: %s answers again", self._machine.id, self.source.name)
+            self._told = ""
+
+    def _failed(self, error: MachineError, group: GroupPlan) -> None:
+        self.errors[error.cause] += 1
+        if self._told != error.cause:
+            _log.warning("%s: %s", self._machine.id, error)
+            self._told = error.cause
+        if isinstance(error, Refused):
+            if error.code == _ILLEGAL_ADDRESS and group.split():
+                _log.warning("%s: %s refuses to be read across gaps; reading its blocks one by one",
+                             self._machine.id, self.source.name)
+            return
+        self._good_since_ns = 0
+        if isinstance(error, Silent):
+            self._silent += 1
+            if self._silent < _SILENT_LIMIT and not self._failures:
+                return
+        if isinstance(error, BadAnswer):
+            _log.debug("closing %s after an answer that does not fit", self.source.name)
+        self._rest()
+
+    def _rest(self) -> None:
+        """Close the way and wait: full jitter, longer with each failure, shorter only after a stable while."""
+        self.source.close()
+        self._silent = 0
+        longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0**self._failures)
+        self._failures += 1
+        wait_s = random.uniform(0, longest)  # noqa: S311
+        self._next_try_ns = self._clock.monotonic_ns() + round(wait_s * 1e9)

@@ -1,0 +1,150 @@
+"""The agent: opens the rooms, hands them to one another, and owns every task."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from typing import TYPE_CHECKING
+
+import msgspec
+
+import edgeagent
+from edgeagent.errors import EdgeAgentError
+from edgeagent.model.events import ConfigurationChanged, Event
+from edgeagent.model.functions import FUNCTIONS
+from edgeagent.publish.access import Access
+from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.jsonrpc import Dispatcher
+from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.transports.http import HttpServer
+from edgeagent.publish.transports.lines import LineServer
+from edgeagent.publish.transports.websocket import WebSocketRoute
+from edgeagent.store import Boards, Checkpoints, Database, Journal, Meta
+from edgeagent.unit import Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from edgeagent.clock import Clock
+    from edgeagent.config import Configuration
+    from firmware_iface.registers import RegisterMap
+
+_log = logging.getLogger(__name__)
+
+_RESTART_S = 1.0
+
+
+class Agent:
+    """One running agent.
+
+    Args:
+        maps: machine id → the maps of its sources.
+        store: the database file.
+
+    Attributes:
+        addresses: outlet name → the address that it listens at, once started.
+    """
+
+    def __init__(
+        self, configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], store: Path, clock: Clock
+    ) -> None:
+        self._configuration = configuration
+        self._maps = maps
+        self._clock = clock
+        self._database = Database(store)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+        self.units: list[Unit] = []
+        self.addresses: dict[str, str] = {}
+
+    async def start(self) -> None:
+        """Open the store, take up the machines' state, bind the ports, begin to poll.
+
+        Raises:
+            StoreError, OSError, ConfigError: it cannot start; what was opened is closed again.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """End all tasks, write the last checkpoints, close everything."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for stop in reversed(self._stops):
+            await stop()
+        for unit in self.units:
+            unit.save()
+        await asyncio.to_thread(self._database.close)
+        self._tasks, self._stops, self.units = [], [], []
+
+    async def _start(self) -> None:
+        self._database.open()
+        journal = await Journal.open(self._database, self._clock)
+        checkpoints, boards = Checkpoints(self._database, self._clock), Boards(self._database)
+        delivery = Delivery(journal, self._clock)
+        self._stops.append(delivery.close)
+        for table in self._configuration.machines:
+            unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry)
+            await unit.resume()
+            _log.info("%s: %s", unit.machine.id, unit.resumed)
+            self.units.append(unit)
+        await self._tell_changes(journal)
+        handlers = answers(self.units, journal, boards, delivery, self._clock)
+        await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
+        for unit in self.units:
+            for poller in unit.pollers:
+                self._tasks.append(asyncio.create_task(_supervised(poller.source.name, poller.run)))
+
+    async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
+        http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
+        if http.enabled:
+            server = HttpServer(dispatcher, WebSocketRoute(dispatcher, delivery), origins=http.origins)
+            port = await server.start(http.host, http.port)
+            self._stops.append(server.stop)
+            self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
+            self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
+        if lines.enabled:
+            line_server = LineServer(dispatcher, delivery)
+            port = await line_server.start(lines.host, lines.port)
+            self._stops.append(line_server.stop)
+            self.addresses["TCP lines"] = f"{lines.host}:{port}"
+
+    async def _tell_changes(self, journal: Journal) -> None:
+        """Tell what is another than at the last start: the agent's version, a machine's configuration or map."""
+        meta = Meta(self._database)
+        now = {("software", None): edgeagent.__version__}
+        for table in self._configuration.machines:
+            text = msgspec.json.encode(table)
+            fingerprints = " ".join(f"{m.id} {m.fingerprint}" for m in self._maps[table.id])
+            now["machine configuration", table.id] = hashlib.sha256(text).hexdigest()[:12]
+            now["register map", table.id] = fingerprints
+        for (what, machine), value in now.items():
+            key = f"last {what} {machine or ''}".strip()
+            before = await meta.get(key)
+            if before == value:
+                continue
+            if before is not None:
+                change = ConfigurationChanged(what=what, from_=before, to=value, by="restart")
+                for unit in self.units:
+                    if machine in (None, unit.machine.id):
+                        journal.append([Event("Configuration.Changed", self._clock.wall_ns(), unit.machine.id, change)],
+                                       None, "trusted" if self._clock.trusted else "untrusted")
+            await meta.set(key, value)
+
+
+async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
+    """Run a task for ever; what it did not foresee is logged, and it starts again."""
+    while True:
+        try:
+            await run()
+        except EdgeAgentError as error:
+            _log.error("%s: %s", name, error)
+        except Exception:
+            _log.exception("%s failed unexpectedly and is started again", name)
+        await asyncio.sleep(_RESTART_S)

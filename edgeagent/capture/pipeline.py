@@ -1,0 +1,234 @@
+"""One machine from beat to events: everything that a row means, in the order in which it is looked at."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent._core.ring import Ring
+from edgeagent.capture.alarms import AlarmWatch
+from edgeagent.capture.history import History
+from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch
+from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
+from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
+from edgeagent.clock import iso
+from edgeagent.model.alarms import Alarm
+from edgeagent.model.events import (
+    ConfigurationChanged,
+    Event,
+    MachineBusyChanged,
+    RecipeSettingChanged,
+    RecipeStarted,
+)
+from edgeagent.model.functions import MachineStatus
+from edgeagent.model.samples import show
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+
+    from edgeagent.model.boards import BoardInProcess
+    from edgeagent.model.machine import Machine
+    from edgeagent.model.samples import MeasuredValue, Row
+
+_RING_S = 15 * 60
+"""Reach of the ring of rows, in seconds."""
+
+
+class Memory(msgspec.Struct):
+    """Everything of a machine that survives a restart, with the moment at which it stood."""
+
+    monotonic_ns: int = 0
+    wall_ns: int = 0
+    state: StateMemory = msgspec.field(default_factory=StateMemory)
+    settings: SettingsMemory = msgspec.field(default_factory=SettingsMemory)
+    alarms: dict[str, Alarm] = msgspec.field(default_factory=dict)
+    lanes: dict[int, LaneMemory] = msgspec.field(default_factory=dict)
+    busy: bool = False
+
+
+class MemoryUnreadable(ValueError):
+    """A checkpoint that this version cannot use; the reason says why."""
+
+
+class Pipeline:
+    """Turns the beats of one machine into events. Called on the event loop only; never waits.
+
+    Args:
+        row: the machine's current row, shared with the decoder.
+    """
+
+    def __init__(self, machine: Machine, row: Row, memory: Memory | None = None) -> None:
+        self.machine = machine
+        self.row = row
+        self._memory = memory or Memory()
+        m = self._memory
+        pace = machine.groups[machine.pace]
+        self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns), row.values, row.quality, row.times)
+        self._state = StateWatch(machine, m.state)
+        self._control = ControlWatch(machine, m.state)
+        self._settings = SettingsWatch(machine, m.settings)
+        self._alarms = AlarmWatch(machine, m.alarms)
+        self._telemetry = Telemetry(machine)
+        self.history = History(machine)
+        self._lanes = [
+            LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
+                      self._settings)
+            for lane in machine.map.lanes
+        ]  # fmt: skip
+        self._now_ns = m.monotonic_ns
+        self._wall_ns = m.wall_ns
+
+    def feed(self, group: int, now_ns: int, wall_ns: int) -> list[Event]:
+        """Take one beat: the row's points of a read group are new, or bad because the group was not read.
+
+        Args:
+            now_ns, wall_ns: the same moment on the monotonic and on the wall clock.
+
+        Returns:
+            The durable events that this beat made, in order.
+        """
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        return list(self._events(group))
+
+    def telemetry(self, group: int) -> list[MeasuredValue]:
+        """The group's values that are worth telling after the last beat."""
+        return self._telemetry.update(self.row, group, self._now_ns)
+
+    def second(self) -> bytes | None:
+        """A row of history while boards are inside, once a second; None when it is not time."""
+        self.history.forget(self.oldest_ns)
+        if not self.has_boards or not self.history.due(self._now_ns):
+            return None
+        estimates = {id_: estimate for lane in self._lanes for id_, estimate in lane.estimates()}
+        return self.history.record(self._now_ns, self.row, estimates)
+
+    @property
+    def oldest_ns(self) -> int:
+        """Monotonic time before which no history is needed: the oldest board's entry, or now."""
+        return min((lane.oldest_ns for lane in self._lanes if lane.count), default=self._now_ns)
+
+    @property
+    def has_boards(self) -> bool:
+        """Whether a board is inside."""
+        return any(lane.count for lane in self._lanes)
+
+    def checkpoint(self) -> bytes:
+        """Everything that a restart needs, as bytes."""
+        self._memory.monotonic_ns, self._memory.wall_ns = self._now_ns, self._wall_ns
+        for lane in self._lanes:
+            lane.save()
+        return msgspec.msgpack.encode(self._memory)
+
+    @classmethod
+    def restored(
+        cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes]
+    ) -> Pipeline:
+        """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
+
+        Args:
+            shift_ns: what is added to every remembered monotonic time (0 within one boot of the computer).
+            seconds: the stored rows of history, oldest first.
+
+        Raises:
+            MemoryUnreadable: the checkpoint is not one of this version and map.
+        """
+        try:
+            memory = msgspec.msgpack.decode(checkpoint, type=Memory)
+            pipeline = cls(machine, row, memory)
+            pipeline.history.restore(seconds, shift_ns)
+            pipeline._settings.shift(shift_ns)
+            for lane in pipeline._lanes:
+                lane.restore(shift_ns, pipeline.history)
+        except (msgspec.DecodeError, ValueError, KeyError) as error:
+            raise MemoryUnreadable(str(error)) from error
+        return pipeline
+
+    # What the machine is now, for those who ask
+
+    def status(self, now_ns: int) -> MachineStatus:
+        """The machine's state; `connected` is whether the pace-keeping group was read within its longest age."""
+        pace = self.machine.groups[self.machine.pace]
+        m = self._memory
+        last = self.row.times[pace.index]
+        return MachineStatus(
+            machine=self.machine.id, connected=bool(last) and now_ns - last <= pace.max_age_ns, state=m.state.state,
+            since=iso(m.state.since_ns) if m.state.since_ns else None, reason=m.state.reason, control=m.state.control,
+            busy=self.has_boards, boards=sum(lane.count for lane in self._lanes),
+            lanes=tuple(lane.status() for lane in self._lanes), recipe=self._settings.recipe,
+            alarms=len(self._alarms.standing),
+        )  # fmt: skip
+
+    def values(self, objects: Collection[str] | None, now_ns: int) -> tuple[MeasuredValue, ...]:
+        """Values of the named objects, or of all, as good as they are at this moment."""
+        return tuple(show(self.machine, self.row, point, now_ns)
+                     for point in self.machine.points if objects is None or point.object in objects)
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """The alarms that stand."""
+        return tuple(self._alarms.standing.values())
+
+    def boards(self) -> tuple[BoardInProcess, ...]:
+        """The boards inside, lane by lane, first in first."""
+        return tuple(board for lane in self._lanes for board in lane.inside())
+
+    def text(self, path: str | None) -> str | None:
+        """A text as last seen, of those that the settings watch keeps (firmware, serial number)."""
+        return self._memory.settings.texts.get(path) if path else None
+
+    # The order in which a beat is looked at
+
+    def _events(self, group: int) -> Iterator[Event]:
+        now, wall, row = self._now_ns, self._wall_ns, self.row
+        for lane in self._lanes:
+            if lane.scanner and lane.scanner.group == group and (read := lane.scanner.update(row)):
+                yield self._event("Board.BarcodeRead", read)
+        for change in self._settings.update(row, group, now):
+            yield self._setting(change)
+        if group == self.machine.pace:
+            yield from self._beat(now, wall)
+        for topic, told in self._alarms.update(row, group, self._memory.state.state, now, wall):
+            if topic == "Alarm.Raised":
+                for lane in self._lanes:
+                    lane.note_alarm(told.alarm.code)
+            yield self._event(topic, told)
+
+    def _beat(self, now: int, wall: int) -> Iterator[Event]:
+        row = self.row
+        self._ring.push(now)
+        if control := self._control.update(row):
+            for lane in self._lanes:
+                lane.note_control(f"{control.from_} to {control.to} by {control.by}")
+            yield self._event("Status.ControlChanged", control)
+        standing = tuple(self._alarms.standing)
+        for lane in self._lanes:
+            if blocked := lane.blocked.update(row, now):
+                yield self._event("Status.MachineBlockedChanged", blocked)
+            for topic, data, inside in lane.beat(now, wall, standing, self.history):
+                yield self._board_event(topic, data, inside)
+        busy, boards = self.has_boards, sum(lane.count for lane in self._lanes)
+        if busy != self._memory.busy:
+            self._memory.busy = busy
+            yield self._event("Status.MachineBusyChanged", MachineBusyChanged(busy=busy, boards=boards))
+        if status := self._state.update(row, boards, now, wall):
+            yield self._event("Status.MachineStatusChanged", status)
+
+    def _setting(self, change: RecipeStarted | RecipeSettingChanged | ConfigurationChanged) -> Event:
+        if isinstance(change, ConfigurationChanged):
+            return self._event("Configuration.Changed", change)
+        if isinstance(change, RecipeStarted):
+            noted, topic = [f"recipe {change.recipe} started"], "Recipe.Started"
+        else:
+            noted = [f"{c.object}/{c.name}: {c.from_} to {c.to}" for c in change.changes]
+            topic = "Recipe.SettingChanged"
+        for lane in self._lanes:
+            lane.note_settings(noted)
+        return self._event(topic, change)
+
+    def _board_event(self, topic: str, data: msgspec.Struct, inside: Inside | None) -> Event:
+        if inside is None or inside.record is None:
+            return self._event(topic, data, inside.stamp_ns if inside else 0)
+        return Event(topic, inside.stamp_ns or self._wall_ns, self.machine.id, data, inside.record, inside.trace)
+
+    def _event(self, topic: str, data: msgspec.Struct, stamp_ns: int = 0) -> Event:
+        return Event(topic, stamp_ns or self._wall_ns, self.machine.id, data)

@@ -1,0 +1,269 @@
+"""The boards of one lane: entry by the inlet's barrier, place by belt travel, exit by the outlet's; first in, first out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from edgeagent.capture.barrier import Barrier, BarrierMemory, Edge
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeagent._core.capture import Capture
+    from edgeagent._core.ring import Ring
+    from firmware_iface.registers import Capture as CaptureSettings
+    from firmware_iface.registers import Lane
+
+
+class Board(msgspec.Struct, kw_only=True):
+    """A board in the tunnel.
+
+    Attributes:
+        number: counts the lane's boards; the pipeline keeps names and codes under it.
+        slot: its place in the core; -1 while it is still entering and its length is not known.
+        entry: the edge of its leading side at the inlet.
+        length_mm: None while entering; `length_known` is False when an outage hid its end.
+        leaving: the edge at the outlet, once it was seen there; offset_mm is how far off the expected place that was.
+    """
+
+    number: int
+    entry: Edge
+    slot: int = -1
+    length_mm: float | None = None
+    length_known: bool = True
+    leaving: Edge | None = None
+    offset_mm: float | None = None
+    uncertain: bool = False
+    held: bool = False
+
+
+class TrackerMemory(msgspec.Struct):
+    """What survives a restart."""
+
+    inlet: BarrierMemory = msgspec.field(default_factory=BarrierMemory)
+    outlet: BarrierMemory = msgspec.field(default_factory=BarrierMemory)
+    boards: list[Board] = msgspec.field(default_factory=list)
+    count: int = 0
+    last_ns: int = 0
+    last_mm: float = 0.0
+    outage_s: float = 0.0
+    outage_mm: float = 0.0
+    """The longest outage that boards inside have seen: seconds, and belt travel in it."""
+    too_long: bool = False
+
+
+class Entered(NamedTuple):
+    """A board entered: its leading edge is sure to be one."""
+
+    board: Board
+
+
+class Left(NamedTuple):
+    """A board came out; `time_ns` is when its trailing edge left the outlet."""
+
+    board: Board
+    time_ns: int
+
+
+class Lost(NamedTuple):
+    """A board did not come out in time."""
+
+    board: Board
+    reason: str
+
+
+class Unexpected(NamedTuple):
+    """Something stands or came where no board was known to be; position in mm from the entrance."""
+
+    time_ns: int
+    position_mm: float
+    reason: str
+
+
+Happening = Entered | Left | Lost | Unexpected
+
+
+class Tracker:
+    """Follows the boards of one lane from beat to beat. The core moves them; this decides who is who.
+
+    Args:
+        period_ns: time between two beats; a longer silence of the belt or of a barrier is an outage.
+    """
+
+    def __init__(
+        self, lane: Lane, settings: CaptureSettings, core: Capture, ring: Ring, memory: TrackerMemory, period_ns: int
+    ) -> None:
+        self.memory = memory
+        self._lane = lane
+        self._settings = settings
+        self._core = core
+        self._ring = ring
+        self._period_ns = period_ns
+        debounce_ns = settings.debounce_ms * 1_000_000
+        self._inlet = Barrier(memory.inlet, debounce_ns, settings.min_board_mm, settings.min_gap_mm)
+        self._outlet = Barrier(memory.outlet, debounce_ns, settings.min_board_mm, settings.min_gap_mm)
+
+    @property
+    def boards(self) -> list[Board]:
+        """The boards inside, first in first."""
+        return self.memory.boards
+
+    def place(self, board: Board) -> float:
+        """Where the board's leading edge is, in mm from the entrance."""
+        if board.slot >= 0:
+            return self._core.place(board.slot)
+        return self._lane.inlet_mm + self._core.travel_mm - board.entry.travel_mm
+
+    def update(self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool) -> Iterator[Happening]:
+        """Take one beat, after the core has moved the boards; a barrier that was not read is None."""
+        memory, travel = self.memory, self._core.travel_mm
+        if inlet is None and outlet is None:
+            return
+        if memory.last_ns:
+            self._notice_outage(now_ns, travel)
+        else:
+            memory.last_ns, memory.last_mm = now_ns, travel
+        if inlet is not None:
+            yield from self._at_inlet(inlet, now_ns, travel)
+        if outlet is not None:
+            yield from self._at_outlet(outlet, now_ns, travel)
+            yield from self._touching(now_ns)
+        self._hold(blocked)
+        yield from self._overdue()
+
+    def shift(self, shift_ns: int) -> None:
+        """Move all remembered times, after a restart of the computer."""
+        self._inlet.shift(shift_ns)
+        self._outlet.shift(shift_ns)
+        self.memory.last_ns += shift_ns
+        for board in self.boards:
+            board.entry = msgspec.structs.replace(board.entry, time_ns=board.entry.time_ns + shift_ns)
+            if board.leaving:
+                board.leaving = msgspec.structs.replace(board.leaving, time_ns=board.leaving.time_ns + shift_ns)
+
+    def _notice_outage(self, now_ns: int, travel: float) -> None:
+        """Doubt who is who when the belt moved a whole board's length while nobody looked."""
+        memory = self.memory
+        gap_ns, gap_mm = now_ns - memory.last_ns, travel - memory.last_mm
+        memory.last_ns, memory.last_mm = now_ns, travel
+        if not self.boards:
+            memory.outage_s = memory.outage_mm = 0.0
+        elif gap_ns > 1.5 * self._period_ns and gap_mm > memory.outage_mm:
+            memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
+        if gap_mm >= self._settings.min_board_mm:
+            for board in self.boards:
+                board.uncertain = True
+
+    def _at_inlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
+        was_unknown = self.memory.inlet.covered is None
+        edge = self._inlet.update(level, now_ns, travel)
+        if was_unknown and self.memory.inlet.covered:
+            yield Unexpected(now_ns, self._lane.inlet_mm, "it covered the inlet when watching began")
+        entering = next((board for board in self.boards if board.slot < 0), None)
+        if edge and edge.covered:
+            board = Board(number=self.memory.count, entry=edge)
+            board.uncertain = edge.blur_mm >= self._settings.min_board_mm
+            self.memory.count += 1
+            self.memory.too_long = False
+            self.boards.append(board)
+            yield Entered(board)
+        elif entering and edge:
+            self._admit(entering, edge, travel)
+        elif entering and not self.memory.too_long and (
+            travel - entering.entry.travel_mm > self._settings.max_board_mm
+        ):
+            self.memory.too_long = entering.uncertain = True
+            yield Unexpected(now_ns, self._lane.inlet_mm,
+                             f"something longer than {self._settings.max_board_mm:.0f} mm covers the inlet: "
+                             "boards without a gap between them, or a jam")
+
+    def _admit(self, board: Board, end: Edge, travel: float) -> None:
+        """Its length is known: hand it to the core, with everything that it has seen since its entry."""
+        entry = board.entry
+        board.length_mm = max(end.travel_mm - entry.travel_mm, self._settings.min_board_mm)
+        usual = 3 * max(1.0, self._settings.min_gap_mm)
+        board.length_known = entry.blur_mm <= usual and end.blur_mm <= usual
+        board.slot = self._core.enter(entry.time_ns, board.length_mm, *self._ring.since(entry.time_ns))
+        self._core.move(board.slot, self._lane.inlet_mm + travel - entry.travel_mm)
+
+    def _at_outlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
+        was_unknown = self.memory.outlet.covered is None
+        edge = self._outlet.update(level, now_ns, travel)
+        if was_unknown and self.memory.outlet.covered:
+            yield Unexpected(now_ns, self._lane.outlet_mm, "it covered the outlet when watching began")
+        if edge is None:
+            return
+        if not edge.covered:
+            leaving = next((board for board in self.boards if board.leaving), None)
+            if leaving:
+                yield self._left(leaving, edge.time_ns)
+            return
+        yield from self._arrived(edge, travel)
+
+    def _arrived(self, edge: Edge, travel: float) -> Iterator[Happening]:
+        """Find whose leading edge reached the outlet: the nearest to its expected place; those before it are lost."""
+        since = travel - edge.travel_mm
+        offsets = [
+            (self.place(board) - since - self._lane.outlet_mm, board)
+            for board in self.boards if board.slot >= 0 and not board.leaving
+        ]  # fmt: skip
+        near = [(offset, board) for offset, board in offsets if abs(offset) <= self._reach(edge)]
+        if not near:
+            reason = "it came out and nobody saw it enter"
+            if self.memory.outage_mm:
+                reason += f"; an interruption of {self.memory.outage_s:.1f} s could have hidden its entry"
+            yield Unexpected(edge.time_ns, self._lane.outlet_mm, reason)
+            return
+        offset, board = min(near, key=lambda pair: abs(pair[0]))
+        for _, earlier in near:
+            if earlier.number < board.number:
+                yield self._lost(earlier, "the board behind it came out in its place")
+        rivals = [other for other, b in near if b is not board]
+        board.uncertain |= abs(offset) > self._settings.match_mm + edge.blur_mm or any(
+            abs(abs(other) - abs(offset)) < self._settings.match_mm / 2 for other in rivals
+        )
+        board.leaving, board.offset_mm = edge, offset
+        self._core.move(board.slot, self._lane.outlet_mm + since)
+
+    def _reach(self, edge: Edge) -> float:
+        return self._settings.lost_mm + edge.blur_mm
+
+    def _touching(self, now_ns: int) -> Iterator[Happening]:
+        """Boards that come out without a gap: when the first is through and the next is there, the next is leaving."""
+        first = next((board for board in self.boards if board.leaving), None)
+        if first is None or not self.memory.outlet.covered or self.memory.outlet.changed or first.length_mm is None:
+            return
+        rear = self.place(first) - first.length_mm
+        behind = next((b for b in self.boards if b.number > first.number and b.slot >= 0), None)
+        slack = 2 * self._settings.min_gap_mm
+        if behind is None or rear < self._lane.outlet_mm + slack or rear - self.place(behind) > slack:
+            return
+        offset = self.place(behind) - self._lane.outlet_mm
+        yield self._left(first, now_ns)
+        behind.leaving = Edge(True, now_ns, self._core.travel_mm, 0.0)
+        behind.offset_mm = offset
+
+    def _hold(self, blocked: bool) -> None:
+        for board in self.boards:
+            held = blocked and board.leaving is not None
+            if board.slot >= 0 and held != board.held:
+                board.held = held
+                self._core.hold(board.slot, held)
+
+    def _overdue(self) -> Iterator[Happening]:
+        limit = self._lane.outlet_mm + self._settings.lost_mm
+        for board in [b for b in self.boards if b.slot >= 0 and not b.leaving and self.place(b) > limit]:
+            reason = f"it was expected at the outlet {self._settings.lost_mm:.0f} mm of belt ago and was not seen there"
+            if self.memory.outage_mm:
+                reason += f"; an interruption of {self.memory.outage_s:.1f} s could have hidden its exit"
+            yield self._lost(board, reason)
+
+    def _left(self, board: Board, time_ns: int) -> Left:
+        self.boards.remove(board)
+        return Left(board, time_ns)
+
+    def _lost(self, board: Board, reason: str) -> Lost:
+        self.boards.remove(board)
+        return Lost(board, reason)

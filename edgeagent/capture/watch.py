@@ -1,0 +1,216 @@
+"""What changed at the machine: recipe, setpoints, limits, firmware, scanner readings, and telemetry by deadband."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent.model.events import (
+    BarcodeRead,
+    ConfigurationChanged,
+    RecipeSettingChanged,
+    RecipeStarted,
+    SettingChange,
+)
+from edgeagent.model.boards import RecipeName
+from edgeagent.model.points import Quality
+from edgeagent.model.samples import MeasuredValue, rounded, show
+
+if TYPE_CHECKING:
+    from edgeagent.model.machine import Machine
+    from edgeagent.model.points import Point
+    from edgeagent.model.samples import Row
+    from firmware_iface.registers import Lane, Scanner
+
+
+class SettingsMemory(msgspec.Struct):
+    """What survives a restart: the recipe and every setpoint, limit and identity text as last seen, by path."""
+
+    recipe: str | None = None
+    version: int | None = None
+    seen: bool = False
+    numbers: dict[str, float] = msgspec.field(default_factory=dict)
+    texts: dict[str, str] = msgspec.field(default_factory=dict)
+    history: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
+    """Setpoint path → (monotonic ns, value in force from then on), the newest 32."""
+
+
+class SettingsWatch:
+    """Tells a started recipe, changed setpoints of it, and changes of limits and firmware."""
+
+    def __init__(self, machine: Machine, memory: SettingsMemory) -> None:
+        self.memory = memory
+        self._machine = machine
+        map_ = machine.map
+        self._name = machine.column[map_.recipe_name] if map_.recipe_name else -1
+        self._version = machine.column[map_.recipe_version] if map_.recipe_version else -1
+        self._recipe_group = machine.points[self._name].group if map_.recipe_name else -1
+        self._numbers: dict[int, list[Point]] = {}
+        self._texts: dict[int, list[Point]] = {}
+        for point in machine.points:
+            if point.kind in ("setpoint", "limit") and not point.is_text:
+                self._numbers.setdefault(point.group, []).append(point)
+        for path in (map_.firmware, map_.serial):
+            if path:
+                self._texts.setdefault(machine.point(path).group, []).append(machine.point(path))
+
+    @property
+    def recipe(self) -> RecipeName:
+        """The active recipe as last seen."""
+        return RecipeName(self.memory.recipe, self.memory.version)
+
+    def update(
+        self, row: Row, group: int, now_ns: int
+    ) -> list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged]:
+        """Compare one group's row with what was last seen; values that are not good are not compared."""
+        told: list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged] = []
+        started = group == self._recipe_group and self._started(row)
+        if started:
+            told.append(started)
+        changed = self._changed_numbers(row, group, now_ns)
+        settings = tuple(change for point, change in changed if point.kind == "setpoint")
+        if settings and not started:
+            told.append(RecipeSettingChanged(recipe=self.memory.recipe, changes=settings, by="machine"))
+        told.extend(
+            ConfigurationChanged(what=point.path, from_=change.from_, to=change.to, by="machine")
+            for point, change in changed if point.kind == "limit"
+        )  # fmt: skip
+        told.extend(self._changed_texts(row, group))
+        return told
+
+    def setpoint_at(self, path: str, monotonic_ns: int) -> float:
+        """The setpoint that was in force at a time; NaN before the first that was seen."""
+        in_force = math.nan
+        for since, value in self.memory.history.get(path, ()):
+            if since > monotonic_ns:
+                break
+            in_force = value
+        return in_force
+
+    def shift(self, shift_ns: int) -> None:
+        """Move all remembered times, after a restart of the computer."""
+        self.memory.history = {
+            path: [(since + shift_ns, value) for since, value in changes] for path, changes in self.memory.history.items()
+        }  # fmt: skip
+
+    def _started(self, row: Row) -> RecipeStarted | None:
+        if row.quality[self._name] != Quality.GOOD:
+            return None
+        name = row.texts.get(self._name) or None
+        version = None
+        if self._version >= 0 and row.good(self._version):
+            version = int(row.values[self._version])
+        memory = self.memory
+        if memory.seen and (name, version) == (memory.recipe, memory.version):
+            return None
+        previous = memory.recipe
+        memory.recipe, memory.version, memory.seen = name, version, True
+        return RecipeStarted(recipe=name, version=version, previous=previous, by="machine")
+
+    def _changed_numbers(self, row: Row, group: int, now_ns: int) -> list[tuple[Point, SettingChange]]:
+        changed = []
+        for point in self._numbers.get(group, ()):
+            value = row.values[point.index]
+            if row.quality[point.index] != Quality.GOOD:
+                continue
+            before = self.memory.numbers.get(point.path)
+            if before == value:
+                continue
+            self.memory.numbers[point.path] = value
+            history = self.memory.history.setdefault(point.path, [])
+            history.append((now_ns, value))
+            del history[:-32]
+            if before is not None:
+                changed.append((point, SettingChange(
+                    object=point.object, name=point.name, from_=rounded(before, point.decimals),
+                    to=rounded(value, point.decimals), unit=point.unit)))
+        return changed
+
+    def _changed_texts(self, row: Row, group: int) -> list[ConfigurationChanged]:
+        changed = []
+        for point in self._texts.get(group, ()):
+            text = row.texts.get(point.index)
+            before = self.memory.texts.get(point.path)
+            if row.quality[point.index] != Quality.GOOD or text is None or text == before:
+                continue
+            self.memory.texts[point.path] = text
+            if before is not None:
+                changed.append(ConfigurationChanged(what=point.path, from_=before, to=text, by="machine"))
+        return changed
+
+
+class ScannerMemory(msgspec.Struct):
+    """What survives a restart: the scanner's count, and codes read whose boards have not entered yet."""
+
+    count: int | None = None
+    waiting: list[str | None] = msgspec.field(default_factory=list)
+
+
+class ScannerWatch:
+    """Tells each reading of a lane's scanner and keeps the codes of boards on their way to the inlet."""
+
+    _WAITING = 8
+    """Boards between scanner and inlet, at most; an older code belongs to a board that never came."""
+
+    def __init__(self, machine: Machine, lane: Lane, scanner: Scanner, memory: ScannerMemory) -> None:
+        self.memory = memory
+        self._lane = lane.number
+        self._scanner = scanner
+        self._object = machine.point(scanner.count).object
+        self._count, self._result, self._code = machine.columns((scanner.count, scanner.result, scanner.code))
+        self.group = machine.points[self._count].group
+
+    def update(self, row: Row) -> BarcodeRead | None:
+        """Look whether the scanner's count moved; the first look only learns it."""
+        if not (row.good(self._count) and row.good(self._result)):
+            return None
+        count = int(row.values[self._count])
+        before, self.memory.count = self.memory.count, count
+        if before is None or before == count:
+            return None
+        code = row.texts.get(self._code) if row.values[self._result] == 1 else None
+        missed = count - before - 1 if count > before else 0
+        self.memory.waiting.extend([None] * min(missed, self._WAITING))
+        self.memory.waiting.append(code or None)
+        del self.memory.waiting[:-self._WAITING]
+        return BarcodeRead(barcode=code or None, result="read" if code else "noRead", lane=self._lane,
+                           scanner=self._object, position=self._scanner.position_mm, missed=missed)
+
+    def take(self) -> str | None:
+        """The code of the board that enters now; None where it was not read."""
+        return self.memory.waiting.pop(0) if self.memory.waiting else None
+
+
+class Telemetry:
+    """Tells values that moved by more than their deadband, changed quality, or were silent for too long."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._points: dict[int, list[Point]] = {}
+        for point in machine.points:
+            self._points.setdefault(point.group, []).append(point)
+        self._value = [math.nan] * len(machine.points)
+        self._text: dict[int, str | None] = {}
+        self._quality = [-1] * len(machine.points)
+        self._told_ns = [0] * len(machine.points)
+
+    def update(self, row: Row, group: int, now_ns: int) -> list[MeasuredValue]:
+        """Compare one group's values with what was last told."""
+        told = []
+        values, qualities = row.values, row.quality
+        for point in self._points.get(group, ()):
+            index = point.index
+            value, quality = values[index], qualities[index]
+            if quality == self._quality[index] and now_ns - self._told_ns[index] < point.silence_s * 1e9:
+                if point.is_text:
+                    if row.texts.get(index) == self._text.get(index):
+                        continue
+                elif not abs(value - self._value[index]) > point.deadband:
+                    continue
+            self._value[index], self._quality[index], self._told_ns[index] = value, quality, now_ns
+            if point.is_text:
+                self._text[index] = row.texts.get(index)
+            told.append(show(self._machine, row, point, now_ns))
+        return told

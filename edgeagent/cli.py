@@ -1,0 +1,187 @@
+"""The command line: what people and systemd type."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import edgeagent
+from edgeagent import config, logs
+from edgeagent.errors import ConfigError, EdgeAgentError
+
+OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
+"""Exit codes; 78 is EX_CONFIG of sysexits.h."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    logs.set_up(logging.DEBUG if options.verbose else options.level)
+    try:
+        code: int = options.command(options)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return BAD_CONFIGURATION
+    except (EdgeAgentError, OSError) as error:
+        print(f"edgeagent: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return OK
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edgeagent", description="The edge agent of a soldering machine.")
+    parser.add_argument("--version", action="version", version=f"edgeagent {edgeagent.__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, text: str, level: int = logging.INFO) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text)
+        added.set_defaults(command=run, level=level)
+        added.add_argument("-v", "--verbose", action="store_true", help="log everything")
+        return added
+
+    demo = command("demo", _demo, "run a simulated oven and the agent against it, and show what happens", logging.ERROR)
+    demo.add_argument("--boards", type=_count, metavar="N", help="end after N finished boards")
+    demo.add_argument("--json", action="store_true", help="print the JSON-RPC notifications as lines instead")
+    demo.add_argument("--http-port", type=_port, default=8480, metavar="PORT", help="8480; 0 takes any free port")
+    demo.add_argument("--tcp-port", type=_port, default=8481, metavar="PORT", help="8481; 0 takes any free port")
+    demo.add_argument("--modbus-port", type=_port, default=0, metavar="PORT", help="of the oven; 0 takes any free port")
+    _oven_options(demo)
+
+    simulate = command("simulate", _simulate, "serve a simulated oven over Modbus TCP")
+    simulate.add_argument("--map", default="reflow10", help="name or file of a register map (reflow10)")
+    simulate.add_argument("--host", default="127.0.0.1", help="loopback address to listen at (127.0.0.1)")
+    simulate.add_argument("--port", type=_port, default=5020, help="5020; 0 takes any free port")
+    simulate.add_argument("--boards", type=_count, metavar="N", help="let N boards enter, then no more")
+    _oven_options(simulate)
+
+    run = command("run", _run, "run the agent with a configuration")
+    run.add_argument("configuration", type=Path)
+    check = command("check", _check, "check a configuration and the maps that it names")
+    check.add_argument("configuration", type=Path)
+    return parser
+
+
+def _oven_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--speed", type=_speed, default=10.0, metavar="X", help="times real time, 0.1 to 60 (10)")
+    parser.add_argument("--cold", action="store_true", help="start from a cold oven")
+    parser.add_argument("--seed", type=int, default=1, help="of the oven's noise (1)")
+    parser.add_argument("--interval", type=_seconds, default=60.0, metavar="S", help="oven seconds between boards (60)")
+    parser.add_argument("--fault", action="append", default=[], metavar="SPEC",
+                        help="a fault, for example heater-dead:zone/3/top@120+60; may be given several times")
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from edgeagent.demo import Demo  # noqa: PLC0415  the other commands start without it
+
+    return _loop(Demo(options).run())
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from edgeagent.simulate import serve  # noqa: PLC0415
+    from firmware_iface import catalog  # noqa: PLC0415
+
+    try:
+        register_map = catalog.load(options.map) if options.map.endswith(".toml") else catalog.builtin(options.map)
+    except catalog.MapError as error:
+        print(error, file=sys.stderr)
+        return BAD_CONFIGURATION
+    return _loop(_until_signalled(serve(
+        register_map, options.host, options.port, options.speed, options.cold, options.seed, options.boards,
+        options.interval, options.fault, lambda line: print(line, flush=True),
+    )))  # fmt: skip
+
+
+def _run(options: argparse.Namespace) -> int:
+    configuration, maps = config.load(options.configuration)
+    return _loop(_serve(configuration, maps, options.configuration))
+
+
+def _check(options: argparse.Namespace) -> int:
+    configuration, maps = config.load(options.configuration)
+    for machine in configuration.machines:
+        for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
+            print(f"{machine.id}: {source.kind} {source.host}:{source.port} speaks {register_map.id} "
+                  f"{register_map.version} ({len(register_map.registers)} points, fingerprint {register_map.fingerprint})")
+    print(f"{options.configuration} can be used")
+    return OK
+
+
+async def _serve(configuration: config.Configuration, maps: dict[str, Any], file: Path) -> int:
+    from edgeagent.agent import Agent  # noqa: PLC0415
+    from edgeagent.clock import Clock  # noqa: PLC0415
+
+    simulation = configuration.simulation
+    origin = round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0
+    agent = Agent(configuration, maps, file.parent / configuration.agent.store, Clock(simulation.speed, origin))
+    stop = _signals()
+    await agent.start()
+    for name, address in agent.addresses.items():
+        print(f"{name}: {address}", flush=True)
+    try:
+        await stop.wait()
+    finally:
+        await agent.stop()
+    return OK
+
+
+async def _until_signalled(work: Coroutine[Any, Any, None]) -> int:
+    stop = _signals()
+    task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not task.done():
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+    return OK
+
+
+def _signals() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+def _loop(work: Coroutine[Any, Any, int]) -> int:
+    if sys.platform == "win32":
+        return asyncio.run(work)
+    import uvloop  # noqa: PLC0415
+
+    return uvloop.run(work)
+
+
+def _port(text: str) -> int:
+    return _number(text, int, 0, 65535)
+
+
+def _count(text: str) -> int:
+    return _number(text, int, 1, 1_000_000)
+
+
+def _speed(text: str) -> float:
+    return _number(text, float, 0.1, 60)
+
+
+def _seconds(text: str) -> float:
+    return _number(text, float, 5, 86_400)
+
+
+def _number(text: str, kind: Any, low: float, high: float) -> Any:
+    try:
+        value = kind(text)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+    return value

@@ -1,0 +1,38 @@
+"""All functions of the catalogue and who answers them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from edgeagent import __version__
+from edgeagent.clock import Clock
+from edgeagent.model.functions import FUNCTIONS, Nothing
+from edgeagent.publish.access import Handler
+from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.openapps.boards import BoardAnswers
+from edgeagent.publish.openapps.events import EventAnswers
+from edgeagent.publish.openapps.machines import MachineAnswers, Machines
+from edgeagent.publish.openapps.openrpc import document
+from edgeagent.publish.outlet import Caller, LiveMachine
+from edgeagent.store.boards import Boards
+from edgeagent.store.journal import Journal
+
+
+def answers(
+    machines: Sequence[LiveMachine], journal: Journal, boards: Boards, delivery: Delivery, clock: Clock
+) -> dict[str, Handler]:
+    """Make a handler for every function of the catalogue; give them to `Access`."""
+    served = Machines(machines)
+    description = msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
+
+    async def discover(_: Nothing, __: Caller) -> msgspec.Raw:
+        return description
+
+    return {
+        "rpc.discover": discover,
+        **EventAnswers(served, journal, delivery, clock).handlers(),
+        **MachineAnswers(served, clock).handlers(),
+        **BoardAnswers(served, boards).handlers(),
+    }

@@ -1,0 +1,87 @@
+"""The ports of this room: what it sees of a machine, who calls, and what every outlet may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from edgeagent.model.alarms import Alarm
+from edgeagent.model.boards import BoardInProcess
+from edgeagent.model.functions import MachineStatus
+from edgeagent.model.machine import Machine
+from edgeagent.model.samples import MeasuredValue
+
+
+class LiveMachine(Protocol):
+    """One machine as it stands now; called on the event loop, never waits."""
+
+    @property
+    def machine(self) -> Machine:
+        """What does not change: points, map, id."""
+
+    def status(self) -> MachineStatus:
+        """State, lanes, recipe; state "unknown" while the machine does not answer."""
+
+    def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
+        """Values of some objects (names that `machine.points` has), or of all for None."""
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """The alarms that stand."""
+
+    def boards(self) -> tuple[BoardInProcess, ...]:
+        """The boards in the tunnel, first in first."""
+
+    def firmware(self) -> str | None:
+        """As the machine tells it; None where it does not."""
+
+    def serial_number(self) -> str | None:
+        """As configured or as the machine tells it; None where unknown."""
+
+
+class Subscriptions(Protocol):
+    """A connection that events can be pushed to."""
+
+    async def subscribe(self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int) -> str:
+        """Begin a flow of events at sequence `first` once the answer is sent; return its name.
+
+        Raises:
+            CommandRefused: tooMany on this connection.
+        """
+
+    def unsubscribe(self, subscription: str) -> bool:
+        """End a flow; False where there is none of that name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, in which role, and over which way.
+
+    Attributes:
+        role: viewer, operator, engineer or administrator.
+        transport: "http", "websocket" or "lines"; peer: address for logs.
+        session: None where nothing can be pushed.
+    """
+
+    name: str
+    role: str
+    transport: str
+    peer: str
+    session: Subscriptions | None = None
+
+
+class Outlet(Protocol):
+    """The functions of the agent, for every outlet alike."""
+
+    async def call(self, function: str, parameters: Any, caller: Caller) -> Any:
+        """Call a function of the catalogue.
+
+        Args:
+            parameters: plain JSON values by name (dict) or position (list), or None.
+
+        Returns:
+            Anything that msgspec can encode.
+
+        Raises:
+            CommandRefused: unknown function, role too low, wrong parameters, or whatever the function refuses.
+        """

@@ -1,0 +1,227 @@
+"""JSON-RPC over TCP, one message per line; events are pushed on the same connection."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import cast
+
+from edgeagent.errors import DeliveryError
+from edgeagent.publish.delivery import Delivery, Session
+from edgeagent.publish.jsonrpc import Dispatcher, refusal
+from edgeagent.publish.outlet import Caller
+from edgeagent.publish.transports.listening import listen
+
+log = logging.getLogger(__name__)
+
+_TURN = 16
+"""Lines of one connection that are answered before the others have their turn."""
+
+_MOST_TURNED_AWAY = 32
+"""Connections beyond the bound that are still being told so."""
+
+_SPACE = b" \t\r\n"
+
+
+class LineTooLong(Exception):  # noqa: N818
+    """A line went over the limit; it is gone, the next one is not."""
+
+
+class LineSplitter:
+    """Cuts bytes into lines; holds no more than the limit and one piece, whatever is fed."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._searched = 0
+        self._dropping = False
+
+    @property
+    def full(self) -> bool:
+        """Whether no more should be fed before lines were taken."""
+        return len(self._buffer) > self._limit
+
+    def feed(self, piece: bytes) -> None:
+        """Add bytes as they came."""
+        if self._dropping:
+            end = piece.find(b"\n")
+            if end < 0:
+                return
+            piece = piece[end:]
+            self._dropping = False
+        self._buffer += piece
+
+    def take(self) -> bytes | None:
+        """Take the next line that is not empty, without its end; None where there is no whole one.
+
+        Raises:
+            LineTooLong: once for each line over the limit, as soon as that is certain.
+        """
+        if self._buffer[:1] in _SPACE and self._buffer:
+            self._buffer = self._buffer.lstrip(_SPACE)
+            self._searched = 0
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._buffer)
+            if self.full:
+                self._buffer.clear()
+                self._searched = 0
+                self._dropping = True
+                raise LineTooLong
+            return None
+        line = bytes(memoryview(self._buffer)[:end])
+        del self._buffer[: end + 1]
+        self._searched = 0
+        if len(line) > self._limit:
+            raise LineTooLong
+        return line
+
+
+class LineServer:
+    """Serves the line protocol on a loopback address.
+
+    Args:
+        role: of everybody who connects.
+        limit: longest line in bytes.
+        most: connections at the same time.
+    """
+
+    def __init__(
+        self, dispatcher: Dispatcher, delivery: Delivery, *,
+        role: str = "viewer", limit: int = 1 << 20, most: int = 256,
+    ) -> None:  # fmt: skip
+        self.dispatcher = dispatcher
+        self.delivery = delivery
+        self.role = role
+        self.limit = limit
+        self.most = most
+        self.connections: set[_Connection] = set()
+        self.turned_away: set[asyncio.Transport] = set()
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port. Raises like `listen`."""
+        self._server, port = await listen(lambda: _Connection(self), host, port)
+        return port
+
+    async def stop(self) -> None:
+        """End listening and every connection."""
+        if self._server is not None:
+            self._server.close()
+        for transport in self.turned_away:
+            transport.abort()
+        tasks = [task for connection in tuple(self.connections) for task in connection.end()]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # aborted transports are gone after one turn of the loop
+
+
+class _Connection(asyncio.Protocol):
+    """One peer; its lines are answered in order by one task, which reads on only as fast as it answers."""
+
+    _transport: asyncio.Transport
+    _session: Session
+    _work: asyncio.Task[None]
+
+    def __init__(self, server: LineServer) -> None:
+        self._server = server
+        self._lines = LineSplitter(server.limit)
+        self._arrived = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._no_more = False
+        self._paused = False
+        self._peer = ""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+        name = transport.get_extra_info("peername")
+        self._peer = f"{name[0]}:{name[1]}" if name else "unknown"
+        if len(self._server.connections) >= self._server.most:
+            self._turn_away()
+            return
+        self._server.connections.add(self)
+        self._session = self._server.delivery.session(self._send, self.end)
+        self._work = asyncio.get_running_loop().create_task(self._serve())
+
+    def _turn_away(self) -> None:
+        self._transport.pause_reading()
+        self._transport.write(refusal("tooMany", f"There are {self._server.most} connections already.") + b"\n")
+        self._transport.write_eof()
+        turned_away = self._server.turned_away
+        if len(turned_away) >= _MOST_TURNED_AWAY:
+            turned_away.pop().abort()
+        turned_away.add(self._transport)
+        # Closing with bytes unread would reset the connection before the peer has read why.
+        asyncio.get_running_loop().call_later(1.0, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._lines.feed(data)
+        if self._lines.full and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        self._arrived.set()
+
+    def eof_received(self) -> bool:
+        self._no_more = True
+        self._arrived.set()
+        return True
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._server.turned_away.discard(self._transport)
+        if self in self._server.connections:
+            self.end()
+
+    def end(self, reason: str = "") -> list[asyncio.Task[None]]:
+        """End the connection at once; return its tasks, which end soon after."""
+        if reason:
+            log.warning("connection of %s ended: %s", self._peer, reason)
+        self._server.connections.discard(self)
+        self._transport.abort()
+        self._work.cancel()
+        pump = self._session.close()
+        return [self._work, pump] if pump else [self._work]
+
+    async def _send(self, message: bytes) -> None:
+        if self._transport.is_closing():
+            raise ConnectionResetError(f"{self._peer} is gone")
+        self._transport.write(message + b"\n")
+        await self._writable.wait()
+
+    async def _serve(self) -> None:
+        caller = Caller(self._peer, self._server.role, "lines", self._peer, self._session)
+        answered = 0
+        try:
+            while True:
+                try:
+                    line = self._take()
+                    if line is None:
+                        if self._no_more:
+                            break
+                        self._arrived.clear()
+                        await self._arrived.wait()
+                        continue
+                    answer = await self._server.dispatcher.answer(line, caller)
+                except LineTooLong:
+                    answer = refusal("tooLarge", f"A line holds at most {self._server.limit} bytes.")
+                await self._session.answer(answer)
+                answered += 1
+                if answered % _TURN == 0:
+                    await asyncio.sleep(0)
+        except (DeliveryError, ConnectionError):
+            return
+        if not self._session.subscribed:
+            self._transport.close()
+
+    def _take(self) -> bytes | None:
+        try:
+            return self._lines.take()
+        finally:
+            if self._paused and not self._lines.full:
+                self._paused = False
+                self._transport.resume_reading()

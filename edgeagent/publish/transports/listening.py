@@ -1,0 +1,42 @@
+"""Listening sockets, on this computer only until users and TLS exist."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Callable
+
+from edgeagent.errors import ConfigError, Fault
+
+
+def require_loopback(host: str) -> None:
+    """Refuse an address beyond this computer.
+
+    Raises:
+        ConfigError: not in 127.0.0.0/8, not ::1, not localhost.
+    """
+    try:
+        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        local = False
+    if not local:
+        raise ConfigError([
+            Fault("listener", None, host or "(empty)", "this address may be reached from beyond this computer",
+                  "127.0.0.0/8, ::1, localhost only until users and TLS exist")
+        ])  # fmt: skip
+
+
+async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> tuple[asyncio.Server, int]:
+    """Listen on a loopback address; return the server and its port (a free one for port 0).
+
+    Raises:
+        ConfigError: the host is not a loopback address.
+        OSError: the port is taken or not allowed.
+    """
+    require_loopback(host)
+    try:
+        server = await asyncio.get_running_loop().create_server(factory, host, port)
+    except OSError as error:
+        reason = f"cannot listen on {host}:{port}: {error.strerror} (choose another port, or end who has it)"
+        raise OSError(error.errno, reason) from error
+    return server, int(server.sockets[0].getsockname()[1])

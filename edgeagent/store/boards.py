@@ -1,0 +1,179 @@
+"""The records of boards that left: found by barcode, recipe, verdict, machine and time of entry, newest first."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from edgeagent.errors import CommandRefused
+from edgeagent.model.boards import BoardRecord, BoardTrace
+from edgeagent.store import traces
+from edgeagent.store.database import Database, checksum
+
+_END_OF_TIME = (1 << 63) - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_log = logging.getLogger(__name__)
+
+Place = tuple[int, str]
+"""Time of entry (ns) and id: the order of boards, unique also when two lanes' boards enter at once."""
+
+
+class Boards:
+    """Reads board records; they are written by the journal, in the transaction of the event that ends the board."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, id: str) -> bytes | None:  # noqa: A002
+        """Read one record as JSON; None where there is none or it is damaged."""
+        query = "SELECT id, entered_ns, body, crc FROM boards WHERE id = ?"
+        rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
+        return next(_whole(rows), None)
+
+    async def find(
+        self, *, barcode: str | None = None, recipe: str | None = None, verdict: str | None = None,
+        since_ns: int | None = None, until_ns: int | None = None, machine: str | None = None,
+        limit: int = 50, cursor: str | None = None,
+    ) -> tuple[list[bytes], str | None]:  # fmt: skip
+        """Read a page of records as JSON, newest entry first, and the cursor of the next page (None on the last).
+
+        Args:
+            verdict: of the process. since_ns, until_ns: wall ns of the entry, from `since_ns` to before `until_ns`.
+
+        Raises:
+            CommandRefused: "invalidParameters", the cursor is none of ours.
+        """
+        before = _place(cursor) if cursor is not None else None
+        query, values = search(barcode, recipe, verdict, since_ns, until_ns, machine, before)
+        rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
+        following = _cursor(rows[limit - 1]) if len(rows) > limit else None
+        return list(_whole(rows[:limit])), following
+
+    async def trace(self, id: str, max_points: int) -> BoardTrace | None:  # noqa: A002
+        """Read a trace, thinned evenly to `max_points` (2 or more); None where there is none or it is damaged."""
+
+        def work(connection: sqlite3.Connection) -> BoardTrace | None:
+            row = connection.execute("SELECT body, crc FROM traces WHERE id = ?", (id,)).fetchone()
+            if row is None:
+                return None
+            if checksum(id, row[0]) != row[1]:
+                _log.error("the trace of board %s is damaged on disk and is left out", id)
+                return None
+            return traces.thinned(traces.unpack(id, row[0]), max_points)
+
+        return await self._database.read(work)
+
+
+class PreparedBoard(msgspec.Struct, frozen=True):
+    """A board ready to be written: nothing of it can fail any more but the disk."""
+
+    row: tuple[str | int | bytes | None, ...]
+    place: Place
+    codes: frozenset[str]
+    trace: BoardTrace | None
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Write record, barcodes and trace inside somebody's transaction; an older record of the id is replaced."""
+        id = self.place[1]  # noqa: A001
+        connection.execute("DELETE FROM board_barcodes WHERE board = ?", (id,))
+        connection.execute(
+            "INSERT OR REPLACE INTO boards(id, machine, lane, recipe, entered_ns, exited_ns, process, profile, "
+            "identity, lost, crc, body) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self.row,
+        )  # fmt: skip
+        connection.executemany(
+            "INSERT INTO board_barcodes(code, entered_ns, board) VALUES(?, ?, ?)",
+            [(code, *self.place) for code in self.codes],
+        )
+        if self.trace is not None:
+            body = traces.pack(self.trace)
+            row = (id, checksum(id, body), body)
+            connection.execute("INSERT OR REPLACE INTO traces(id, crc, body) VALUES(?, ?, ?)", row)
+
+
+def prepare(record: BoardRecord, trace: BoardTrace | None, lost: bool) -> PreparedBoard:
+    """Encode a record, and check its trace, before anything is written.
+
+    Raises:
+        ValueError: a time is not RFC 3339, or the trace's lists differ in length.
+    """
+    if trace is not None:
+        traces.check(trace)
+        trace = msgspec.structs.replace(trace, id=record.id)
+    body = msgspec.json.encode(record)
+    entered_ns = _wall_ns(record.entered_at)
+    row = (
+        record.id, record.machine.id, record.lane, record.recipe.name, entered_ns,
+        _wall_ns(record.exited_at) if record.exited_at else None, record.verdict.process, record.verdict.profile,
+        record.identity, int(lost), checksum(record.id, body), body,
+    )  # fmt: skip
+    return PreparedBoard(row, (entered_ns, record.id), frozenset(b.code for b in record.barcodes), trace)
+
+
+def search(
+    barcode: str | None, recipe: str | None, verdict: str | None, since_ns: int | None, until_ns: int | None,
+    machine: str | None, before: Place | None,
+) -> tuple[str, list[str | int]]:  # fmt: skip
+    """Build the query of `Boards.find` (the limit is its last, open parameter) and its values."""
+    since = max(0, min(since_ns or 0, _END_OF_TIME))
+    until = (max(0, min(_END_OF_TIME if until_ns is None else until_ns, _END_OF_TIME)), "")
+    end = until if before is None else min(until, before)
+    table, entered, id = "boards", "boards.entered_ns", "boards.id"  # noqa: A001
+    conditions: list[tuple[str, tuple[str | int, ...]]] = []
+    if barcode is not None:
+        table = "board_barcodes AS codes CROSS JOIN boards ON boards.id = codes.board"
+        entered, id = "codes.entered_ns", "codes.board"  # noqa: A001
+        conditions.append(("codes.code = ?", (barcode,)))
+    conditions += [
+        (f"boards.{column} = ?", (value,))
+        for column, value in (("recipe", recipe), ("process", verdict), ("machine", machine))
+        if value is not None
+    ]
+    conditions.append((f"{entered} >= ? AND ({entered}, {id}) < (?, ?)", (since, *end)))
+    where = " AND ".join(condition for condition, _ in conditions)
+    query = (
+        f"SELECT boards.id, boards.entered_ns, boards.body, boards.crc FROM {table} WHERE {where} "  # noqa: S608  only names of ours
+        f"ORDER BY {entered} DESC, {id} DESC LIMIT ?"
+    )
+    return query, [value for _, values in conditions for value in values]
+
+
+def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
+    for id, _, body, crc in rows:  # noqa: A001
+        if checksum(id, body) == crc:
+            yield body
+        else:
+            _log.error("the record of board %s is damaged on disk and is left out", id)
+
+
+def _cursor(row: tuple[str, int, bytes, int]) -> str:
+    return base64.urlsafe_b64encode(f"{row[1]} {row[0]}".encode()).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
+        entered, _, id = text.partition(" ")  # noqa: A001
+        entered_ns = int(entered)
+        if not id or not 0 <= entered_ns <= _END_OF_TIME:
+            raise ValueError(cursor)
+    except (ValueError, binascii.Error) as error:
+        raise CommandRefused(
+            "invalidParameters", "the cursor is none that Board.Find gave: leave it out to begin with the newest board"
+        ) from error
+    return entered_ns, id
+
+
+def _wall_ns(stamp: str) -> int:
+    moment = datetime.fromisoformat(stamp)
+    if moment.tzinfo is None:
+        raise ValueError(f"{stamp} has no offset from UTC")
+    wall_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    if not 0 <= wall_ns <= _END_OF_TIME:
+        raise ValueError(f"{stamp} is not between 1970 and 2262")
+    return wall_ns

@@ -1,0 +1,277 @@
+"""The file itself: opened by one process, written by one thread that groups commits, read beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+import threading
+import zlib
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from edgeagent.errors import StoreError
+from edgeagent.store.connection import connect_reader, connect_writer, lock
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+Done = Callable[[T | None, BaseException | None], None]
+Outcome = tuple[Done[Any] | None, Any, BaseException | None]
+
+_READERS = 2
+_MOST_READS = 64
+_PASSING = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_NOTADB,
+}  # fmt: skip
+"""Faults of the disk and not of the work: what was to be written is kept and tried again."""
+
+_log = logging.getLogger(__name__)
+
+
+class StoreHealth(msgspec.Struct, frozen=True):
+    """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened."""
+
+    waiting: int
+    failing: str | None
+    writes: int
+    commits: int
+
+
+class _Write:
+    __slots__ = ("done", "work")
+
+    def __init__(self, work: Work[Any] | None, done: Done[Any] | None) -> None:
+        self.work = work
+        self.done = done
+
+
+class Database:
+    """One SQLite file; `write` and `read` belong to the event loop, `submit`, `health` and `close` to any thread.
+
+    Args:
+        path: the file; it and its folder are made when missing.
+        retry_s: how long to wait before a failed commit is tried again, in seconds.
+    """
+
+    def __init__(self, path: Path | str, retry_s: float = 1.0) -> None:
+        self.path = Path(path)
+        self._retry_s = retry_s
+        self._change = threading.Condition()
+        self._queue: deque[_Write] = deque()
+        self._replaceable: dict[str, _Write] = {}
+        self._closing = False
+        self._failing: str | None = None
+        self._writes = 0
+        self._commits = 0
+        self._reading = 0
+        self._reader = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._lock = -1
+
+    def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """Open and migrate the file and start the writer; callbacks come on `loop`, the running one if None.
+
+        Raises:
+            StoreError: another process has the file open, it is damaged, newer, or cannot be reached.
+        """
+        self._loop = loop or asyncio.get_running_loop()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = lock(self.path)
+            self._writer = connect_writer(self.path)
+        except (OSError, sqlite3.Error) as error:
+            self._unlock()
+            raise StoreError(
+                f"{self.path}: the database cannot be opened: {error} "
+                "(check the disk and the rights; move a damaged file aside to begin anew)"
+            ) from error
+        except StoreError:
+            self._unlock()
+            raise
+        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Write everything that waits, then close the file.
+
+        Raises:
+            StoreError: the disk still refuses; what could not be written is lost, and its callbacks are told so.
+        """
+        with self._change:
+            self._closing = True
+            self._change.notify()
+        self._thread.join()
+        self._readers.shutdown()
+        for connection in (*self._connections, self._writer):
+            with suppress(sqlite3.Error):
+                connection.close()
+        self._unlock()
+        lost = [write for write in self._queue if write.work]
+        if lost:
+            error = StoreError(f"{self.path}: {len(lost)} writes could not be saved: {self._failing}")
+            self._tell([(write.done, None, error) for write in lost])
+            raise error
+
+    def submit(self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None) -> None:
+        """Queue one write, in order; it is kept however long the disk refuses.
+
+        Args:
+            work: runs on the writer's thread inside a transaction, again after a failed commit, and must not commit.
+            done: called on the loop after the commit, with the result or with what the work raised.
+            replaces: a name; an earlier write of the same name that still waits is left out, its `done` is not called.
+
+        Raises:
+            StoreError: the database is closed.
+        """
+        write = _Write(work, done)
+        with self._change:
+            if self._closing:
+                raise StoreError(f"{self.path}: is closed, nothing more can be written")
+            if replaces is not None:
+                if older := self._replaceable.get(replaces):
+                    older.work = None
+                self._replaceable[replaces] = write
+            self._queue.append(write)
+            self._change.notify()
+
+    async def write(self, work: Work[T]) -> T:
+        """Queue one write and wait until it is on disk; raises what the work raised."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def done(value: T | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(value)
+
+        self.submit(work, done)
+        result: T = await future
+        return result
+
+    async def read(self, work: Work[T]) -> T:
+        """Run a query on a read-only connection beside the loop.
+
+        Raises:
+            StoreError: 64 reads are waiting already, or the file cannot be read.
+        """
+        if self._reading >= _MOST_READS:
+            raise StoreError(f"too many reads of the database are waiting ({_MOST_READS}): ask again later")
+        self._reading += 1
+        try:
+            return await self._loop.run_in_executor(self._readers, self._query, work)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from error
+        finally:
+            self._reading -= 1
+
+    def health(self) -> StoreHealth:
+        """How the file is doing now; from any thread."""
+        return StoreHealth(len(self._queue), self._failing, self._writes, self._commits)
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                while not self._queue and not self._closing:
+                    self._change.wait()
+                self._queue = deque(write for write in self._queue if write.work)
+                batch = tuple(self._queue)
+                last_try = self._closing
+            if not batch:
+                if last_try:
+                    return
+                continue
+            try:
+                outcomes = self._commit(batch)
+            except sqlite3.Error as error:
+                self._failing = str(error)
+                _log.error("%s: cannot be written, %d writes wait: %s", self.path, len(batch), error)
+                if last_try:
+                    return
+                self._pause()
+                continue
+            self._took(batch, outcomes)
+
+    def _commit(self, batch: tuple[_Write, ...]) -> list[Outcome]:
+        connection = self._writer
+        outcomes: list[Outcome] = []
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            for write in batch:
+                if work := write.work:
+                    outcomes.append((write.done, *_attempt(connection, work)))
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    connection.rollback()
+        return outcomes
+
+    def _took(self, batch: tuple[_Write, ...], outcomes: list[Outcome]) -> None:
+        with self._change:
+            for _ in batch:
+                self._queue.popleft()
+            self._replaceable = {name: w for name, w in self._replaceable.items() if w not in batch}
+        if self._failing:
+            _log.warning("%s: can be written again", self.path)
+        self._failing = None
+        self._writes += len(outcomes)
+        self._commits += 1
+        self._tell(outcomes)
+
+    def _tell(self, outcomes: list[Outcome]) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            for done, value, error in outcomes:
+                if done is not None:
+                    self._loop.call_soon_threadsafe(done, value, error)
+                elif error is not None:
+                    _log.error("%s: a write failed: %r", self.path, error)
+
+    def _pause(self) -> None:
+        with self._change:
+            self._change.wait_for(lambda: self._closing, self._retry_s)
+
+    def _query(self, work: Work[T]) -> T:
+        connection: sqlite3.Connection | None = getattr(self._reader, "connection", None)
+        if connection is None:
+            connection = self._reader.connection = connect_reader(self.path)
+            self._connections.append(connection)
+        return work(connection)
+
+    def _unlock(self) -> None:
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
+
+def checksum(*parts: bytes | str) -> int:
+    """CRC-32 of a row's parts, kept beside it and compared whenever the row is read."""
+    crc = 0
+    for part in parts:
+        crc = zlib.crc32(part.encode() if isinstance(part, str) else part, zlib.crc32(b"\0", crc))
+    return crc
+
+
+def _attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
+    connection.execute("SAVEPOINT work")
+    try:
+        value = work(connection)
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+            raise
+        connection.execute("ROLLBACK TO work")
+        connection.execute("RELEASE work")
+        return None, error
+    connection.execute("RELEASE work")
+    return value, None

@@ -1,0 +1,90 @@
+"""The table of events: what is written, and what can still be read and what is lost."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Collection, Iterator
+
+from edgeagent.model.events import StoredEvent
+from edgeagent.store.database import checksum
+
+Kind = tuple[str, str]
+"""Machine and topic: what a subscription chooses by, and what the index is sorted by."""
+
+_SPAN_OF_KIND = "FROM events WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ?"
+
+_log = logging.getLogger(__name__)
+
+
+def insert(connection: sqlite3.Connection, stored: list[StoredEvent]) -> None:
+    """Write events inside somebody's transaction."""
+    connection.executemany(
+        "INSERT INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
+        [(e.sequence, e.topic, e.machine, _crc(e), e.body) for e in stored],
+    )
+
+
+def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
+    """Find the last event of one machine and topic before a number; 0 if there is none."""
+    row = connection.execute(
+        "SELECT max(sequence) FROM events WHERE machine = ? AND topic = ? AND sequence < ?", (*kind, sequence)
+    ).fetchone()
+    return row[0] or 0
+
+
+def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
+    """Find every machine and topic there is, one step in the index for each."""
+    query = "SELECT machine, topic FROM events WHERE (machine, topic) > (?, ?) ORDER BY machine, topic LIMIT 1"
+    kind = ("", "")
+    while row := connection.execute(query, kind).fetchone():
+        kind = row
+        yield kind
+
+
+def examine(
+    connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind], wanted: Collection[Kind], limit: int
+) -> tuple[list[StoredEvent], int, list[tuple[int, int]]]:
+    """Read wanted events from `first` to `last`: the events, the last number examined, the ranges that are lost."""
+    query = f"SELECT sequence {_SPAN_OF_KIND} ORDER BY sequence LIMIT ?"
+    matching = sorted(row[0] for kind in wanted for row in connection.execute(query, (*kind, first, last, limit)))
+    if len(matching) >= limit:
+        matching = matching[:limit]
+        last = matching[-1]
+    found = {event.sequence: event for event in _rows(connection, matching)}
+    lost = (set(matching) - found.keys()) | _missing(connection, first, last, known)
+    return [found[sequence] for sequence in matching if sequence in found], last, list(_ranges(sorted(lost)))
+
+
+def _missing(connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind]) -> set[int]:
+    count = f"SELECT count(*) {_SPAN_OF_KIND}"
+    if sum(connection.execute(count, (*kind, first, last)).fetchone()[0] for kind in known) > last - first:
+        return set()
+    each = f"SELECT sequence {_SPAN_OF_KIND}"
+    there = {row[0] for kind in known for row in connection.execute(each, (*kind, first, last))}
+    return set(range(first, last + 1)) - there
+
+
+def _rows(connection: sqlite3.Connection, sequences: list[int]) -> Iterator[StoredEvent]:
+    query = "SELECT sequence, topic, machine, body, crc FROM events WHERE sequence = ?"
+    for sequence in sequences:
+        row = connection.execute(query, (sequence,)).fetchone()
+        if row is None:
+            continue
+        event = StoredEvent(*row[:4])
+        if _crc(event) == row[4]:
+            yield event
+        else:
+            _log.error("event %d is damaged on disk and is left out", sequence)
+
+
+def _ranges(sequences: list[int]) -> Iterator[tuple[int, int]]:
+    begin = 0
+    for end, sequence in enumerate(sequences, 1):
+        if end == len(sequences) or sequences[end] != sequence + 1:
+            yield sequences[begin], sequence
+            begin = end
+
+
+def _crc(event: StoredEvent) -> int:
+    return checksum(str(event.sequence), event.topic, event.machine, event.body)

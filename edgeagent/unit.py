@@ -1,0 +1,158 @@
+"""One machine in the running agent: its row, its pipeline and its pollers, and how beats become events on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.plan import plan
+from edgeagent.acquire.poller import Poller
+from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
+from edgeagent.clock import boot_id
+from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
+from edgeagent.model.samples import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from edgeagent.clock import Clock
+    from edgeagent.config import MachineTable, SourceTable
+    from edgeagent.model.alarms import Alarm
+    from edgeagent.model.boards import BoardInProcess
+    from edgeagent.model.functions import MachineStatus
+    from edgeagent.model.samples import MeasuredValue
+    from edgeagent.store import Checkpoints, Journal
+    from firmware_iface.registers import RegisterMap
+
+_CHECKPOINT_NS = 1_000_000_000
+_LEAST_TIMEOUT_S = 0.25
+"""Real seconds: a sped-up clock does not make the computer's network faster."""
+
+
+class Unit:
+    """A machine as the agent runs it and as outlets see it.
+
+    Args:
+        telemetry: called with machine id, values and wall time (ns) when values are worth telling.
+    """
+
+    def __init__(
+        self, table: MachineTable, maps: tuple[RegisterMap, ...], clock: Clock, journal: Journal,
+        checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
+    ) -> None:  # fmt: skip
+        self.machine = machine_of(table, maps)
+        self.row = Row(len(self.machine.points), len(self.machine.groups))
+        self.pipeline = Pipeline(self.machine, self.row)
+        self.resumed = ""
+        """How the machine's memory was found at start, in words for the log."""
+        self._clock = clock
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._telemetry = telemetry
+        self._saved_ns = 0
+        self.pollers = [
+            Poller(self.machine, _source(source, maps[i], clock.speed), plan(self.machine, i, self.row), clock,
+                   self.beat, maps[i].device.pause_ms)
+            for i, source in enumerate(table.sources)
+        ]  # fmt: skip
+
+    async def resume(self) -> None:
+        """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
+        saved = await self._checkpoints.load(self.machine.id)
+        if saved is None:
+            self.resumed = "no earlier state; boards that are inside already will be told as unexpected"
+            return
+        now_wall, now = self._clock.wall_ns(), self._clock.monotonic_ns()
+        shift = 0
+        if saved.boot != boot_id() or not saved.boot:
+            shift = (now - now_wall) - (saved.saved_monotonic_ns - saved.saved_wall_ns)
+        seconds = [body for _, body in await self._checkpoints.history(self.machine.id, 0)]
+        try:
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds)
+        except MemoryUnreadable as error:
+            self.pipeline = Pipeline(self.machine, self.row)
+            self.resumed = f"the earlier state cannot be used ({error}); beginning without it"
+            return
+        if shift:
+            self._checkpoints.forget(self.machine.id, 1 << 62)
+            for time_ns, second in self.pipeline.history.rows():
+                self._checkpoints.record(self.machine.id, time_ns, second)
+        away = (now_wall - saved.saved_wall_ns) / 1e9
+        self.resumed = f"{len(self.pipeline.boards())} boards inside, {away:.1f} s after the last checkpoint"
+
+    def beat(self, group: int) -> None:
+        """A group of the row is new, or was missed: capture, journal, telemetry."""
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        events = self.pipeline.feed(group, now, wall)
+        if events:
+            self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
+                                 "trusted" if self._clock.trusted else "untrusted")
+            self._saved_ns = now
+        if group == self.machine.pace:
+            self._remember(now)
+        values = self.pipeline.telemetry(group)
+        if values:
+            self._telemetry(self.machine.id, tuple(values), wall)
+
+    def _remember(self, now: int) -> None:
+        """Write history and checkpoint once a second while boards are inside."""
+        second = self.pipeline.second()
+        if second:
+            self._checkpoints.record(self.machine.id, now, second)
+        if now - self._saved_ns >= (_CHECKPOINT_NS if self.pipeline.has_boards else 30 * _CHECKPOINT_NS):
+            self._saved_ns = now
+            self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
+            self._checkpoints.forget(self.machine.id, self.pipeline.oldest_ns)
+
+    def save(self) -> None:
+        """Write the checkpoint now, at a clean end."""
+        self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
+
+    # As outlets see it
+
+    def status(self) -> MachineStatus:
+        """State, control, lanes and recipe."""
+        return self.pipeline.status(self._clock.monotonic_ns())
+
+    def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
+        """Values with quality and time; of all objects for None."""
+        return self.pipeline.values(objects, self._clock.monotonic_ns())
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """The alarms that stand."""
+        return self.pipeline.alarms()
+
+    def boards(self) -> tuple[BoardInProcess, ...]:
+        """The boards inside."""
+        return self.pipeline.boards()
+
+    def firmware(self) -> str | None:
+        """Firmware as the machine tells it."""
+        return self.pipeline.text(self.machine.map.firmware)
+
+    def serial_number(self) -> str | None:
+        """Serial number as configured, or as the machine tells it."""
+        return self.machine.serial_number or self.pipeline.text(self.machine.map.serial)
+
+
+def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
+    """Make a machine from its configuration and the maps of its sources."""
+    window, tolerances = table.window, table.tolerances
+    limits = {
+        name: Limit(*limit)
+        for name in ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
+        if (limit := getattr(window, name))
+    }
+    return Machine(
+        table.id, maps, table.serial_number,
+        ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
+        Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm),
+    )  # fmt: skip
+
+
+def _source(source: SourceTable, register_map: RegisterMap, speed: float) -> ModbusTcp:
+    device = register_map.device
+    timeout_s = device.timeout_ms / 1000
+    if speed != 1.0:
+        timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / speed)
+    return ModbusTcp(source.host, source.port, device.unit if source.unit is None else source.unit, timeout_s)

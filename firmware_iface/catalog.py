@@ -1,0 +1,127 @@
+"""Loads a map file into a `RegisterMap`, or refuses it with file, line, key and reason of every fault."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from firmware_iface import map_keys
+from firmware_iface.map_checks import check_lanes, check_oxygen, check_places, check_whole, check_widths, check_zones
+from firmware_iface.map_keys import Key
+from firmware_iface.map_reader import MapError, MapFault, Reader, near
+from firmware_iface.map_tables import read_alarms, read_groups, read_lanes, read_zones
+from firmware_iface.registers import Capture, Device, Register, RegisterMap, StateRule, Thermal
+from firmware_iface.toml_lines import key_lines
+
+__all__ = ["MapError", "MapFault", "builtin", "builtin_names", "load"]
+
+MAX_BYTES = 1 << 20
+"""Size of a map file."""
+
+_MAPS = Path(__file__).parent / "maps"
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Names of the maps that come with the agent."""
+    return tuple(sorted(path.stem for path in _MAPS.glob("*.toml")))
+
+
+def builtin(name: str) -> RegisterMap:
+    """Load a map that comes with the agent; MapError where there is none of that name."""
+    names = builtin_names()
+    if name not in names:
+        mend = near(name, names) or f"there are {', '.join(names)}"
+        raise MapError([MapFault(name[:100], None, "", "no map of this name comes with the agent", mend)])
+    return load(_MAPS / f"{name}.toml")
+
+
+def load(path: str | Path) -> RegisterMap:
+    """Load a map file.
+
+    Raises:
+        MapError: it cannot be read, is no TOML or is wrong; all faults of the file at once.
+    """
+    text = _read_text(Path(path))
+    try:
+        document = tomllib.loads(text)
+        lines = key_lines(text)
+    except RecursionError:
+        raise MapError([MapFault(str(path), None, "", "is nested too deeply")]) from None
+    except ValueError as error:
+        at = re.search(r" ?\(at (?:line (\d+).*|end of document)\)", str(error))
+        line = int(at[1] or text.count("\n") + 1) if at else None
+        reason = str(error)[: at.start()] if at else str(error)
+        raise MapError([MapFault(str(path), line, "", f"is not TOML: {reason}")]) from None
+    reader = Reader(str(path), lines)
+    register_map = _build(reader, document)
+    if register_map is None or reader.faults:
+        raise MapError(sorted(reader.faults, key=lambda fault: fault.line or 0))
+    return register_map
+
+
+def _read_text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise MapError([MapFault(str(path), None, "", "is over 1 MiB", "a map is far smaller: is this the file?")])
+        return content.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise MapError([MapFault(str(path), line, "", "is not UTF-8", "save it as UTF-8")]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MapError([MapFault(str(path), None, "", f"cannot be read: {reason}")]) from None
+
+
+def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
+    """Read everything, so that all faults are found; None when there was one."""
+    top = reader.read(document, (), map_keys.MAP)
+    if top is None:
+        return None
+    tables = {key.name: key.keys for key in map_keys.MAP}
+
+    def section(name: str) -> dict[str, Any]:
+        return reader.read(top[name], (name,), tables[name]) or {}
+
+    about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
+    _listed(reader, "sources", top["sources"], map_keys.SOURCE)
+    base = device.pop("address_base", 0)
+    groups = read_groups(reader, top["groups"], base, Device(**device))
+    registers = tuple(register for register in reader.points.values() if register)
+    machine, recipe = section("machine"), section("recipe")
+    lanes, zones = read_lanes(reader, top["lanes"]), read_zones(reader, top["zones"])
+    states = _listed(reader, "states", top["states"], map_keys.STATE)
+    alarms = read_alarms(reader, top["alarms"])
+    check_places(reader, registers)
+    check_widths(reader, registers, Device(**device))
+    check_zones(reader, zones)
+    check_lanes(reader, lanes, zones, Capture(**capture))
+    check_oxygen(reader, machine.get("oxygen", ()))
+    check_whole(reader, about.get("kind", ""), {name for name in top if top[name]})
+    if reader.faults:
+        return None
+    return RegisterMap(
+        **about, **machine, device=Device(**device), groups=groups, registers=registers, lanes=lanes, zones=zones,
+        states=tuple(StateRule(**state) for state in states), alarms=alarms, capture=Capture(**capture),
+        thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
+        fingerprint=fingerprint(registers),
+    )  # fmt: skip
+
+
+def _listed(reader: Reader, name: str, tables: Iterable[dict[str, Any]], keys: tuple[Key, ...]) -> list[dict[str, Any]]:
+    return [read for i, table in enumerate(tables) if (read := reader.read(table, (name, i), keys)) is not None]
+
+
+def fingerprint(registers: Iterable[Register]) -> str:
+    """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count."""
+    canonical = sorted(
+        f"{r.path} {r.table} {r.address} {r.bit} {r.count} {r.type} {r.word_order} {r.byte_order}"
+        f" {r.scale!r} {r.offset!r} {list(r.not_available)}"
+        for r in registers
+    )
+    return hashlib.sha256("\n".join(canonical).encode()).hexdigest()[:8]

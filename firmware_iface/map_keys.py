@@ -1,0 +1,184 @@
+"""The language of a map file, as data: every table's keys with kind, default, range and choices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Final
+
+from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, Capture, Thermal
+
+REQUIRED: Final = object()
+"""Default of a key that must be given."""
+
+ORDERS = ("big", "little")
+UNITS = ("degC", "ppm", "cm/min", "mm", "percent", "s", "count")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a table.
+
+    Attributes:
+        kind: "text", "name", "boolean", "integer", "number", "range", "integers", "texts", "path", "paths", "object",
+            "objects", "conditions", "table", "tables" or "named" (a table of tables by name).
+        low, high: smallest and largest number, both allowed.
+        choices: the texts allowed; empty for any.
+        keys: of the tables inside.
+    """
+
+    name: str
+    kind: str
+    text: str
+    default: object = REQUIRED
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+
+def _numbers(texts: dict[str, str], defaults: type[Capture] | type[Thermal], low: float) -> tuple[Key, ...]:
+    return tuple(
+        Key(field.name, "integer" if field.type == "int" else "number", texts[field.name], field.default, low, 1e6)
+        for field in fields(defaults)
+    )
+
+
+ABOUT = (
+    Key("id", "name", "short name of the map"),
+    Key("version", "text", "version of the map"),
+    Key("title", "text", "what it describes, for people"),
+    Key("note", "text", "where it comes from and what it is not", ""),
+    Key("kind", "text", "what it describes", choices=("reflow", "wave", "instrument")),
+)
+SOURCE = (
+    Key("title", "text", "the document"),
+    Key("page", "text", "page or section of it", ""),
+    Key("status", "text", "how far it can be trusted", choices=("own", "official", "derived", "inferred")),
+)
+MACHINE = (
+    Key("manufacturer", "text", "who made it"),
+    Key("model", "text", "what it is called"),
+    Key("oxygen", "objects", "objects that measure oxygen", ()),
+    Key("firmware", "path", "point with the firmware's version", None),
+    Key("serial", "path", "point with the serial number", None),
+    Key("remote", "path", "point that is true while remote control is allowed", None),
+)
+RECIPE = (
+    Key("name", "path", "point with the active recipe's name", None),
+    Key("version", "path", "point with the active recipe's version", None),
+)
+DEVICE = (
+    Key("unit", "integer", "Modbus unit", 1, 0, 255),
+    Key("address_base", "integer", "the address that the document gives to the first register", 0, 0, 1),
+    Key("word_order", "text", "order of words in a value", "big", choices=ORDERS),
+    Key("byte_order", "text", "order of bytes in a word", "big", choices=ORDERS),
+    Key("max_registers", "integer", "most registers in one request", 125, 1, 125),
+    Key("max_bits", "integer", "most bits in one request", 2000, 1, 2000),
+    Key("max_gap", "integer", "registers that may be read for nothing to join two blocks", 16, 0, 124),
+    Key("timeout_ms", "integer", "longest wait for an answer", 500, 10, 60_000),
+    Key("pause_ms", "integer", "rest between two requests", 0, 0, 10_000),
+)
+POINT = (
+    Key("table", "text", "Modbus table", choices=TABLES),
+    Key("address", "integer", "address in the document's numbering", low=0, high=65_536),
+    Key("type", "text", "how the value is laid down", choices=(*WIDTHS, "bit", "text")),
+    Key("bit", "integer", "bit of the register, 0 is the least significant", None, 0, 15),
+    Key("length", "integer", "registers that a text takes", None, 1, 125),
+    Key("kind", "text", "what the value means", "measured", choices=("measured", "setpoint", "limit", "state")),
+    Key("scale", "number", "value = raw * scale + offset", 1.0, -1e9, 1e9),
+    Key("offset", "number", "value = raw * scale + offset", 0.0, -1e9, 1e9),
+    Key("unit", "text", "unit of the value", None, choices=UNITS),
+    Key("range", "range", "from low to high the value can be true", None),
+    Key("decimals", "integer", "places sent on", None, 0, 9),
+    Key("word_order", "text", "order of words, where it is not the device's", None, choices=ORDERS),
+    Key("byte_order", "text", "order of bytes, where it is not the device's", None, choices=ORDERS),
+    Key("not_available", "integers", "raw numbers, unsigned, that say that there is no value", (), 0, 2**64 - 1),
+    Key("deadband", "number", "a move of more than this is told", 0.0, 0, 1e9),
+    Key("silence_s", "number", "longest time without telling", 60.0, 0.1, 86_400),
+    Key("access", "text", "whether the device takes writes", "r", choices=("r", "rw")),
+    Key("text", "text", "what it is, for people", ""),
+)
+GROUP = (
+    Key("period_ms", "integer", "time between two reads", low=10, high=3_600_000),
+    Key("max_age_ms", "integer", "an older value is not good any more; 3 periods by default", None, 10, 10_800_000),
+    Key("defaults", "table", "keys that all points share", {}, keys=POINT),
+    Key("points", "named", "points by path", keys=POINT),
+)
+SCANNER = (
+    Key("count", "path", "point that moves with every reading"),
+    Key("result", "path", "point that is 1 for a code read, 2 for none"),
+    Key("code", "path", "point with the code"),
+    Key("position_mm", "number", "place from the tunnel's entrance", low=-10_000, high=100_000),
+)
+LANE = (
+    Key("inlet_mm", "number", "place of the inlet barrier", low=-10_000, high=100_000),
+    Key("outlet_mm", "number", "place of the outlet barrier", low=-10_000, high=100_000),
+    Key("speed", "path", "point with the belt's speed"),
+    Key("speed_setpoint", "path", "point with the speed's setpoint"),
+    Key("inlet", "path", "point of the inlet barrier"),
+    Key("outlet", "path", "point of the outlet barrier"),
+    Key("blocked", "conditions", "the outlet is blocked when all hold", ()),
+    Key("blocked_delay_s", "number", "how long they must have held", 2.0, 0, 3600),
+    Key("scanner", "table", "barcode reader before the inlet", None, keys=SCANNER),
+)
+ZONE = (
+    Key("kind", "text", "what it does", choices=("heated", "cooling")),
+    Key("start_mm", "number", "place from the tunnel's entrance", low=0, high=100_000),
+    Key("length_mm", "number", "length", low=1, high=10_000),
+    Key("temperatures", "paths", "points with its temperatures, top before bottom"),
+    Key("setpoints", "paths", "points with their setpoints", ()),
+)
+STATE = (
+    Key("state", "text", "state of the machine", choices=MACHINE_STATES),
+    Key("when", "conditions", "it is in the state when all hold"),
+    Key("reason", "text", "why, for people", ""),
+)
+ALARM = (
+    Key("text", "text", "what is wrong, for people"),
+    Key("severity", "text", "how bad it is", choices=("fault", "warning", "information")),
+    Key("object", "object", "what it is about"),
+    Key("when", "conditions", "it stands when all hold"),
+    Key("hysteresis", "number", "by how much the comparison must be undercut before it ends", 0.0, 0, 1e9),
+    Key("delay_s", "number", "how long they must have held", 0.0, 0, 86_400),
+    Key("clear_delay_s", "number", "how long they must not have held", 0.0, 0, 86_400),
+    Key("states", "texts", "states in which it is watched; all by default", (), choices=MACHINE_STATES),
+    Key("remote_reset", "boolean", "whether it can be reset from afar", False),
+)
+CAPTURE = _numbers(
+    {
+        "debounce_ms": "a barrier's level counts after this time",
+        "min_board_mm": "what covers the inlet for less travel is not a board",
+        "max_board_mm": "longest board",
+        "min_gap_mm": "a barrier that is free for less travel was a hole in the board",
+        "match_mm": "an exit this near to the expected place is certain",
+        "lost_mm": "a board this far past the outlet without being seen there is lost",
+    },
+    Capture,
+    0,
+)
+THERMAL = _numbers(
+    {
+        "tau_s": "time constant of a board",
+        "ramp_start_mm": "where the air begins to warm",
+        "ramp_end_mm": "where the air has the first zone's temperature",
+        "decay_mm": "length over which the air cools after the last heated zone",
+        "exit_celsius": "what the air cools to",
+        "ambient_celsius": "the air before the ramp, and a board before the oven",
+    },
+    Thermal,
+    0.001,
+)
+MAP = (
+    Key("map", "table", "what the file is", keys=ABOUT),
+    Key("sources", "tables", "documents that it was made from", (), keys=SOURCE),
+    Key("machine", "table", "what the machine is", keys=MACHINE),
+    Key("recipe", "table", "where it tells its recipe", {}, keys=RECIPE),
+    Key("device", "table", "how it wants to be asked", {}, keys=DEVICE),
+    Key("groups", "named", "points that are read together", keys=GROUP),
+    Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE),
+    Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE),
+    Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
+    Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM),
+    Key("capture", "table", "how boards are recognised", {}, keys=CAPTURE),
+    Key("thermal", "table", "nominal model of air and board", {}, keys=THERMAL),
+)

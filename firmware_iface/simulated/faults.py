@@ -1,0 +1,128 @@
+"""Named faults of the simulated oven: what goes wrong, where, when and for how long."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+HALF_ZONE = "half zone"
+FACTOR = "factor"
+MILLISECONDS = "milliseconds"
+
+KINDS: dict[str, str | None] = {
+    "heater-dead": HALF_ZONE,
+    "thermocouple-open": HALF_ZONE,
+    "belt-slip": FACTOR,
+    "belt-stop": None,
+    "oxygen-leak": None,
+    "outlet-blocked": None,
+    "barrier-bounce": None,
+    "board-removed": None,
+    "board-appears": None,
+    "emergency-stop": None,
+    "controller-reboot": None,
+    "slow": MILLISECONDS,
+    "silent": None,
+}
+"""Faults by name, with what their argument is; None for those without."""
+
+MOMENTS = ("board-removed", "board-appears")
+"""Faults that happen once and last no time."""
+
+REBOOT_S = 20.0
+"""How long a controller does not answer while it starts again, where the fault does not say."""
+
+_SPEC = re.compile(
+    r"(?P<name>[a-z-]+)(?:[: ]+(?P<argument>[\w./]+))?(?:@(?P<start>[\d.]+)(?:\+(?P<duration>[\d.]+))?)?", re.ASCII
+)
+
+
+class FaultError(ValueError):
+    """A fault cannot be understood: what is wrong and how it is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault; times in s of the oven, start None for at once, duration None for good."""
+
+    name: str
+    argument: str | None = None
+    start_s: float | None = None
+    duration_s: float | None = None
+
+    def stands(self, time_s: float) -> bool:
+        """Say whether it stands at a time; a fault without start does not until it is given to an oven."""
+        if self.start_s is None or time_s < self.start_s:
+            return False
+        return self.duration_s is None or time_s < self.start_s + self.duration_s
+
+
+def parse(text: str) -> Fault:
+    """Read `name[:argument][@start[+duration]]`, for example `heater-dead:zone/3/top@120+60`; FaultError otherwise."""
+    match = _SPEC.fullmatch(text.strip())
+    if match is None:
+        raise FaultError(f"cannot read the fault {text[:60]!r}: write name:argument@start+duration, times in seconds")
+    name, argument = match["name"], match["argument"]
+    if name not in KINDS:
+        raise FaultError(f"no fault {name!r}: there are {', '.join(KINDS)}")
+    kind = KINDS[name]
+    if (argument is None) != (kind is None):
+        raise FaultError(f"{name} needs a {kind}, {_example(name, kind)}" if kind else f"{name} takes no argument")
+    if kind in (FACTOR, MILLISECONDS):
+        number = _number(name, argument or "")
+        most = 2 if kind == FACTOR else 60_000
+        if not 0 < number <= most:
+            raise FaultError(f"{name}: {argument} is not above 0 and up to {most}")
+    start, duration = (None if match[key] is None else _number(name, match[key]) for key in ("start", "duration"))
+    return Fault(name, argument, start, REBOOT_S if name == "controller-reboot" and duration is None else duration)
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise FaultError(f"{name}: {text!r} is not a number") from None
+
+
+def _example(name: str, kind: str) -> str:
+    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300"}[kind]
+
+
+class FaultList:
+    """The faults of one oven, and which of them stand now."""
+
+    def __init__(self) -> None:
+        self._waiting: list[Fault] = []
+        self._standing: list[Fault] = []
+
+    def add(self, fault: Fault, time_s: float) -> None:
+        """Take a fault; one without start begins now."""
+        self._waiting.append(fault if fault.start_s is not None else replace(fault, start_s=time_s))
+
+    def advance(self, time_s: float) -> Iterator[Fault]:
+        """Go on to a time; gives each fault that begins."""
+        self._standing = [fault for fault in self._standing if fault.stands(time_s)]
+        for fault in [fault for fault in self._waiting if (fault.start_s or 0.0) <= time_s]:
+            self._waiting.remove(fault)
+            if fault.name not in MOMENTS:
+                self._standing.append(fault)
+            yield fault
+
+    def standing(self, name: str) -> bool:
+        """Say whether a fault of this name stands."""
+        return any(fault.name == name for fault in self._standing)
+
+    def argument(self, name: str, default: float) -> float:
+        """Number that the latest standing fault of this name carries."""
+        arguments = [fault.argument for fault in self._standing if fault.name == name]
+        return float(arguments[-1] or default) if arguments else default
+
+    def objects(self, name: str) -> set[str]:
+        """Objects that standing faults of this name concern."""
+        return {fault.argument for fault in self._standing if fault.name == name and fault.argument}
+
+    def clear(self) -> None:
+        """Mend everything, and forget what was to come."""
+        self._waiting.clear()
+        self._standing.clear()

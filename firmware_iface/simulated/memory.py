@@ -1,0 +1,122 @@
+"""The oven's values as registers and bits, by address."""
+
+from __future__ import annotations
+
+import math
+import struct
+
+from firmware_iface.registers import Register, RegisterMap
+from firmware_iface.simulated.oven import Oven, Value
+
+_CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
+          "int64": "q", "uint64": "Q", "float64": "d"}  # fmt: skip
+
+
+class AddressError(LookupError):
+    """The map has nothing at one of the addresses, or it cannot be written there."""
+
+
+class Memory:
+    """The four Modbus tables of one oven; addresses as on the wire."""
+
+    def __init__(self, register_map: RegisterMap, oven: Oven) -> None:
+        self._oven = oven
+        self._at: dict[tuple[str, int], list[Register]] = {}
+        for register in register_map.registers:
+            for address in range(register.address, register.address + register.count):
+                self._at.setdefault((register.table, address), []).append(register)
+
+    def addresses(self, table: str) -> list[int]:
+        """Addresses of a table that hold something, rising."""
+        return sorted(address for name, address in self._at if name == table)
+
+    def read(self, table: str, address: int, count: int) -> list[int]:
+        """Registers (0 to 65535) or bits (0 or 1) from an address on; AddressError where the map has none."""
+        words: list[int] = []
+        while len(words) < count:
+            here = self._registers(table, address + len(words))
+            first = here[0]
+            if first.type == "bit":
+                words.append(self._bits(here))
+            else:
+                skip = address + len(words) - first.address
+                words.extend(encode(first, self._oven.read(first.path))[skip:])
+        return words[:count]
+
+    def write(self, table: str, address: int, values: list[int]) -> None:
+        """Write whole values.
+
+        Raises:
+            AddressError: nothing there, not writable, or only a part of a value.
+            ValueError: a value outside its range; nothing was written.
+        """
+        places: list[tuple[Register, list[int]]] = []
+        done = 0
+        while done < len(values):
+            register = self._registers(table, address + done)[0]
+            words = values[done : done + register.count]
+            is_whole = register.address == address + done and len(words) == register.count
+            if not (register.writable and is_whole and register.path in self._oven.settings):
+                raise AddressError(f"{table} {address + done} cannot be written with these values")
+            places.append((register, words))
+            done += register.count
+        before = dict(self._oven.settings)
+        try:
+            for register, words in places:
+                self._oven.write(register.path, decode(register, words))
+        except ValueError:
+            self._oven.settings.update(before)
+            raise
+
+    def _registers(self, table: str, address: int) -> list[Register]:
+        try:
+            return self._at[table, address]
+        except KeyError:
+            raise AddressError(f"{table} {address} holds nothing") from None
+
+    def _bits(self, registers: list[Register]) -> int:
+        return sum(bool(self._oven.read(register.path)) << (register.bit or 0) for register in registers)
+
+
+def encode(register: Register, value: Value) -> list[int]:
+    """Lay a value down in registers, quantised and clamped to the type's range; NaN becomes the map's sentinel.
+
+    Raises:
+        ValueError: NaN, and the map has no raw number for it.
+    """
+    if register.type == "text":
+        raw = str(value).encode()[: 2 * register.count].ljust(2 * register.count, b"\0")
+        return _words(raw, register.byte_order)
+    words = _words(_raw(register, float(value)), register.byte_order)
+    return words if register.word_order == "big" else words[::-1]
+
+
+def decode(register: Register, words: list[int]) -> float:
+    """Read the number that registers hold."""
+    ordered = words if register.word_order == "big" else words[::-1]
+    laid = struct.pack(f"{'>' if register.byte_order == 'big' else '<'}{len(words)}H", *ordered)
+    (raw,) = struct.unpack(">" + _CODES[register.type], laid)
+    return float(raw * register.scale + register.offset)
+
+
+def _raw(register: Register, value: float) -> bytes:
+    code = _CODES[register.type]
+    size = struct.calcsize(">" + code)
+    if math.isnan(value) and register.not_available:
+        return register.not_available[0].to_bytes(size, "big")
+    if code in "fd":
+        return struct.pack(">" + code, (value - register.offset) / register.scale)
+    if math.isnan(value):
+        raise ValueError(f"{register.path} has no value, and its map no raw number that says so")
+    bits = 8 * size
+    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if code.islower() else (0, (1 << bits) - 1)
+    number = min(high, max(low, round((value - register.offset) / register.scale)))
+    packed = number.to_bytes(size, "big", signed=low < 0)
+    while int.from_bytes(packed, "big") in register.not_available:
+        number += -1 if number > 0 else 1
+        packed = number.to_bytes(size, "big", signed=low < 0)
+    return packed
+
+
+def _words(raw: bytes, byte_order: str) -> list[int]:
+    return list(struct.unpack(f"{'>' if byte_order == 'big' else '<'}{len(raw) // 2}H", raw))

@@ -1,0 +1,87 @@
+"""What each point of the simulated oven reads, by path."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from firmware_iface.simulated.conveyor import Conveyor
+from firmware_iface.simulated.heaters import HalfZone
+
+if TYPE_CHECKING:
+    from firmware_iface.simulated.oven import Oven
+
+FIRMWARE = "1.4.2"
+SERIAL_NUMBER = "SIM-0001"
+
+STATES = {
+    "off": 0, "standby": 1, "starting": 2, "warmingUp": 3, "changeover": 4, "coolingDown": 5,
+    "ready": 6, "running": 7, "fault": 8, "emergencyStop": 9, "maintenance": 10,
+}  # fmt: skip
+"""Machine states as the state register tells them."""
+
+Read = Callable[[], float | bool | str]
+
+
+def sources(oven: Oven) -> dict[str, Read]:
+    """Path → what reads it now; paths beyond the map's do no harm."""
+    found: dict[str, Read] = {path: partial(oven.settings.__getitem__, path) for path in oven.settings}
+    found |= _machine(oven)
+    for half in oven.heaters.halves.values():
+        found |= _half_zone(half)
+    for path, cooling in oven.heaters.cooling.items():
+        found[f"{path}/temperature"] = lambda cooling=cooling: cooling.measured  # type: ignore[misc]
+    for conveyor in oven.conveyors.values():
+        found |= _lane(oven, conveyor)
+    for number in range(1, 5):
+        found[f"blower/{number}/speed"] = partial(_blower, oven, f"blower/{number}/setpoint")
+    for oxygen in oven.map.oxygen:
+        found[f"{oxygen}/concentration"] = lambda: oven.atmosphere.measured
+    return found
+
+
+def _machine(oven: Oven) -> dict[str, Read]:
+    return {
+        "machine/state": lambda: STATES[oven.state],
+        "machine/emergencyStop": lambda: oven.state == "emergencyStop",
+        "machine/remote": lambda: oven.remote,
+        "machine/firmware": lambda: FIRMWARE,
+        "machine/serialNumber": lambda: SERIAL_NUMBER,
+        "machine/heartbeat": lambda: int(oven.time) % 65_536,
+        "machine/uptime": lambda: max(0, int(oven.time - oven.started_at)),
+        "recipe/name": lambda: oven.recipe.name,
+        "recipe/version": lambda: oven.recipe.version,
+    }
+
+
+def _half_zone(half: HalfZone) -> dict[str, Read]:
+    return {
+        f"{half.path}/temperature": lambda: half.measured,
+        f"{half.path}/output": lambda: 100.0 * half.output,
+        f"{half.path}/heaterFault": lambda: half.has_heater_fault,
+        f"{half.path}/sensorBreak": lambda: math.isnan(half.measured),
+    }
+
+
+def _lane(oven: Oven, conveyor: Conveyor) -> dict[str, Read]:
+    lane = conveyor.lane
+
+    def covered(barrier_mm: float) -> bool:
+        return conveyor.covers(barrier_mm, oven.since_step_s, oven.faults.standing("barrier-bounce"))
+
+    return {
+        lane.speed: lambda: conveyor.speed,
+        f"conveyor/{lane.number}/width": lambda: oven.settings[f"conveyor/{lane.number}/widthSetpoint"],
+        lane.inlet: lambda: covered(lane.inlet_mm),
+        lane.outlet: lambda: covered(lane.outlet_mm),
+        f"lane/{lane.number}/downstreamReady": lambda: not oven.faults.standing("outlet-blocked"),
+        f"scanner/{lane.number}/count": lambda: oven.scans[lane.number][0],
+        f"scanner/{lane.number}/result": lambda: oven.scans[lane.number][1],
+        f"scanner/{lane.number}/code": lambda: oven.scans[lane.number][2],
+    }
+
+
+def _blower(oven: Oven, setpoint: str) -> float:
+    return 0.0 if oven.state in ("off", "standby", "emergencyStop") else oven.settings[setpoint]

@@ -1,0 +1,114 @@
+"""Every answer is held against its question, over a real socket with hand-made bytes."""
+
+import asyncio
+import socket
+import struct
+
+import pytest
+
+from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.source import Block
+from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
+from tests.acquire.device import connected, frame, right
+
+BLOCK = Block("input", 7, 3)
+
+
+def tid(request: bytes) -> int:
+    return struct.unpack(">H", request[:2])[0]
+
+
+def test_the_four_tables_are_read_as_raw_bytes():
+    async def go():
+        async with connected() as (_, source):
+            assert await source.read(Block("holding", 1, 2)) == bytes([0, 1, 0, 2])
+            assert await source.read(Block("input", 0x1234, 1)) == b"\x12\x34"
+            assert await source.read(Block("coil", 0, 3)) == bytes([0b010])
+            assert await source.read(Block("discrete", 1, 10)) == bytes([0b01010101, 0b01])
+
+    asyncio.run(go())
+
+
+WRONG = {
+    "another function": (lambda q: frame(tid(q), 1, b"\x03\x06" + bytes(6)), BadAnswer),
+    "another unit": (lambda q: frame(tid(q), 2, b"\x04\x06" + bytes(6)), Silent),
+    "too few registers": (lambda q: frame(tid(q), 1, b"\x04\x04" + bytes(4)), BadAnswer),
+    "too many registers": (lambda q: frame(tid(q), 1, b"\x04\x08" + bytes(8)), BadAnswer),
+    "a count that lies": (lambda q: frame(tid(q), 1, b"\x04\x06" + bytes(4)), BadAnswer),
+    "an odd count": (lambda q: frame(tid(q), 1, b"\x04\x05" + bytes(5)), BadAnswer),
+    "no data at all": (lambda q: frame(tid(q), 1, b"\x04"), BadAnswer),
+    "transaction 0": (lambda q: frame(0, 1, b"\x04\x06" + bytes(6)), BadAnswer),
+    "another transaction": (lambda q: frame(tid(q) + 7, 1, b"\x04\x06" + bytes(6)), Silent),
+    "another protocol": (lambda q: frame(tid(q), 1, b"\x04\x06" + bytes(6), protocol=1), Silent),
+    "a length of 0": (lambda q: frame(tid(q), 1, b"\x04\x06" + bytes(6), length=0), MachineError),
+    "a length of 65535": (lambda q: frame(tid(q), 1, b"\x04\x06" + bytes(6), length=65535), Silent),
+    "garbage": (lambda q: bytes(range(1, 200)) * 3, MachineError),
+    "nothing": (lambda q: None, Silent),
+    "half a frame": (lambda q: frame(tid(q), 1, b"\x04\x06" + bytes(6))[:9], Silent),
+    "a closed connection": (lambda q: b"", Unreachable),
+    "an exception": (lambda q: frame(tid(q), 1, b"\x84\x02"), Refused),
+    "an exception for another function": (lambda q: frame(tid(q), 1, b"\x83\x02"), BadAnswer),
+    "an unknown function": (lambda q: frame(tid(q), 1, b"\x65\x06" + bytes(6)), MachineError),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_an_answer_that_does_not_fit_is_an_error_and_never_data(case):
+    answer, error = WRONG[case]
+
+    async def go():
+        async with connected() as (device, source):
+            device.answer = answer
+            with pytest.raises(error):
+                await source.read(BLOCK)
+
+    asyncio.run(go())
+
+
+def test_a_refusal_tells_its_code():
+    async def go():
+        async with connected() as (device, source):
+            device.answer = lambda q: frame(tid(q), 1, b"\x84\x06")
+            with pytest.raises(Refused, match="busy") as caught:
+                await source.read(BLOCK)
+            assert caught.value.code == 6
+
+    asyncio.run(go())
+
+
+def test_a_late_answer_is_not_taken_for_the_next_one():
+    async def go():
+        async with connected() as (device, source):
+            held: list[bytes] = []
+            device.answer = lambda q: held.append(right(q))
+            with pytest.raises(Silent):
+                await source.read(Block("input", 100, 1))
+            device.answer = lambda q: held.pop() + right(q)
+            assert await source.read(Block("input", 200, 1)) == b"\x00\xc8"
+
+    asyncio.run(go())
+
+
+def test_a_device_that_is_not_there_is_unreachable():
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+
+        async def go():
+            source = ModbusTcp("127.0.0.1", port, 1, 0.2)
+            with pytest.raises(Unreachable):
+                await source.connect()
+            assert not source.connected
+
+        asyncio.run(go())
+
+
+def test_one_question_is_asked_once():
+    async def go():
+        async with connected() as (device, source):
+            device.answer = lambda q: None
+            with pytest.raises(Silent):
+                await source.read(BLOCK)
+            assert len(device.requests) == 1
+
+    asyncio.run(go())

@@ -1,0 +1,68 @@
+import itertools
+
+import pytest
+
+from firmware_iface import catalog
+from firmware_iface.registers import Thermal, Zone
+from firmware_iface.simulated import physics
+from firmware_iface.simulated.recipes import BELT_SPEED, ZONE_SETPOINTS
+
+CONTEST = tuple(Zone(k, "heated", 250 + 355 * (k - 1), 305, (), ()) for k in range(1, 10))
+CONTEST_SETPOINTS = (175, 175, 175, 175, 175, 195, 235, 255, 255)
+THERMAL = Thermal()
+
+
+def _trace(heated, setpoints, speed, end_mm, dt):
+    v = speed / 6.0
+    t, x, temperature = 0.0, 0.0, 25.0
+    trace = [(t, temperature)]
+    while x < end_mm:
+        air = (physics.air(x, setpoints, heated, THERMAL) + physics.air(x + v * dt, setpoints, heated, THERMAL)) / 2
+        temperature = physics.step(temperature, air, dt, THERMAL.tau_s)
+        t, x = t + dt, x + v * dt
+        trace.append((t, temperature))
+    return trace
+
+
+def _crossing(trace, level, rising=True):
+    for (t0, a), (t1, b) in itertools.pairwise(trace):
+        if (a < level <= b) if rising else (a >= level > b):
+            return t0 + (level - a) / (b - a) * (t1 - t0)
+    raise AssertionError(level)
+
+
+def _slopes(trace):
+    return [(b - a) / (t1 - t0) for (t0, a), (t1, b) in itertools.pairwise(trace)]
+
+
+@pytest.mark.parametrize(("x_cm", "celsius"), [
+    (20, 68.059), (30, 103.412), (40, 138.764), (50.25, 175), (100, 175), (200, 185), (235.5, 215), (271, 245), (300, 255),
+    (339.5, 255), (344.5, 237.248), (380, 144.650), (400, 111.362), (435.5, 72.975),
+])  # fmt: skip
+def test_the_air_has_the_published_temperature(x_cm, celsius):
+    heated = physics.geometry(CONTEST)
+    assert physics.air(10 * x_cm, CONTEST_SETPOINTS, heated, THERMAL) == pytest.approx(celsius, abs=0.0006)
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.5])
+def test_a_board_follows_the_published_curve(dt):
+    trace = _trace(physics.geometry(CONTEST), CONTEST_SETPOINTS, 70, 4355, dt)
+    expected = {30: 44.78, 60: 100.53, 120: 153.37, 180: 171.95, 240: 213.01, 270: 232.37, 300: 239.60, 330: 207.13, 360: 160.76}
+    assert {t: trace[round(t / dt)][1] for t in expected} == pytest.approx(expected, abs=0.0101)
+
+
+def test_a_board_has_the_published_figures():
+    trace = _trace(physics.geometry(CONTEST), CONTEST_SETPOINTS, 70, 4355, 0.01)
+    assert max((celsius, t) for t, celsius in trace) == pytest.approx((240.820, 294.4), abs=0.05)
+    assert _crossing(trace, 217, rising=False) - _crossing(trace, 217) == pytest.approx(78.236, abs=0.005)
+    assert _crossing(trace, 190) - _crossing(trace, 150) == pytest.approx(98.363, abs=0.005)
+    assert (max(_slopes(trace)), min(_slopes(trace))) == pytest.approx((2.175, -1.569), abs=0.001)
+
+
+def test_the_nominal_recipe_lies_near_the_middle_of_its_window():
+    zones = catalog.builtin("reflow10").zones
+    trace = _trace(physics.geometry(zones), ZONE_SETPOINTS[:10], BELT_SPEED, 4710, 0.05)
+    assert max(celsius for _, celsius in trace) == pytest.approx(244.6, abs=0.1)
+    assert _crossing(trace, 217, rising=False) - _crossing(trace, 217) == pytest.approx(67.9, abs=0.1)
+    assert _crossing(trace, 190) - _crossing(trace, 150) == pytest.approx(89.7, abs=0.1)
+    assert -2 < min(_slopes(trace)) < max(_slopes(trace)) < 2

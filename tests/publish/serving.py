@@ -1,0 +1,113 @@
+"""The whole room over a real journal and real sockets, for the tests beside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgeagent.clock import Clock
+from edgeagent.model.alarms import Alarm
+from edgeagent.model.events import AlarmTold, Event, MachineStatusChanged
+from edgeagent.model.functions import FUNCTIONS
+from edgeagent.publish.access import Access
+from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.jsonrpc import Dispatcher
+from edgeagent.publish.openapps import answers
+from edgeagent.publish.transports.http import HttpServer
+from edgeagent.publish.transports.lines import LineServer
+from edgeagent.publish.transports.websocket import WebSocketRoute
+from edgeagent.store import Boards, Database, Journal
+from tests.fakes import FakeMachine
+
+STARTED_NS = 1_795_298_000_000_000_000
+
+
+@dataclass
+class Served:
+    machine: FakeMachine
+    journal: Journal
+    delivery: Delivery
+    dispatcher: Dispatcher
+    lines: LineServer
+    lines_port: int
+    http_port: int
+
+    def happen(self, count: int = 1, topic: str = "Status.MachineStatusChanged", machine: str = "RO0001") -> int:
+        return self.journal.append([event(topic, machine) for _ in range(count)])
+
+    async def left(self, connections: int) -> None:
+        """Wait until only so many line connections are left."""
+        while len(self.lines.connections) > connections:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    async def connect(self) -> Line:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.lines_port, limit=1 << 24)
+        return Line(reader, writer)
+
+
+def event(topic: str, machine: str = "RO0001", reason: str = "boards inside") -> Event:
+    if topic.startswith("Alarm."):
+        alarm = Alarm("a1", "E100", "too hot", "fault", "zone/1/top", "2026-11-21T21:53:00.000Z", False)
+        return Event(topic, STARTED_NS, machine, AlarmTold(alarm))
+    return Event(topic, STARTED_NS, machine, MachineStatusChanged("ready", "running", reason))
+
+
+@dataclass
+class Line:
+    """A client of the line protocol."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    def write(self, data: bytes) -> None:
+        self.writer.write(data)
+
+    async def message(self) -> Any:
+        line = await asyncio.wait_for(self.reader.readline(), 10)
+        return json.loads(line) if line else None
+
+    async def call(self, method: str, **params: Any) -> Any:
+        self.write(request(method, **params) + b"\n")
+        return await self.message()
+
+    async def ask(self, method: str, **params: Any) -> Any:
+        return (await self.call(method, **params))["result"]
+
+    async def close(self) -> None:
+        self.writer.close()
+        await asyncio.gather(self.writer.wait_closed(), return_exceptions=True)
+
+
+def request(method: str, ident: Any = 1, **params: Any) -> bytes:
+    return json.dumps({"jsonrpc": "2.0", "method": method, "params": params, "id": ident}).encode()
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, *, machines: tuple[str, ...] = ("RO0001",), most: int = 256, limit: int = 1 << 20, **patience: float
+) -> AsyncIterator[Served]:
+    database = Database(folder / "edge.db")
+    database.open(asyncio.get_running_loop())
+    try:
+        clock = Clock()
+        journal = await Journal.open(database, clock)
+        delivery = Delivery(journal, clock, **patience)
+        fakes = [FakeMachine(name) for name in machines]
+        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, journal, Boards(database), delivery, clock)))
+        lines = LineServer(dispatcher, delivery, most=most, limit=limit)
+        route = WebSocketRoute(dispatcher, delivery, limit=limit)
+        http = HttpServer(dispatcher, route, limit=limit, most=most, origins=("http://panel:8080",))
+        ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
+        try:
+            yield Served(fakes[0], journal, delivery, dispatcher, lines, *ports)
+        finally:
+            await lines.stop()
+            await http.stop()
+            await delivery.close()
+    finally:
+        await asyncio.to_thread(database.close)

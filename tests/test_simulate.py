@@ -1,0 +1,202 @@
+import asyncio
+import contextlib
+import itertools
+import os
+import socket
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+from pymodbus.exceptions import ModbusException
+
+from edgeagent.clock import Clock
+from edgeagent.errors import ConfigError
+from edgeagent.simulate import MAX_CONNECTIONS, PortTaken, SimulatedOven, serve
+from firmware_iface import catalog
+from firmware_iface.simulated.faults import parse
+
+REFLOW = catalog.builtin("reflow10")
+
+
+class HandClock(Clock):
+    """A clock that shows what the test says."""
+
+    def __init__(self):
+        super().__init__()
+        self.now_s = 100.0
+
+    def monotonic_ns(self):
+        return round(self.now_s * 1e9)
+
+
+@contextlib.asynccontextmanager
+async def _served():
+    clock = HandClock()
+    simulated = SimulatedOven(REFLOW, clock)
+    port = await simulated.start()
+    client = AsyncModbusTcpClient("127.0.0.1", port=port, timeout=0.5, retries=0, reconnect_delay=0)
+    try:
+        assert await client.connect()
+        yield clock, simulated, client
+    finally:
+        client.close()
+        await simulated.stop()
+        await asyncio.sleep(0)
+
+
+def test_zones_come_near_their_setpoints_as_the_clock_goes():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            before = (await client.read_input_registers(100, count=20)).registers
+            clock.now_s += 100
+            after = (await client.read_input_registers(100, count=20)).registers
+            setpoints = (await client.read_holding_registers(17, count=20)).registers
+            assert all(a < s - 40 for a, s in zip(before, setpoints, strict=True))
+            assert all(abs(a - s) <= 30 for a, s in zip(after, setpoints, strict=True))
+            assert (await client.read_input_registers(1, count=1)).registers == [6]
+            name = (await client.read_holding_registers(0, count=16)).registers
+            assert client.convert_from_registers(name, client.DATATYPE.STRING) == "SAC305-A"
+            assert simulated.oven.time == pytest.approx(100)
+
+    asyncio.run(journey())
+
+
+def test_a_board_that_enters_covers_and_frees_the_inlet():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            simulated.oven.insert_board("PCB7")
+            code = (await client.read_input_registers(300, count=18)).registers
+            assert code[:2] == [1, 1]
+            assert client.convert_from_registers(code[2:], client.DATATYPE.STRING) == "PCB7"
+            levels = []
+            for _ in range(60):
+                clock.now_s += 0.5
+                levels.append((await client.read_discrete_inputs(0, count=5)).bits[0])
+            edges = [(a, b) for a, b in itertools.pairwise(levels) if a != b]
+            assert edges == [(False, True), (True, False)]
+
+    asyncio.run(journey())
+
+
+def test_a_setpoint_is_written_and_an_address_without_a_point_refused():
+    async def journey():
+        async with _served() as (_, simulated, client):
+            assert not (await client.write_register(17, 1400)).isError()
+            assert simulated.oven.read("zone/1/top/setpoint") == 140.0
+            assert (await client.write_register(17, 9000)).exception_code == 3
+            assert (await client.read_holding_registers(60, count=2)).exception_code == 2
+            assert (await client.read_coils(0, count=1)).exception_code == 2
+            assert (await client.read_holding_registers(17, count=1, device_id=9)).exception_code == 11
+
+    asyncio.run(journey())
+
+
+def test_a_silent_oven_answers_again_when_the_fault_is_over():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            simulated.oven.add_fault(parse("silent@1+10"))
+            clock.now_s += 2
+            with pytest.raises(ModbusException):
+                await client.read_input_registers(0, count=2)
+            clock.now_s += 10
+            assert not (await client.read_input_registers(0, count=2)).isError()
+
+    asyncio.run(journey())
+
+
+def test_a_slow_oven_answers_late_and_right():
+    async def journey():
+        async with _served() as (_, simulated, client):
+            simulated.oven.add_fault(parse("slow:60"))
+            simulated.oven.advance(1)
+            start = asyncio.get_running_loop().time()
+            assert (await client.read_holding_registers(16, count=1)).registers == [3]
+            assert asyncio.get_running_loop().time() - start >= 0.059
+
+    asyncio.run(journey())
+
+
+def test_a_rebooting_oven_drops_connections_and_starts_its_uptime_anew():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            clock.now_s += 50
+            port = client.comm_params.port
+            simulated.catch_up()
+            simulated.oven.add_fault(parse("controller-reboot"))
+            clock.now_s += 1
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+            with pytest.raises(ModbusException):
+                await client.read_input_registers(417, count=2)
+            clock.now_s += 25
+            client.close()
+            assert await client.connect()
+            uptime = (await client.read_input_registers(417, count=2)).registers
+            assert uptime[0] == 0
+            assert uptime[1] < 10
+
+    asyncio.run(journey())
+
+
+def test_a_frame_that_is_no_modbus_ends_the_connection_and_connections_are_bounded():
+    async def journey():
+        async with _served() as (_, _simulated, client):
+            port = client.comm_params.port
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET / HTTP/1.1\r\n\r\n")
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+            writer.close()
+            streams = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MAX_CONNECTIONS)]
+            assert await asyncio.wait_for(streams[-1][0].read(), 5) == b""
+            for _, each in streams:
+                each.close()
+
+    asyncio.run(journey())
+
+
+def test_a_taken_port_is_told_with_what_to_do():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        with pytest.raises(PortTaken, match="is in use: stop what listens there, or choose another with --port"):
+            asyncio.run(SimulatedOven(REFLOW, HandClock()).start(port=other.getsockname()[1]))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "oven.example"])
+def test_a_host_beyond_loopback_is_refused(host):
+    with pytest.raises(ConfigError, match="not a loopback address"):
+        asyncio.run(SimulatedOven(REFLOW, HandClock()).start(host))
+
+
+def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
+    output, put = os.pipe()
+
+    async def journey():
+        told, changed = [], asyncio.Event()
+
+        def announce(line):
+            told.append(line)
+            changed.set()
+
+        async def wait_for(fragment):
+            while not any(fragment in line for line in told):
+                changed.clear()
+                await asyncio.wait_for(changed.wait(), 5)
+
+        task = asyncio.create_task(serve(REFLOW, "127.0.0.1", 0, 50.0, False, 1, 2, 20.0, ["belt-slip:0.95"], announce))
+        await wait_for("simulated oven reflow10 on 127.0.0.1 port")
+        os.write(put, b"emergency-stop\nnonsense\n")
+        await wait_for("no fault 'nonsense'")
+        await wait_for("emergencyStop")
+        os.write(put, b"mend\n")
+        await wait_for("all faults mended")
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with os.fdopen(output) as typed, os.fdopen(put, "w"):
+        monkeypatch.setattr("sys.stdin", typed)
+        asyncio.run(journey())
+
+
+def test_a_wrong_fault_among_the_arguments_is_refused_before_listening():
+    with pytest.raises(ConfigError, match="--fault: no fault 'bang'"):
+        asyncio.run(serve(REFLOW, "127.0.0.1", 0, 1.0, False, 1, 0, 20.0, ["bang"], print))
