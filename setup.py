@@ -5,6 +5,9 @@ from pathlib import Path
 from setuptools import Extension, setup
 
 setup(ext_modules=[
-    Extension(f"edgeagent._core.{source.stem}", [source.as_posix()], extra_compile_args=["-O3"])
+    Extension(
+        f"edgeagent._core.{source.stem}", [source.as_posix()], extra_compile_args=["-O3"],
+        depends=[part.as_posix() for part in Path("ext").glob(f"{source.stem}_*.pxi")],
+    )
     for source in sorted(Path("ext").glob("*.pyx"))
 ])

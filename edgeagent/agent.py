@@ -118,7 +118,7 @@ class Agent:
     async def _tell_changes(self, journal: Journal) -> None:
         """Tell what is another than at the last start: the agent's version, a machine's configuration or map."""
         meta = Meta(self._database)
-        now = {("software", None): edgeagent.__version__}
+        now: dict[tuple[str, str | None], str] = {("software", None): edgeagent.__version__}
         for table in self._configuration.machines:
             text = msgspec.json.encode(table)
             fingerprints = " ".join(f"{m.id} {m.fingerprint}" for m in self._maps[table.id])
@@ -145,6 +145,6 @@ async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
             await run()
         except EdgeAgentError as error:
             _log.error("%s: %s", name, error)
-        except Exception:
+        except Exception:  # noqa: BLE001  supervised: logged, and it starts again
             _log.exception("%s failed unexpectedly and is started again", name)
         await asyncio.sleep(_RESTART_S)

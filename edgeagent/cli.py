@@ -162,11 +162,11 @@ def _loop(work: Coroutine[Any, Any, int]) -> int:
 
 
 def _port(text: str) -> int:
-    return _number(text, int, 0, 65535)
+    return round(_number(text, int, 0, 65535))
 
 
 def _count(text: str) -> int:
-    return _number(text, int, 1, 1_000_000)
+    return round(_number(text, int, 1, 1_000_000))
 
 
 def _speed(text: str) -> float:
@@ -177,11 +177,11 @@ def _seconds(text: str) -> float:
     return _number(text, float, 5, 86_400)
 
 
-def _number(text: str, kind: Any, low: float, high: float) -> Any:
+def _number(text: str, kind: type[int] | type[float], low: float, high: float) -> float:
     try:
-        value = kind(text)
+        value: float = kind(text)
     except ValueError:
-        value = None
-    if value is None or not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
+        value = low - 1
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {kind.__name__} from {low:g} to {high:g}")
     return value

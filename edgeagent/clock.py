@@ -51,7 +51,7 @@ class Clock:
         """Whether the computer's clock is known to be synchronised; a sped-up clock never is."""
         if self.speed != 1.0:
             return False
-        if time.monotonic() - self._checked_at > 60 or self._checked_at < 0:  # noqa: PLR2004
+        if time.monotonic() - self._checked_at > 60 or self._checked_at < 0:
             self._checked_at = time.monotonic()
             self._trusted = _synchronised()
         return self._trusted
@@ -74,7 +74,7 @@ def iso(wall_ns: int) -> str:
 
 def utc_offset(wall_ns: int) -> str:
     """Offset of the computer's local time from UTC at that moment, `+01:00`."""
-    offset = datetime.fromtimestamp(wall_ns / 1e9).astimezone().strftime("%z")  # noqa: DTZ006
+    offset = datetime.fromtimestamp(wall_ns / 1e9).astimezone().strftime("%z")
     return f"{offset[:3]}:{offset[3:5]}"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 import tomllib
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +19,9 @@ from firmware_iface import catalog
 from firmware_iface.registers import RegisterMap
 from firmware_iface.toml_lines import KeyPath, key_lines
 
+LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
+"""Keys of a window that are limits."""
+
 _MAX_FAULTS = 50
 _MAX_BYTES = 1 << 20
 
@@ -28,13 +33,13 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     pass
 
 
-class AgentTable(_Table):
+class AgentTable(_Table, frozen=True):
     """Where the agent keeps what must not be lost."""
 
     store: str = "edgeagent.sqlite3"
 
 
-class HttpTable(_Table):
+class HttpTable(_Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
     host: str = "127.0.0.1"
@@ -43,7 +48,7 @@ class HttpTable(_Table):
     origins: tuple[str, ...] = ()
 
 
-class LinesTable(_Table):
+class LinesTable(_Table, frozen=True):
     """JSON-RPC over TCP, one message a line."""
 
     host: str = "127.0.0.1"
@@ -51,14 +56,14 @@ class LinesTable(_Table):
     enabled: bool = True
 
 
-class OpenAppsTable(_Table):
+class OpenAppsTable(_Table, frozen=True):
     """The OpenApps outlet."""
 
     http: HttpTable = HttpTable()
     lines: LinesTable = LinesTable()
 
 
-class SourceTable(_Table):
+class SourceTable(_Table, frozen=True):
     """One device on a wire, and the register map that it speaks: a name of a shipped map or the path of a file."""
 
     map: str
@@ -68,7 +73,7 @@ class SourceTable(_Table):
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
 
 
-class WindowTable(_Table):
+class WindowTable(_Table, frozen=True):
     """What a board must feel: each limit is [low, high]; °C, s and °C/s."""
 
     liquidus: Annotated[float, Meta(gt=0, lt=500)] = 217.0
@@ -81,7 +86,7 @@ class WindowTable(_Table):
     max_fall: tuple[float, float] | None = None
 
 
-class TolerancesTable(_Table):
+class TolerancesTable(_Table, frozen=True):
     """How far the process may be from its setpoints while a board is inside."""
 
     zone_celsius: Annotated[float, Meta(gt=0)] = 5.0
@@ -89,7 +94,7 @@ class TolerancesTable(_Table):
     oxygen_ppm: Annotated[float, Meta(gt=0)] | None = None
 
 
-class MachineTable(_Table):
+class MachineTable(_Table, frozen=True):
     """One machine; its first source describes it, more add instruments."""
 
     id: Name
@@ -99,14 +104,14 @@ class MachineTable(_Table):
     tolerances: TolerancesTable = TolerancesTable()
 
 
-class SimulationTable(_Table):
+class SimulationTable(_Table, frozen=True):
     """Runs the agent on a sped-up clock, for a simulated machine only."""
 
     speed: Annotated[float, Meta(gt=0, le=100)] = 1.0
     origin: datetime | None = None
 
 
-class Configuration(_Table):
+class Configuration(_Table, frozen=True):
     """The whole file, read."""
 
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32)]
@@ -191,7 +196,8 @@ def _fault(file: Path, lines: dict[KeyPath, int], where: KeyPath, reason: str) -
     unknown = re.search(r"contains unknown field `(.+)`", reason)
     if unknown:
         near = difflib.get_close_matches(unknown[1], _known(where[:-1]), 1)
-        return Fault(str(file), line, key_name(where), "unknown key", f"did you mean {near[0]}?" if near else "take it out")
+        mend = f"did you mean {near[0]}?" if near else "take it out"
+        return Fault(str(file), line, key_name(where), "unknown key", mend)
     return Fault(str(file), line, key_name(where), reason.replace("Object missing required field", "missing key"))
 
 
@@ -249,17 +255,34 @@ def _map(file: Path, name: str) -> RegisterMap:
 
 def _check(file: Path, configuration: Configuration, lines: dict[KeyPath, int], faults: list[Fault]) -> None:
     """What one value alone cannot tell."""
+    for where, reason in _contradictions(configuration):
+        faults.append(_fault(file, lines, where, reason))
+
+
+def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    for outlet, table in (("http", configuration.openapps.http), ("lines", configuration.openapps.lines)):
+        if not is_loopback(table.host):
+            yield ("openapps", outlet, "host"), (f"{table.host} may be reached from beyond this computer; until users "
+                                                 "and TLS exist only 127.0.0.0/8, ::1 and localhost can be used")
     seen: dict[str, int] = {}
     for m, machine in enumerate(configuration.machines):
         if machine.id in seen:
-            faults.append(_fault(file, lines, ("machines", m, "id"), f"{machine.id} is used by machine {seen[machine.id] + 1} too"))
+            yield ("machines", m, "id"), f"{machine.id} is used by machine {seen[machine.id] + 1} too"
         seen[machine.id] = m
         window = machine.window
-        for name in ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall"):
+        for name in LIMITS:
             limit = getattr(window, name)
             if limit and limit[0] >= limit[1]:
-                faults.append(_fault(file, lines, ("machines", m, "window", name), "the low limit must be below the high one"))
+                yield ("machines", m, "window", name), "the low limit must be below the high one"
         if window.soak_low >= window.soak_high:
-            faults.append(_fault(file, lines, ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"))
+            yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
-        faults.append(_fault(file, lines, ("simulation", "speed"), "a sped-up clock needs simulation.origin, so that time goes on over a restart"))
+        yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether an address is of this computer only: 127.0.0.0/8, ::1 or localhost."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,4 +1,4 @@
-"""The demonstration: a simulated oven, the agent against it over real sockets, and a client that shows what it is told."""
+"""The demonstration: a simulated oven, the agent against it over real sockets, and a client that shows it all."""
 
 from __future__ import annotations
 

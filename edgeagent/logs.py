@@ -32,14 +32,14 @@ class OncePerMinute(logging.Filter):
         key = (record.name, str(record.msg))
         now = time.monotonic()
         first, count = self._seen.get(key, (now, -1))
-        if count >= 0 and now - first < 60:  # noqa: PLR2004
+        if count >= 0 and now - first < 60:
             self._seen[key] = (first, count + 1)
             return False
         if count > 0:
             record.msg = f"{record.msg} (and {count} times in the last {now - first:.0f} s)"
         self._seen.pop(key, None)
         self._seen[key] = (now, 0)
-        if len(self._seen) > 256:  # noqa: PLR2004
+        if len(self._seen) > 256:
             self._seen.pop(next(iter(self._seen)))
         return True
 

@@ -46,7 +46,8 @@ class Screen:
         self._told[method] = self._told.get(method, 0) + 1
         if method in ("Status.MeasuredValueChanged", "Event.Heartbeat"):
             return
-        line = f"{params['time'][11:19]}  {params.get('sequence', ''):>4}  {method:<28} {_summary(method, params['data'])}"
+        summary = _summary(method, params["data"])
+        line = f"{params['time'][11:19]}  {params.get('sequence', ''):>4}  {method:<28} {summary}"
         self._events.append(line)
         if not self._is_terminal:
             self._write(line)
@@ -128,7 +129,8 @@ def _value(values: dict[tuple[str, str], dict[str, Any]], object_: str, name: st
     value = values.get((object_, name))
     if not value or value["value"] is None:
         return "unknown"
-    return f"{value['value']} {value['unit'] or ''}".strip() + ("" if value["quality"] == "good" else f" ({value['quality']})")
+    quality = "" if value["quality"] == "good" else f" ({value['quality']})"
+    return f"{value['value']} {value['unit'] or ''}".strip() + quality
 
 
 def _line(machine: dict[str, Any]) -> str:

@@ -31,7 +31,7 @@ _LONGEST_PDU = 253
 _LONGEST_LINE = 1000
 
 
-class PortTaken(OSError):  # noqa: N818
+class PortTaken(OSError):
     """The port cannot be listened on."""
 
 

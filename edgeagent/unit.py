@@ -9,6 +9,7 @@ from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
+from edgeagent.config import LIMITS
 from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
 from edgeagent.model.samples import Row
 
@@ -140,7 +141,7 @@ def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
     window, tolerances = table.window, table.tolerances
     limits = {
         name: Limit(*limit)
-        for name in ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
+        for name in LIMITS
         if (limit := getattr(window, name))
     }
     return Machine(

@@ -108,7 +108,7 @@ cdef class Capture:
         zones, stay = [tuple(zone) for zone in zones], tuple(stay)
         columns = [column for zone in zones for column in zone[3]] + list(stay)
         if values.shape[0] != quality.shape[0]:
-            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; both are one per point")
+            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; each point has one")
         for column in [speed, *columns]:
             if not 0 <= column < values.shape[0]:
                 raise ValueError(f"column {column} is outside of a row of {values.shape[0]} points")
@@ -213,8 +213,8 @@ cdef class Capture:
                 return slot
         raise ValueError(f"all {self._slots} slots are taken; a board must leave before another can enter")
 
-    def enter(self, int64_t t_ns, double length_mm, const int64_t[::1] times not None, const double[::1] values not None,
-              const uint8_t[::1] quality not None):
+    def enter(self, int64_t t_ns, double length_mm, const int64_t[::1] times not None,
+              const double[::1] values not None, const uint8_t[::1] quality not None):
         """Take in a board whose leading edge was at the inlet at t_ns; the rows since then happen to it at once.
 
         Args:
@@ -232,15 +232,17 @@ cdef class Capture:
         cdef int slot = self._free_slot()
         cdef double limit = INFINITY
         cdef const double *row
+        cdef const uint8_t *row_quality
+        cdef bint good
         for i in range(self._boards):
             limit = way_left(&self._seats[self._order[i]].board, limit)
         admit(&self._lane, &self._seats[slot], t_ns, length_mm)
         forget(&self._lane, &self._past)
         for i in range(n):
             if times[i] >= t_ns and times[i] > self._past.last_ns:
-                row = &values[i * self._points]
-                good = run(&self._lane, &self._past, times[i], row, &quality[i * self._points])
-                step(&self._lane, &self._seats[slot], &self._past, times[i], good, limit, row, &quality[i * self._points])
+                row, row_quality = &values[i * self._points], &quality[i * self._points]
+                good = run(&self._lane, &self._past, times[i], row, row_quality)
+                step(&self._lane, &self._seats[slot], &self._past, times[i], good, limit, row, row_quality)
         self._order[self._boards] = slot
         self._boards += 1
         return slot
@@ -305,20 +307,21 @@ cdef class Capture:
         return figures
 
     def trace(self, int slot):
-        """Estimated temperature: int64[n] ns since entry and float64[n] °C, thinned so that it covers the whole stay."""
+        """Estimated temperature: int64[n] ns since entry and float64[n] °C, thinned to cover the whole stay."""
         cdef Seat *seat = self._of(slot)
         cdef Py_ssize_t n = seat.board.points
         cdef arrays.array times = arrays.clone(TIMES, n, False), celsius = arrays.clone(DOUBLES, n, False)
-        memcpy(times.data.as_voidptr, seat.trace_ns, n * sizeof(int64_t))
-        memcpy(celsius.data.as_voidptr, seat.trace, n * sizeof(double))
+        if n:
+            memcpy(times.data.as_voidptr, seat.trace_ns, n * sizeof(int64_t))
+            memcpy(celsius.data.as_voidptr, seat.trace, n * sizeof(double))
         return times, celsius
 
     def dump(self, int slot):
         """Everything of a board but its trace, as bytes for `load` on the same kind of computer."""
         return packed(&self._lane, self._of(slot), &self._belt)
 
-    def load(self, bytes state not None, const int64_t[::1] trace_times not None, const double[::1] trace_values not None,
-             *, int64_t shift_ns=0):
+    def load(self, bytes state not None, const int64_t[::1] trace_times not None,
+             const double[::1] trace_values not None, *, int64_t shift_ns=0):
         """Take back a dumped board behind those inside; all its times are moved by shift_ns.
 
         Before the first `feed` the air of its last row is taken back too, so that the gap is bridged from there.

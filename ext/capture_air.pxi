@@ -11,7 +11,7 @@ cdef int lay_air(Lane *lane, list zones, tuple thermal) except -1:
     """Lay the nodes between which the air is linear; after the last it decays."""
     lane.tau, ramp_start, ramp_end, lane.decay_mm, lane.exit, lane.ambient = thermal
     if not (lane.tau > 0 and lane.decay_mm > 0 and ramp_start <= ramp_end):
-        raise ValueError(f"thermal model {thermal}: tau and decay must be positive, and the ramp must start before it ends")
+        raise ValueError(f"thermal model {thermal}: tau and decay must be positive, the ramp must rise")
     if not lane.heated_n:
         return 0
     nodes = [(ramp_start, lane.heated_n), (ramp_end, 0)]

@@ -61,8 +61,8 @@ cdef int first_zone(const Lane *lane, double middle) noexcept:
     return zone
 
 
-cdef inline void tally_zone(const Lane *lane, Seat *seat, const Zone *zone, const double *values, const uint8_t *quality,
-                            bint at_centre) noexcept:
+cdef inline void tally_zone(const Lane *lane, Seat *seat, const Zone *zone, bint at_centre,
+                            const double *values, const uint8_t *quality) noexcept:
     cdef Tally *tallies = seat.tallies + lane.stay_n
     cdef int i, column
     for i in range(zone.first, zone.first + zone.columns):
@@ -91,12 +91,12 @@ cdef void pass_zones(const Lane *lane, Seat *seat, int64_t t, double m0, double 
                 passage.entered_ns = passage.last_ns
         if m1 >= zone.centre and not passage.centred:
             passage.centred = 1
-            tally_zone(lane, seat, zone, values, quality, True)
+            tally_zone(lane, seat, zone, True, values, quality)
         if m1 < zone.end:
             passage.rows += 1
             passage.longest_ns = max(passage.longest_ns, t - passage.last_ns)
             passage.last_ns = t
-            tally_zone(lane, seat, zone, values, quality, False)
+            tally_zone(lane, seat, zone, False, values, quality)
             return
         passage.left_ns = crossing(board.good_ns, t, m0, m1, zone.end)
         passage.longest_ns = max(passage.longest_ns, passage.left_ns - passage.last_ns)

@@ -83,8 +83,9 @@ cdef class Decoder:
     """Writes the answer of one read into the row it is bound to; for the event loop's thread only.
 
     Args:
-        fields: tuples (column, type, offset, bit, word_order, byte_order, scale, offset_value, low, high, not_available);
-            `offset` in bytes, for a bit of a bit table (bit is -1) in bits, LSB first; value = raw * scale + offset_value.
+        fields: tuples (column, type, offset, bit, word_order, byte_order, scale, offset_value, low, high,
+            not_available); value = raw * scale + offset_value; `offset` is in bytes, but in bits, LSB first, for a bit
+            of a table of bits, whose `bit` is -1.
         size: bytes of an answer.
         values, quality: float64[points] and uint8[points] of the current row.
 
@@ -101,7 +102,7 @@ cdef class Decoder:
 
     def __cinit__(self, fields, int size, double[::1] values not None, uint8_t[::1] quality not None):
         if values.shape[0] != quality.shape[0]:
-            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; both are one per point")
+            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; each point has one")
         if size < 0:
             raise ValueError(f"an answer of {size} bytes cannot be; give the bytes of the registers read")
         fields = list(fields)

@@ -109,7 +109,8 @@ def measure(const int64_t[::1] times_ns not None, const double[::1] temperatures
         raise TraceTooShort(f"trace has {finite} points with a temperature of {n}; two are needed")
     known = seen.excursions > 0 and temperatures[last] < liquidus
     return Profile(temperatures[peak], times_ns[peak], seen.above if known else NAN, seen.soak,
-                   seen.rise if isfinite(seen.rise) else NAN, seen.fall if isfinite(seen.fall) else NAN, seen.excursions)
+                   seen.rise if isfinite(seen.rise) else NAN, seen.fall if isfinite(seen.fall) else NAN,
+                   seen.excursions)
 
 
 def window_share(double value, double low, double high):

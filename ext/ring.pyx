@@ -40,7 +40,7 @@ cdef class Ring:
         if capacity < 1:
             raise ValueError(f"a ring of {capacity} rows cannot be; give 1 or more")
         if values.shape[0] != quality.shape[0]:
-            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; both are one per point")
+            raise ValueError(f"row of {values.shape[0]} values has {quality.shape[0]} qualities; each point has one")
         self.capacity = capacity
         self._values, self._quality, self._times = values, quality, times
         self._points, self._groups = values.shape[0], times.shape[0]
@@ -80,6 +80,8 @@ cdef class Ring:
         """Copy all rows from the nth oldest on; the ring may wrap once in between."""
         cdef Py_ssize_t place = self._place(start), count = self._count - start
         cdef Py_ssize_t unwrapped = min(count, self.capacity - place)
+        if count * width == 0:
+            return
         memcpy(target, <const char *>rows + place * width, unwrapped * width)
         memcpy(<char *>target + unwrapped * width, rows, (count - unwrapped) * width)
 
@@ -119,7 +121,7 @@ cdef class Ring:
         return self._row_times(start), values, quality
 
     def column(self, Py_ssize_t index, int64_t since_ns):
-        """One column from a time on: int64[n] times, float64[n] values, uint8[n] quality; IndexError outside of the row."""
+        """One column from a time on: int64[n] times, float64[n] values, uint8[n] quality; IndexError if there is none."""
         if not 0 <= index < self._points:
             raise IndexError(f"column {index} is outside of a row of {self._points} points")
         cdef Py_ssize_t start = self._find(since_ns), n = self._count - start, i, place

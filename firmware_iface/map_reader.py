@@ -44,7 +44,7 @@ class MapError(Exception):
         self.faults = faults
 
 
-class Wrong(Exception):  # noqa: N818
+class Wrong(Exception):
     """A value is not what its key wants: the reason, and how to mend it."""
 
     def __init__(self, reason: str, mend: str = "") -> None:
@@ -129,9 +129,10 @@ def near(name: str, names: Iterable[str]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 64:
+    try:
+        shown = repr(value)
+    except ValueError:  # Python prints no integer of thousands of digits, and TOML has them in hexadecimal
         return "a number that large"
-    shown = repr(value)
     return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from firmware_iface import map_keys
-from firmware_iface.map_reader import Reader, Wrong
+from firmware_iface.map_reader import Reader
 from firmware_iface.registers import WIDTHS, AlarmRule, Device, Group, Lane, Register, Scanner, Zone
 from firmware_iface.toml_lines import KeyPath
 
@@ -47,29 +47,27 @@ def _read_points(reader: Reader, name: str, group: dict[str, Any], base: int, de
         if not _PATH.fullmatch(path):
             reader.fault(where, "is not a path", 'write "object/name", "zone/1/top/temperature"')
         if defaults_are_good and (point := reader.read({**shared, **table}, where, map_keys.POINT)) is not None:
-            try:
-                reader.points[path] = _register(path, name, point, base, device)
-            except Wrong as wrong:
-                key, reason = wrong.args[0].split(": ", 1)
-                reader.fault((*where, key), reason, wrong.mend)
+            count = WIDTHS.get(point["type"], point["length"] or 1)
+            if (misfit := _misfit(point, point["address"] - base, count)) is not None:
+                key, reason, mend = misfit
+                reader.fault((*where, key), reason, mend)
+            else:
+                reader.points[path] = _register(path, name, point, base, count, device)
 
 
-def _register(path: str, group: str, point: dict[str, Any], base: int, device: Device) -> Register:
-    """Make a register of a point's keys; Wrong("key: reason") where they do not fit one another."""
-    type_, address = point["type"], point["address"] - base
-    count = WIDTHS.get(type_, point["length"] or 1)
-    _check_fit(point, address, count)
+def _register(path: str, group: str, point: dict[str, Any], base: int, count: int, device: Device) -> Register:
     low, high = point["range"] or (None, None)
     return Register(
-        path=path, group=group, kind=point["kind"], table=point["table"], address=address, type=type_,
-        bit=point["bit"], count=count, word_order=point["word_order"] or device.word_order,
+        path=path, group=group, kind=point["kind"], table=point["table"], address=point["address"] - base,
+        type=point["type"], bit=point["bit"], count=count, word_order=point["word_order"] or device.word_order,
         byte_order=point["byte_order"] or device.byte_order, scale=point["scale"], offset=point["offset"],
         not_available=point["not_available"], unit=point["unit"], low=low, high=high, decimals=_decimals(point),
         deadband=point["deadband"], silence_s=point["silence_s"], writable=point["access"] == "rw", text=point["text"],
     )  # fmt: skip
 
 
-def _check_fit(point: dict[str, Any], address: int, count: int) -> None:
+def _misfit(point: dict[str, Any], address: int, count: int) -> tuple[str, str, str] | None:
+    """Find the first key of a point that does not fit the others: key, reason, how to mend it."""
     table, type_ = point["table"], point["type"]
     of_bits = table in ("coil", "discrete")
     largest = 65_535 if type_ in ("bit", "text") else 2 ** (16 * count) - 1
@@ -87,9 +85,7 @@ def _check_fit(point: dict[str, Any], address: int, count: int) -> None:
         ("access", point["access"] == "rw" and table in ("discrete", "input"), f"the table {table} cannot be written",
          'use access = "r", or the table coil or holding'),
     )  # fmt: skip
-    for key, is_wrong, reason, mend in faults:
-        if is_wrong:
-            raise Wrong(f"{key}: {reason}", mend)
+    return next(((key, reason, mend) for key, is_wrong, reason, mend in faults if is_wrong), None)
 
 
 def _decimals(point: dict[str, Any]) -> int | None:

@@ -224,8 +224,7 @@ class RegisterMap:
         kind: "reflow", "wave" or "instrument".
         fingerprint: 8 hex digits that change when anything that is on the wire changes.
         registers: in the order of the file; the index of a register is its column.
-        firmware, serial, heartbeat, remote, recipe_name, recipe_version, state: paths of the points with that meaning.
-        recipe_group: name of the group whose setpoints belong to the active recipe.
+        firmware, serial, remote, recipe_name, recipe_version: paths of the points with that meaning.
         oxygen: objects that measure oxygen, "oxygen/1"; each has the names concentration and perhaps setpoint.
     """
 

@@ -1,4 +1,4 @@
-"""Makes `tests` importable by name without putting the source folder on the path, where it would hide the built core."""
+"""Makes `tests` importable without putting the source folder on the path, where it would hide the built core."""
 
 import sys
 import types

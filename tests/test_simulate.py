@@ -156,8 +156,9 @@ def test_a_frame_that_is_no_modbus_ends_the_connection_and_connections_are_bound
 
 def test_a_taken_port_is_told_with_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as other:
+        simulated, port = SimulatedOven(REFLOW, HandClock()), other.getsockname()[1]
         with pytest.raises(PortTaken, match="is in use: stop what listens there, or choose another with --port"):
-            asyncio.run(SimulatedOven(REFLOW, HandClock()).start(port=other.getsockname()[1]))
+            asyncio.run(simulated.start(port=port))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "oven.example"])

@@ -10,7 +10,7 @@ class Profile(NamedTuple):
     max_fall: float
     excursions: int
 
-class TraceTooShort(ValueError): ...  # noqa: N818
+class TraceTooShort(ValueError): ...
 
 def measure(
     times_ns: array[int],

@@ -12,6 +12,7 @@ from edgeagent.model.points import Quality
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edgeagent._core.decode import Field
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Device, Register
@@ -134,7 +135,7 @@ def _runs(
     return runs
 
 
-def _field(column: int, register: Register, block: Block) -> tuple[object, ...]:
+def _field(column: int, register: Register, block: Block) -> Field:
     distance = register.address - block.address
     in_bits = register.table in _BITS
     return (

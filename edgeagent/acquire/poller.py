@@ -87,10 +87,9 @@ class Poller:
     async def _read(self, group: GroupPlan) -> None:
         """Fill the row from one read of the whole group, or mark it as missed."""
         try:
-            if not self.source.connected:
-                if not await self._connect():
-                    group.miss()
-                    return
+            if not self.source.connected and not await self._connect():
+                group.miss()
+                return
             answers = []
             read_ns = wall_ns = 0
             for block in group.blocks:

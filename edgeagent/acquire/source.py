@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Block:
     """One request: `count` registers (or bits) of a Modbus table from `address` on, as they are sent."""
 
     table: str
     address: int
     count: int
+
+    def __str__(self) -> str:
+        return f"{self.count} of table {self.table} from {self.address}"
 
     @property
     def size(self) -> int:

@@ -240,7 +240,7 @@ class LaneWatch:
             exited_ns=exited, length_mm=board.length_mm if board.length_known else None, uncertain=board.uncertain,
             process_ready=passport.process_ready,
             inside=InsideRecord(tuple(passport.alarms), tuple(passport.settings), tuple(passport.controls)),
-            serial_number=self._machine.serial_number or self._settings.memory.texts.get(self._machine.map.serial or ""),
+            serial_number=self._machine.serial_number or self._settings.text(self._machine.map.serial),
             offset_mm=board.offset_mm, setpoint_at=self._settings.setpoint_at, wall_minus_monotonic_ns=to_wall,
         )  # fmt: skip
         trace, stride = self._core.trace(board.slot), self._core.stride(board.slot)

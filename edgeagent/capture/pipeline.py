@@ -25,7 +25,7 @@ from edgeagent.model.functions import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.machine import Machine
@@ -173,8 +173,8 @@ class Pipeline:
         return tuple(board for lane in self._lanes for board in lane.inside())
 
     def text(self, path: str | None) -> str | None:
-        """A text as last seen, of those that the settings watch keeps (firmware, serial number)."""
-        return self._memory.settings.texts.get(path) if path else None
+        """Firmware or serial number as last seen, by its path."""
+        return self._settings.text(path)
 
     # The order in which a beat is looked at
 

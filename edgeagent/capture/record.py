@@ -40,6 +40,10 @@ _WHOLE = 0.9
 _LONG_GAP_S = 2.0
 """A zone or a stay with a longer silence is uncertain."""
 
+_TRACE_GAP_S = 2.5
+"""A longer silence makes the figures of the profile that it touches unknown; over less, secants hardly differ.
+It spans the seconds of history from which a trace is taken up again after a restart."""
+
 _BLIND_S = 10.0
 """With a longer silence nothing is judged."""
 
@@ -153,7 +157,7 @@ class Recorder:
         period_s = self._machine.groups[self._machine.pace].period_ns / 1e9
         try:
             felt = measure(trace[0], trace[1], window.liquidus, window.soak_low, window.soak_high,
-                           max(1.0, 2.5 * stride * period_s))
+                           max(_TRACE_GAP_S, 2.5 * stride * period_s))
         except TraceTooShort:
             return ProfileRecord("nominal", None, None, None, None, None, None, None, ())
         limits = tuple(

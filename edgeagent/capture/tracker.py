@@ -1,4 +1,4 @@
-"""The boards of one lane: entry by the inlet's barrier, place by belt travel, exit by the outlet's; first in, first out."""
+"""The boards of one lane: in by the inlet's barrier, on by belt travel, out by the outlet's; first in, first out."""
 
 from __future__ import annotations
 
@@ -185,7 +185,9 @@ class Tracker:
         board.length_mm = max(end.travel_mm - entry.travel_mm, self._settings.min_board_mm)
         usual = 3 * max(1.0, self._settings.min_gap_mm)
         board.length_known = entry.blur_mm <= usual and end.blur_mm <= usual
-        board.slot = self._core.enter(entry.time_ns, board.length_mm, *self._ring.since(entry.time_ns))
+        times, values, quality = self._ring.since(entry.time_ns)
+        is_whole = times[0] - entry.time_ns < 1.5 * self._period_ns
+        board.slot = self._core.enter(times[0] if is_whole else entry.time_ns, board.length_mm, times, values, quality)
         self._core.move(board.slot, self._lane.inlet_mm + travel - entry.travel_mm)
 
     def _at_outlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:

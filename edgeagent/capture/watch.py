@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgeagent.model.boards import RecipeName
 from edgeagent.model.events import (
     BarcodeRead,
     ConfigurationChanged,
@@ -14,7 +15,6 @@ from edgeagent.model.events import (
     RecipeStarted,
     SettingChange,
 )
-from edgeagent.model.boards import RecipeName
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import MeasuredValue, rounded, show
 
@@ -89,10 +89,15 @@ class SettingsWatch:
             in_force = value
         return in_force
 
+    def text(self, path: str | None) -> str | None:
+        """Firmware or serial number as last seen; None where it was not."""
+        return self.memory.texts.get(path) if path else None
+
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
         self.memory.history = {
-            path: [(since + shift_ns, value) for since, value in changes] for path, changes in self.memory.history.items()
+            path: [(since + shift_ns, value) for since, value in changes]
+            for path, changes in self.memory.history.items()
         }  # fmt: skip
 
     def _started(self, row: Row) -> RecipeStarted | None:

@@ -15,7 +15,7 @@ class _Data(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
-class ConfigurationChanged(_Data):
+class ConfigurationChanged(_Data, frozen=True):
     """Software, machine configuration or a parameter outside of the recipe changed."""
 
     what: str
@@ -24,14 +24,14 @@ class ConfigurationChanged(_Data):
     by: str
 
 
-class AlarmTold(_Data):
+class AlarmTold(_Data, frozen=True):
     """An alarm was raised, cleared or acknowledged."""
 
     alarm: Alarm
     by: str | None = None
 
 
-class BarcodeRead(_Data):
+class BarcodeRead(_Data, frozen=True):
     """A scanner read a code, or failed to; `missed` counts readings that were overwritten before they were seen."""
 
     barcode: str | None
@@ -42,19 +42,19 @@ class BarcodeRead(_Data):
     missed: int = 0
 
 
-class ProcessStarted(_Data):
+class ProcessStarted(_Data, frozen=True):
     """A board entered."""
 
     board: BoardEntered
 
 
-class ProcessCompleted(_Data):
+class ProcessCompleted(_Data, frozen=True):
     """A board left; its whole record."""
 
     board: BoardRecord
 
 
-class BoardLost(_Data):
+class BoardLost(_Data, frozen=True):
     """A board did not come out in time; the record as far as it goes."""
 
     board: BoardRecord
@@ -62,7 +62,7 @@ class BoardLost(_Data):
     by: str | None = None
 
 
-class BoardUnexpected(_Data):
+class BoardUnexpected(_Data, frozen=True):
     """A board came out, or stands inside, that nobody saw enter; the position in mm from the entrance."""
 
     lane: int
@@ -70,7 +70,7 @@ class BoardUnexpected(_Data):
     reason: str
 
 
-class MachineStatusChanged(_Data):
+class MachineStatusChanged(_Data, frozen=True):
     """The machine state changed."""
 
     from_: str = msgspec.field(name="from")
@@ -78,7 +78,7 @@ class MachineStatusChanged(_Data):
     reason: str
 
 
-class MachineBlockedChanged(_Data):
+class MachineBlockedChanged(_Data, frozen=True):
     """A lane's outlet is blocked, or free again."""
 
     blocked: bool
@@ -86,14 +86,14 @@ class MachineBlockedChanged(_Data):
     reason: str
 
 
-class MachineBusyChanged(_Data):
+class MachineBusyChanged(_Data, frozen=True):
     """First board in or last board out of the machine."""
 
     busy: bool
     boards: int
 
 
-class LaneBusyChanged(_Data):
+class LaneBusyChanged(_Data, frozen=True):
     """First board in or last board out of one lane."""
 
     busy: bool
@@ -101,13 +101,13 @@ class LaneBusyChanged(_Data):
     boards: int
 
 
-class MeasuredValueChanged(_Data):
+class MeasuredValueChanged(_Data, frozen=True):
     """Values that moved by more than their deadband, or whose longest silence passed."""
 
     values: tuple[MeasuredValue, ...]
 
 
-class ControlChanged(_Data):
+class ControlChanged(_Data, frozen=True):
     """Control is local, remote or offline."""
 
     from_: str = msgspec.field(name="from")
@@ -116,7 +116,7 @@ class ControlChanged(_Data):
     until: str | None = None
 
 
-class RecipeStarted(_Data):
+class RecipeStarted(_Data, frozen=True):
     """Another recipe is active."""
 
     recipe: str | None
@@ -125,7 +125,7 @@ class RecipeStarted(_Data):
     by: str
 
 
-class SettingChange(_Data):
+class SettingChange(_Data, frozen=True):
     """One setpoint of the active recipe."""
 
     object: str
@@ -135,7 +135,7 @@ class SettingChange(_Data):
     unit: str | None
 
 
-class RecipeSettingChanged(_Data):
+class RecipeSettingChanged(_Data, frozen=True):
     """Setpoints of the active recipe changed on the machine."""
 
     recipe: str | None
@@ -143,7 +143,7 @@ class RecipeSettingChanged(_Data):
     by: str
 
 
-class GapRange(_Data):
+class GapRange(_Data, frozen=True):
     """Sequences from `from` to `to` that cannot be delivered any more."""
 
     from_: int = msgspec.field(name="from")
@@ -152,14 +152,14 @@ class GapRange(_Data):
     topics: tuple[str, ...] = ()
 
 
-class EventGap(_Data):
+class EventGap(_Data, frozen=True):
     """Wanted events are gone."""
 
     stream: str
     ranges: tuple[GapRange, ...]
 
 
-class Heartbeat(_Data):
+class Heartbeat(_Data, frozen=True):
     """Nothing happened; the stream stands at `lastSequence`."""
 
     stream: str
@@ -175,7 +175,7 @@ class Topic(NamedTuple):
 
 
 TOPICS: dict[str, Topic] = {
-    "Configuration.Changed": Topic(ConfigurationChanged, True, "software, machine configuration or a parameter outside the recipe changed"),
+    "Configuration.Changed": Topic(ConfigurationChanged, True, "software, configuration or a parameter changed"),
     "Alarm.Raised": Topic(AlarmTold, True, "a new alarm"),
     "Alarm.Cleared": Topic(AlarmTold, True, "an alarm ended"),
     "Board.BarcodeRead": Topic(BarcodeRead, True, "a scanner read a code, or failed to"),
@@ -190,7 +190,7 @@ TOPICS: dict[str, Topic] = {
     "Status.MeasuredValueChanged": Topic(MeasuredValueChanged, False, "values moved, or their longest silence passed"),
     "Status.ControlChanged": Topic(ControlChanged, True, "local, remote or offline"),
     "Recipe.Started": Topic(RecipeStarted, True, "another recipe is active, whoever started it"),
-    "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed on the machine"),
+    "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed"),
     "Event.Gap": Topic(EventGap, False, "wanted events are gone"),
     "Event.Heartbeat": Topic(Heartbeat, False, "nothing happened for a while"),
 }  # fmt: skip

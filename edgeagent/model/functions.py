@@ -24,17 +24,17 @@ class _Result(msgspec.Struct, frozen=True, rename="camel"):
     pass
 
 
-class Nothing(_Parameters):
+class Nothing(_Parameters, frozen=True):
     """No parameters."""
 
 
-class OfMachine(_Parameters):
+class OfMachine(_Parameters, frozen=True):
     """Of one machine."""
 
     machine: Machine = None
 
 
-class Place(_Parameters):
+class Place(_Parameters, frozen=True):
     """A place in a stream: the first wanted sequence."""
 
     stream: Text
@@ -45,7 +45,7 @@ From = Literal["now", "beginning"] | Place
 Topics = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=64)]
 
 
-class Subscribe(_Parameters):
+class Subscribe(_Parameters, frozen=True):
     """Which events to push on this connection, and from where on."""
 
     topics: Topics
@@ -53,7 +53,7 @@ class Subscribe(_Parameters):
     from_: From = msgspec.field(name="from", default="now")
 
 
-class Subscribed(_Result):
+class Subscribed(_Result, frozen=True):
     """A subscription; the next durable event has `nextSequence` or a higher one."""
 
     subscription: str
@@ -61,13 +61,13 @@ class Subscribed(_Result):
     next_sequence: int
 
 
-class Unsubscribe(_Parameters):
+class Unsubscribe(_Parameters, frozen=True):
     """Ends a subscription of this connection."""
 
     subscription: Text
 
 
-class ReadEvents(_Parameters):
+class ReadEvents(_Parameters, frozen=True):
     """Durable events from a place on; `waitMs` is how long to wait for the first."""
 
     from_: From = msgspec.field(name="from")
@@ -77,7 +77,7 @@ class ReadEvents(_Parameters):
     wait_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
 
 
-class EventsRead(_Result):
+class EventsRead(_Result, frozen=True):
     """Events in order (each as the parameters of its notification, with `method`); go on at `nextSequence`."""
 
     stream: str
@@ -87,7 +87,7 @@ class EventsRead(_Result):
     gaps: tuple[GapRange, ...]
 
 
-class SoftwareOfMachine(_Result):
+class SoftwareOfMachine(_Result, frozen=True):
     """Firmware as the machine tells it; None where it does not."""
 
     machine: str
@@ -96,7 +96,7 @@ class SoftwareOfMachine(_Result):
     fingerprint: str
 
 
-class SoftwareVersion(_Result):
+class SoftwareVersion(_Result, frozen=True):
     """Versions of the agent, of the OpenApps profile and of each machine's firmware."""
 
     agent: str
@@ -104,7 +104,7 @@ class SoftwareVersion(_Result):
     machines: tuple[SoftwareOfMachine, ...]
 
 
-class ZoneDescription(_Result):
+class ZoneDescription(_Result, frozen=True):
     """A zone: places in mm from the tunnel's entrance."""
 
     number: int
@@ -114,7 +114,7 @@ class ZoneDescription(_Result):
     objects: tuple[str, ...]
 
 
-class LaneDescription(_Result):
+class LaneDescription(_Result, frozen=True):
     """A lane: places of its barriers in mm from the tunnel's entrance."""
 
     number: int
@@ -122,7 +122,7 @@ class LaneDescription(_Result):
     outlet_mm: float
 
 
-class MachineDescription(_Result):
+class MachineDescription(_Result, frozen=True):
     """What the machine is."""
 
     id: str
@@ -137,7 +137,7 @@ class MachineDescription(_Result):
     instruments: tuple[str, ...]
 
 
-class ParameterDescription(_Result):
+class ParameterDescription(_Result, frozen=True):
     """One parameter of an object; kind is measured, setpoint, limit or state."""
 
     name: str
@@ -150,68 +150,68 @@ class ParameterDescription(_Result):
     text: str
 
 
-class ObjectDescription(_Result):
+class ObjectDescription(_Result, frozen=True):
     """One object of the machine."""
 
     object: str
     parameters: tuple[ParameterDescription, ...]
 
 
-class Objects(_Result):
+class Objects(_Result, frozen=True):
     """Every object of a machine."""
 
     machine: str
     objects: tuple[ObjectDescription, ...]
 
 
-class GetObjectParameters(_Parameters):
+class GetObjectParameters(_Parameters, frozen=True):
     """One object of a machine."""
 
     object: Text
     machine: Machine = None
 
 
-class Values(_Result):
+class Values(_Result, frozen=True):
     """Values with quality and the time when each was measured."""
 
     machine: str
     values: tuple[MeasuredValue, ...]
 
 
-class GetValues(_Parameters):
+class GetValues(_Parameters, frozen=True):
     """Some objects, or all."""
 
     objects: Annotated[tuple[Text, ...], Meta(max_length=1000)] | None = None
     machine: Machine = None
 
 
-class AlarmOfMachine(_Result):
+class AlarmOfMachine(_Result, frozen=True):
     """A standing alarm and its machine."""
 
     machine: str
     alarm: Alarm
 
 
-class ActiveAlarms(_Result):
+class ActiveAlarms(_Result, frozen=True):
     """The alarms that stand now."""
 
     alarms: tuple[AlarmOfMachine, ...]
 
 
-class GetBoard(_Parameters):
+class GetBoard(_Parameters, frozen=True):
     """One board by its id."""
 
     id: Text
 
 
-class GetTrace(_Parameters):
+class GetTrace(_Parameters, frozen=True):
     """A board's trace, thinned to at most `maxPoints` points."""
 
     id: Text
     max_points: Annotated[int, Meta(ge=2, le=10_000)] = 1000
 
 
-class FindBoards(_Parameters):
+class FindBoards(_Parameters, frozen=True):
     """Boards that left, newest first; times are RFC 3339 and concern the entry. `cursor` goes on where a page ended."""
 
     barcode: Text | None = None
@@ -224,27 +224,27 @@ class FindBoards(_Parameters):
     cursor: Text | None = None
 
 
-class BoardsFound(_Result):
+class BoardsFound(_Result, frozen=True):
     """A page of records; `cursor` is null on the last one."""
 
     boards: tuple[BoardRecord, ...]
     cursor: str | None
 
 
-class BoardsOfMachine(_Result):
+class BoardsOfMachine(_Result, frozen=True):
     """The boards in one machine's tunnel, first in first."""
 
     machine: str
     boards: tuple[BoardInProcess, ...]
 
 
-class BoardsInProcess(_Result):
+class BoardsInProcess(_Result, frozen=True):
     """The boards in all tunnels asked for."""
 
     machines: tuple[BoardsOfMachine, ...]
 
 
-class LaneStatus(_Result):
+class LaneStatus(_Result, frozen=True):
     """One lane: boards inside, whether its outlet is blocked."""
 
     lane: int
@@ -253,7 +253,7 @@ class LaneStatus(_Result):
     blocked: bool
 
 
-class MachineStatus(_Result):
+class MachineStatus(_Result, frozen=True):
     """The state of one machine; `connected` is whether it answers now."""
 
     machine: str
@@ -269,7 +269,7 @@ class MachineStatus(_Result):
     alarms: int
 
 
-class Status(_Result):
+class Status(_Result, frozen=True):
     """State of the machines asked for; `clock` tells whether the computer's clock is known to be set."""
 
     time: str
@@ -277,7 +277,7 @@ class Status(_Result):
     machines: tuple[MachineStatus, ...]
 
 
-class MachineSnapshot(_Result):
+class MachineSnapshot(_Result, frozen=True):
     """Everything that stands at one machine now."""
 
     status: MachineStatus
@@ -286,7 +286,7 @@ class MachineSnapshot(_Result):
     boards: tuple[BoardInProcess, ...]
 
 
-class Snapshot(_Result):
+class Snapshot(_Result, frozen=True):
     """The current state and the last sequence that it includes: subscribe from `sequence` + 1 and nothing is missed."""
 
     stream: str
@@ -315,22 +315,38 @@ class Function(NamedTuple):
 FUNCTIONS: dict[str, Function] = {
     function.name: function
     for function in (
-        Function("rpc.discover", "viewer", False, Nothing, dict[str, Any], "The OpenRPC document of this server."),
-        Function("Event.Subscribe", "viewer", False, Subscribe, Subscribed, "Pushes events on this connection (WebSocket or TCP)."),
-        Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed, "Ends a subscription of this connection."),
-        Function("Event.Read", "viewer", False, ReadEvents, EventsRead, "Reads durable events from a place on, waiting for the first if asked."),
-        Function("Event.Snapshot", "viewer", False, OfMachine, Snapshot, "The whole current state, and the sequence it stands at."),
-        Function("Configuration.GetSoftwareVersion", "viewer", False, Nothing, SoftwareVersion, "Versions of agent, profile and firmware."),
-        Function("Configuration.GetMachine", "viewer", False, OfMachine, MachineDescription, "Manufacturer, model, lanes, zones and instruments."),
-        Function("Configuration.GetObjects", "viewer", False, OfMachine, Objects, "Every object with its parameters."),
-        Function("Configuration.GetObjectParameters", "viewer", False, GetObjectParameters, Values, "The values of one object."),
-        Function("Alarm.GetActive", "viewer", False, OfMachine, ActiveAlarms, "The alarms that stand now."),
-        Function("Board.Get", "viewer", False, GetBoard, BoardRecord, "The record of a board that left."),
-        Function("Board.GetTrace", "viewer", False, GetTrace, BoardTrace, "Zone values and estimated board temperature over a board's stay."),
-        Function("Board.Find", "viewer", False, FindBoards, BoardsFound, "Records of boards by barcode, recipe, verdict and time."),
-        Function("Board.GetInProcess", "viewer", False, OfMachine, BoardsInProcess, "The boards in the tunnel, with their positions."),
-        Function("Status.Get", "viewer", False, OfMachine, Status, "State, control, boards and alarms of each machine."),
-        Function("Status.GetValues", "viewer", False, GetValues, Values, "Measured values with quality and time."),
+        Function("rpc.discover", "viewer", False, Nothing, dict[str, Any],
+                 "The OpenRPC document of this server."),
+        Function("Event.Subscribe", "viewer", False, Subscribe, Subscribed,
+                 "Pushes events on this connection (WebSocket or TCP)."),
+        Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed,
+                 "Ends a subscription of this connection."),
+        Function("Event.Read", "viewer", False, ReadEvents, EventsRead,
+                 "Reads durable events from a place on, waiting for the first if asked."),
+        Function("Event.Snapshot", "viewer", False, OfMachine, Snapshot,
+                 "The whole current state, and the sequence it stands at."),
+        Function("Configuration.GetSoftwareVersion", "viewer", False, Nothing, SoftwareVersion,
+                 "Versions of agent, profile and firmware."),
+        Function("Configuration.GetMachine", "viewer", False, OfMachine, MachineDescription,
+                 "Manufacturer, model, lanes, zones and instruments."),
+        Function("Configuration.GetObjects", "viewer", False, OfMachine, Objects,
+                 "Every object with its parameters."),
+        Function("Configuration.GetObjectParameters", "viewer", False, GetObjectParameters, Values,
+                 "The values of one object."),
+        Function("Alarm.GetActive", "viewer", False, OfMachine, ActiveAlarms,
+                 "The alarms that stand now."),
+        Function("Board.Get", "viewer", False, GetBoard, BoardRecord,
+                 "The record of a board that left."),
+        Function("Board.GetTrace", "viewer", False, GetTrace, BoardTrace,
+                 "Zone values and estimated board temperature over a board's stay."),
+        Function("Board.Find", "viewer", False, FindBoards, BoardsFound,
+                 "Records of boards by barcode, recipe, verdict and time."),
+        Function("Board.GetInProcess", "viewer", False, OfMachine, BoardsInProcess,
+                 "The boards in the tunnel, with their positions."),
+        Function("Status.Get", "viewer", False, OfMachine, Status,
+                 "State, control, boards and alarms of each machine."),
+        Function("Status.GetValues", "viewer", False, GetValues, Values,
+                 "Measured values with quality and time."),
     )
 }  # fmt: skip
 """Every function that this agent answers."""

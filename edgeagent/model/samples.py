@@ -41,7 +41,7 @@ class Row:
 
 
 class MeasuredValue(msgspec.Struct, frozen=True, rename="camel"):
-    """One value as it is sent: rounded to the point's decimals; null where there is none; `time` is when it was read."""
+    """One value as it is sent, rounded to its decimals; null where there is none; `time` is when it was read."""
 
     object: str
     name: str
@@ -84,4 +84,4 @@ def rounded(value: float, decimals: int | None) -> float | None:
         return None
     if decimals is None:
         return value
-    return round(value, decimals) if decimals else int(round(value))
+    return round(value, decimals) if decimals else round(value)

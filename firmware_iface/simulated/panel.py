@@ -32,7 +32,7 @@ def sources(oven: Oven) -> dict[str, Read]:
     for half in oven.heaters.halves.values():
         found |= _half_zone(half)
     for path, cooling in oven.heaters.cooling.items():
-        found[f"{path}/temperature"] = lambda cooling=cooling: cooling.measured  # type: ignore[misc]
+        found[f"{path}/temperature"] = partial(getattr, cooling, "measured")
     for conveyor in oven.conveyors.values():
         found |= _lane(oven, conveyor)
     for number in range(1, 5):

@@ -11,11 +11,11 @@ from edgeagent.model.samples import Row
 from firmware_iface.registers import Device, Register
 
 
-def register(address: int, type: str = "uint16", table: str = "input", count: int = 1, **more) -> Register:
-    fields = dict(path=f"o/p{address}", group="g", kind="measured", bit=None, word_order="big", byte_order="big",
-                  scale=1.0, offset=0.0, not_available=(), unit=None, low=None, high=None, decimals=0, deadband=0.0,
-                  silence_s=60.0, writable=False, text="")
-    return Register(table=table, address=address, type=type, count=count, **(fields | more))
+def register(address: int, kind: str = "uint16", table: str = "input", count: int = 1, **more) -> Register:
+    fields = {"path": f"o/p{address}", "group": "g", "kind": "measured", "bit": None, "word_order": "big",
+              "byte_order": "big", "scale": 1.0, "offset": 0.0, "not_available": (), "unit": None, "low": None,
+              "high": None, "decimals": 0, "deadband": 0.0, "silence_s": 60.0, "writable": False, "text": ""}
+    return Register(table=table, address=address, type=kind, count=count, **(fields | more))
 
 
 def group(registers: list[Register], **device) -> tuple[GroupPlan, Row]:

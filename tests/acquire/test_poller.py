@@ -4,6 +4,7 @@ import asyncio
 import struct
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 from edgeagent.acquire.modbus import ModbusTcp
 from edgeagent.acquire.plan import plan
@@ -68,7 +69,7 @@ def test_every_group_keeps_its_own_absolute_period():
         async with polling(200) as (_, poller, _, seen, machine):
             for group in machine.groups:
                 times = [at for index, at in seen if index == group.index]
-                assert [b - a for a, b in zip(times, times[1:], strict=False)] == [group.period_ns] * (len(times) - 1)
+                assert [b - a for a, b in pairwise(times)] == [group.period_ns] * (len(times) - 1)
             assert poller.skipped == 0
             assert not poller.errors
 
@@ -83,7 +84,7 @@ def test_a_late_beat_is_skipped_and_not_made_up_for():
     async def go():
         async with polling(150, stall) as (_, poller, _, seen, _):
             motion = [at for index, at in seen if index == 0]
-            gaps = [b - a for a, b in zip(motion, motion[1:], strict=False)]
+            gaps = [b - a for a, b in pairwise(motion)]
             assert max(gaps) >= 2_000_000_000
             assert all((at - motion[0]) % 100_000_000 == 0 for at in motion[-10:]), "back on the old grid"
             assert poller.skipped >= 19
@@ -101,7 +102,7 @@ def test_a_silent_device_gives_bad_values_and_is_not_asked_at_every_beat():
             bad_beats.append(set(row.quality[:7]))
 
     async def go():
-        async with polling(400, watch, timeout_s=0.05) as (running, poller, _, _, _):
+        async with polling(400, watch, timeout_s=0.05) as (_, poller, _, _, _):
             assert set.union(*bad_beats) == {Quality.BAD}
             assert 3 <= poller.errors["silent"] < 30
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from edgeagent._core.capture import Capture  # noqa: E402
-from edgeagent._core.decode import Decoder  # noqa: E402
-from edgeagent._core.ring import Ring  # noqa: E402
-from tests.core.oracles import Oven  # noqa: E402
+from edgeagent._core.capture import Capture
+from edgeagent._core.decode import Decoder
+from edgeagent._core.ring import Ring
+from tests.core.oracles import Oven
 
 POINTS, BOARDS, PERIOD_NS = 64, 20, 100_000_000
 LANE = {

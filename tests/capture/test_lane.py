@@ -228,13 +228,13 @@ def test_a_silent_device_leaves_a_gap_in_the_record_and_no_value():
     tunnel.run(1)
     tunnel.insert()
     tunnel.run(100)
-    tunnel.miss(3)
+    tunnel.miss(2.5)
     tunnel.run(350)
     board = record(tunnel)
-    assert board.samples.missing == 30
-    assert board.samples.longest_gap_seconds == pytest.approx(3.1)
-    assert board.samples.good == board.samples.expected - 30
-    assert board.identity == "certain", "40 mm did not pass unseen"
+    assert board.samples.missing == 25
+    assert board.samples.longest_gap_seconds == pytest.approx(2.6)
+    assert board.samples.good == board.samples.expected - 25
+    assert board.identity == "certain", "less than the shortest board passed unseen"
     assert "uncertain" in {zone.quality for zone in board.zones}
     assert board.verdict.process == "unknown"
 

@@ -1,4 +1,4 @@
-"""A tunnel of the ten-zone oven without physics: rows by hand, boards as lengths on a belt, barriers to the millimetre."""
+"""A tunnel of the ten-zone oven without physics: rows by hand, boards as lengths on a belt, barriers to the mm."""
 
 from edgeagent.capture.pipeline import Pipeline
 from edgeagent.model.events import Event

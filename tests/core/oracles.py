@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
@@ -39,7 +40,7 @@ def decoded(data: bytes, described: tuple[Any, ...]) -> float:
 def crossings(trace: list[tuple[float, float]], level: float) -> tuple[list[float], list[float]]:
     """Times at which a trace without holes rises to a level, and at which it falls below it."""
     up, down = [], []
-    for (t0, a), (t1, b) in zip(trace, trace[1:], strict=False):
+    for (t0, a), (t1, b) in pairwise(trace):
         moment = t0 + (level - a) / (b - a) * (t1 - t0) if a != b else t0
         if a < level <= b:
             up.append(moment)
@@ -220,7 +221,7 @@ class Oven:
         mm, k = self.nodes[-1]
         if x >= mm:
             return self.exit + (self._source(board, k, f) - self.exit) * math.exp(-(x - mm) / self.decay)
-        for (a, ka), (b, kb) in zip(self.nodes, self.nodes[1:], strict=False):
+        for (a, ka), (b, kb) in pairwise(self.nodes):
             if a <= x < b:
                 left = self._source(board, ka, f)
                 return left if ka == kb else left + (self._source(board, kb, f) - left) * (x - a) / (b - a)

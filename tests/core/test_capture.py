@@ -82,7 +82,8 @@ def test_the_reference_board_is_as_warm_as_the_fitted_model_says(dt_ns):
     for t in range(dt_ns, 374 * SECOND, dt_ns):
         oven.run(t)
     felt = dict(zip(*oven.capture.trace(slot), strict=True))
-    wanted = {30: 44.78, 60: 100.53, 120: 153.37, 180: 171.95, 240: 213.01, 270: 232.37, 300: 239.60, 330: 207.13, 360: 160.76}
+    wanted = {30: 44.78, 60: 100.53, 120: 153.37, 180: 171.95, 240: 213.01, 270: 232.37, 300: 239.60,
+              330: 207.13, 360: 160.76}  # fmt: skip
     assert [felt[t * SECOND] for t in wanted] == pytest.approx(list(wanted.values()), abs=0.02)
 
 
@@ -98,16 +99,17 @@ def test_the_reference_board_has_a_process_window_index_of_84():
     assert profile.time_above_liquidus == pytest.approx(78.236, abs=0.005)
     assert profile.soak == pytest.approx(98.363, abs=0.005)
     assert (profile.max_rise, profile.max_fall) == pytest.approx((2.175, -1.569), abs=0.005)
-    shares = [window_share(profile.peak, 240, 250), window_share(profile.time_above_liquidus, 40, 90),
-              window_share(profile.soak, 60, 120), window_share(profile.max_rise, 0, 3), window_share(profile.max_fall, -3, 0)]
+    figures = profile.peak, profile.time_above_liquidus, profile.soak, profile.max_rise, profile.max_fall
+    limits = (240, 250), (40, 90), (60, 120), (0, 3), (-3, 0)
+    shares = [window_share(value, *limit) for value, limit in zip(figures, limits, strict=True)]
     assert shares == pytest.approx([-83.6, 52.9, 27.9, 45.0, -4.6], abs=0.3)
     assert max(map(abs, shares)) == pytest.approx(83.6, abs=0.05)
 
 
 @pytest.mark.parametrize(("stop_s", "reached_s"), [(0, 43.07), (30, 73.07)])
 def test_a_board_reaches_the_middle_of_a_zone_by_the_measured_speed(stop_s, reached_s):
-    oven = ContestOven(zones=[(250.0, 402.5, True, (1,)), (402.5, 555.0, True, (2,)), (260.0 + 295, 800.0, False, (23,))],
-                       period_ns=SECOND // 100)  # fmt: skip
+    halves = [(250.0, 402.5, True, (1,)), (402.5, 555.0, True, (2,))]
+    oven = ContestOven(zones=halves, period_ns=SECOND // 100)
     centred = ContestOven(zones=[(250.0, 555.0, True, (23,))], period_ns=SECOND // 100)
     for lane in (oven, centred):
         lane.run(0)
@@ -284,7 +286,8 @@ scripts = st.builds(Script, st.integers(0, 2**32), st.integers(1, 60))
 def live(lane, script, until=None):
     """Feed a script with every board entered at once; yields its slots after each row."""
     slots = []
-    for (t, values, quality), (enters, length, turns, which) in list(zip(script.rows, script.done, strict=True))[:until]:
+    told = list(zip(script.rows, script.done, strict=True))[:until]
+    for (t, values, quality), (enters, length, turns, which) in told:
         lane.feed(t, values, quality)
         if enters:
             slots.append([lane.enter(t, length), False])
@@ -341,7 +344,8 @@ def test_a_lane_dumped_and_loaded_goes_on_as_if_it_had_never_stopped(script, sha
     slots = live(before, script, stop)
     travel, good_ns, speed = before.capture.lane_state()
     after.capture.set_travel(travel, good_ns + shift, speed)
-    loaded = [after.capture.load(before.capture.dump(slot), *before.capture.trace(slot), shift_ns=shift) for slot in slots]
+    kept = [(before.capture.dump(slot), *before.capture.trace(slot)) for slot in slots]
+    loaded = [after.capture.load(*board, shift_ns=shift) for board in kept]
     for t, values, quality in script.rows[stop:]:
         before.feed(t, values, quality)
         after.feed(t + shift, values, quality)

@@ -51,7 +51,8 @@ def test_the_numbers_of_the_vendors_documents_are_read(data, field, value):
 def test_bits_count_from_the_least_significant_in_registers_and_in_tables():
     register = [a_field("bit", bit=bit) for bit in range(16)]
     assert [i for i, value in enumerate(read(bytes.fromhex("8005"), *register)) if value] == [0, 2, 15]
-    assert [i for i, value in enumerate(read(b"\x05\x02", *(a_field("bit", offset=i) for i in range(16)))) if value] == [0, 2, 9]
+    table = [a_field("bit", offset=i) for i in range(16)]
+    assert [i for i, value in enumerate(read(b"\x05\x02", *table)) if value] == [0, 2, 9]
     assert read(bytes.fromhex("0001"), a_field("bit", bit=8, octets="little")) == [1.0]
 
 
@@ -113,14 +114,14 @@ orders = st.sampled_from(["big", "little"])
 
 @given(
     st.binary(min_size=16, max_size=16),
-    st.lists(st.tuples(st.sampled_from([*CODES, "bit", "bit in table"]), st.integers(0, 8), st.integers(0, 15), orders, orders,
-                       st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.sampled_from([INFINITY, 1e4]),
+    st.lists(st.tuples(st.sampled_from([*CODES, "bit", "bit in table"]), st.integers(0, 8), st.integers(0, 15),
+                       orders, orders, st.floats(-1e3, 1e3), st.floats(-1e3, 1e3), st.sampled_from([INFINITY, 1e4]),
                        st.lists(st.integers(0, 3), max_size=3).map(tuple)), max_size=8),
 )  # fmt: skip
 def test_every_type_in_every_order_is_what_struct_reads(data, drawn):
     fields = [
-        a_field(type_.split()[0], column=i, offset=offset, bit=-1 if "table" in type_ else bit, words=words, octets=octets,
-                scale=scale, shift=shift, low=-limit, high=limit, sentinels=sentinels)
+        a_field(type_.split()[0], column=i, offset=offset, bit=-1 if "table" in type_ else bit, words=words,
+                octets=octets, scale=scale, shift=shift, low=-limit, high=limit, sentinels=sentinels)
         for i, (type_, offset, bit, words, octets, scale, shift, limit, sentinels) in enumerate(drawn)
     ]  # fmt: skip
     assert read(data, *fields) == pytest.approx([decoded(data, field) for field in fields], rel=1e-12, nan_ok=True)

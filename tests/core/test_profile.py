@@ -1,5 +1,6 @@
 import math
 from array import array
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -97,7 +98,7 @@ def test_a_whole_trace_is_measured_as_by_hand(temperatures):
     up, down = crossings(trace, 217.0)
     above = sum(down) - sum(up)
     whole = temperatures[0] < 217 > temperatures[-1] and up
-    slopes = [2 * (b - a) for a, b in zip(temperatures, temperatures[1:], strict=False)]
+    slopes = [2 * (b - a) for a, b in pairwise(temperatures)]
     assert profile.peak == max(temperatures)
     assert profile.peak_ns == temperatures.index(max(temperatures)) * 500_000_000
     assert profile.time_above_liquidus == pytest.approx(above if whole else NAN, abs=1e-9, nan_ok=True)
@@ -114,7 +115,8 @@ def test_a_window_share_is_zero_in_the_middle_and_a_hundred_at_the_limits():
 
 
 def test_the_process_window_index_of_the_reference_table_is_61():
-    table = [(242.28, 240, 250, -54.4), (80.28, 40, 90, 61.1), (99.54, 60, 120, 31.8), (2.06, 0, 3, 37.3), (-1.66, -3, 0, -10.7)]
+    table = [(242.28, 240, 250, -54.4), (80.28, 40, 90, 61.1), (99.54, 60, 120, 31.8),
+             (2.06, 0, 3, 37.3), (-1.66, -3, 0, -10.7)]  # fmt: skip
     shares = [window_share(value, low, high) for value, low, high, _ in table]
     assert shares == pytest.approx([share for *_, share in table], abs=0.05)
     assert max(map(abs, shares)) == pytest.approx(61.1, abs=0.05)

@@ -153,7 +153,8 @@ def test_a_fault_names_line_key_and_reason(tmp_path, old, new, at, key, reason):
 
 
 def test_all_faults_of_a_file_are_told_at_once_in_the_order_of_their_lines(tmp_path):
-    text = SMALL.replace("period_ms = 100", "period_ms = 1").replace('state = "ready"', 'state = "x"').replace("bit = 1", "bit = 99")
+    text = SMALL.replace("period_ms = 100", "period_ms = 1").replace('state = "ready"', 'state = "x"')
+    text = text.replace("bit = 1", "bit = 99")
     with pytest.raises(catalog.MapError) as caught:
         _load(tmp_path, text)
     told = str(caught.value).splitlines()
@@ -164,8 +165,8 @@ def test_all_faults_of_a_file_are_told_at_once_in_the_order_of_their_lines(tmp_p
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"\xff\xfe", "not UTF-8"), (b"#" * (1 << 20) + b"\n", "over 1 MiB"), (b"a = " + b"[" * 100_000, "nested too deeply"),
-     (b"a = 1" + b"0" * 5000, "is not TOML"), (b"", "is missing")],
+    [(b"\xff\xfe", "not UTF-8"), (b"#" * (1 << 20) + b"\n", "over 1 MiB"),
+     (b"a = " + b"[" * 100_000, "nested too deeply"), (b"a = 1" + b"0" * 5000, "is not TOML"), (b"", "is missing")],
 )  # fmt: skip
 def test_what_is_no_map_is_a_fault(tmp_path, content, reason):
     with pytest.raises(catalog.MapError, match=reason):
@@ -220,7 +221,10 @@ def test_a_damaged_shipped_map_never_raises_anything_but_a_map_error(tmp_path_fa
     _mutant(tmp_path_factory, content[:place] + put + content[place + cut :])
 
 
-_VALUES = st.sampled_from(["[]", "{}", "1", "-1", "nan", "inf", "true", '"x"', "[[1]]", "{a = 1}", "1979-05-27", "9" * 400, "1e999"])
+_VALUES = st.sampled_from(
+    ["[]", "{}", "1", "-1", "nan", "inf", "true", '"x"', "[[1]]", "{a = 1}", "1979-05-27", "9" * 400, "1e999",
+     "0x" + "f" * 5000, "[0x" + "f" * 5000 + "]"]
+)
 
 
 @settings(max_examples=200, deadline=None)

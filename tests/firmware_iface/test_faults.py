@@ -15,7 +15,8 @@ def test_a_fault_is_read_as_written(text, fault):
 
 
 @pytest.mark.parametrize(("text", "reason"), [
-    ("heater-ded:zone/1/top", "there are heater-dead"), ("heater-dead", "needs a half zone"), ("silent:5", "takes no argument"),
+    ("heater-ded:zone/1/top", "there are heater-dead"), ("heater-dead", "needs a half zone"),
+    ("silent:5", "takes no argument"),
     ("belt-slip:fast", "not a number"), ("belt-slip:3", "up to 2"), ("slow:0", "above 0"), ("slow:1e9", "up to 60000"),
     ("silent@x", "cannot read"), ("silent@1.2.3", "not a number"), ("", "cannot read"), ("belt-slip:nan", "above 0"),
 ])  # fmt: skip

@@ -13,7 +13,10 @@ from firmware_iface.simulated.oven import Oven
 
 REFLOW = catalog.builtin("reflow10")
 PLAIN = replace(REFLOW.register("oxygen/1/setpoint"), not_available=(), offset=0.0)
-CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f", "int64": "q", "uint64": "Q", "float64": "d"}
+CODES = {
+    "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
+    "int64": "q", "uint64": "Q", "float32": "f", "float64": "d",
+}  # fmt: skip
 ORDERS = st.sampled_from(["big", "little"])
 
 
@@ -27,7 +30,8 @@ def _oracle(words, type_, word_order, byte_order):
        st.integers(-40, 40), st.floats(0, 1))  # fmt: skip
 def test_what_is_encoded_is_the_value_within_one_step(type_, word_order, byte_order, scale, offset, share):
     size = struct.calcsize(CODES[type_])
-    register = replace(PLAIN, type=type_, count=size // 2, word_order=word_order, byte_order=byte_order, scale=scale, offset=offset)
+    register = replace(PLAIN, type=type_, count=size // 2, word_order=word_order, byte_order=byte_order,
+                       scale=scale, offset=offset)  # fmt: skip
     low, high = (-3000, 3000) if CODES[type_].islower() else (0, 3000)
     value = (low + share * (high - low)) * scale + offset
     words = encode(register, value)
@@ -87,14 +91,17 @@ def test_a_read_may_begin_and_end_within_a_value():
 
 
 def test_bits_of_one_register_are_read_together():
-    bits = [replace(REFLOW.register(f"zone/{zone}/top/heaterFault"), table="input", address=900, bit=zone) for zone in (1, 2, 3)]
+    bits = [replace(REFLOW.register(f"zone/{zone}/top/heaterFault"), table="input", address=900, bit=zone)
+            for zone in (1, 2, 3)]  # fmt: skip
     oven = Oven(replace(REFLOW, registers=(*REFLOW.registers, *bits)))
     oven.add_fault(parse("heater-dead:zone/2/top"))
     oven.advance(10)
     assert Memory(replace(REFLOW, registers=tuple(bits)), oven).read("input", 900, 1) == [4]
 
 
-@pytest.mark.parametrize(("table", "address", "count"), [("input", 2, 1), ("input", 0, 3), ("coil", 0, 1), ("holding", 50, 2)])
+@pytest.mark.parametrize(
+    ("table", "address", "count"), [("input", 2, 1), ("input", 0, 3), ("coil", 0, 1), ("holding", 50, 2)]
+)
 def test_an_address_that_the_map_does_not_have_is_refused(table, address, count):
     with pytest.raises(AddressError):
         Memory(REFLOW, Oven(REFLOW)).read(table, address, count)

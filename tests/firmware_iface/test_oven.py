@@ -66,7 +66,7 @@ def test_a_ready_oven_stays_near_its_setpoints(ready):
 
 def test_a_board_feels_what_the_nominal_model_says(ready):
     board = ready.insert_board("PCB1")
-    assert (ready.read("scanner/1/count"), ready.read("scanner/1/result"), ready.read("scanner/1/code")) == (1, 1, "PCB1")
+    assert [ready.read(f"scanner/1/{name}") for name in ("count", "result", "code")] == [1, 1, "PCB1"]
     _until(ready, lambda oven: oven.finished, 500)
     assert board.peak == pytest.approx(244.6, abs=2)
     travel = (OUTLET + board.length_mm) / (76 / 6)
@@ -76,7 +76,7 @@ def test_a_board_feels_what_the_nominal_model_says(ready):
 
 def test_an_unread_code_is_told_as_unread(ready):
     ready.insert_board()
-    assert (ready.read("scanner/1/count"), ready.read("scanner/1/result"), ready.read("scanner/1/code")) == (1, 2, "")
+    assert [ready.read(f"scanner/1/{name}") for name in ("count", "result", "code")] == [1, 2, ""]
 
 
 def test_the_barriers_are_exact_at_the_time_of_reading(ready):

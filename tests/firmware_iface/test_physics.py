@@ -36,8 +36,8 @@ def _slopes(trace):
 
 
 @pytest.mark.parametrize(("x_cm", "celsius"), [
-    (20, 68.059), (30, 103.412), (40, 138.764), (50.25, 175), (100, 175), (200, 185), (235.5, 215), (271, 245), (300, 255),
-    (339.5, 255), (344.5, 237.248), (380, 144.650), (400, 111.362), (435.5, 72.975),
+    (20, 68.059), (30, 103.412), (40, 138.764), (50.25, 175), (100, 175), (200, 185), (235.5, 215), (271, 245),
+    (300, 255), (339.5, 255), (344.5, 237.248), (380, 144.650), (400, 111.362), (435.5, 72.975),
 ])  # fmt: skip
 def test_the_air_has_the_published_temperature(x_cm, celsius):
     heated = physics.geometry(CONTEST)
@@ -47,7 +47,10 @@ def test_the_air_has_the_published_temperature(x_cm, celsius):
 @pytest.mark.parametrize("dt", [0.02, 0.5])
 def test_a_board_follows_the_published_curve(dt):
     trace = _trace(physics.geometry(CONTEST), CONTEST_SETPOINTS, 70, 4355, dt)
-    expected = {30: 44.78, 60: 100.53, 120: 153.37, 180: 171.95, 240: 213.01, 270: 232.37, 300: 239.60, 330: 207.13, 360: 160.76}
+    expected = {
+        30: 44.78, 60: 100.53, 120: 153.37, 180: 171.95, 240: 213.01,
+        270: 232.37, 300: 239.60, 330: 207.13, 360: 160.76,
+    }  # fmt: skip
     assert {t: trace[round(t / dt)][1] for t in expected} == pytest.approx(expected, abs=0.0101)
 
 

@@ -29,8 +29,9 @@ k = 1979-05-27 07:32:00
 
 @pytest.mark.parametrize(("path", "line"), [
     (("top",), 2), (("a",), 4), (("a", "b"), 4), (("a", "b", "quo/ted"), 5), (("a", "b", "quo/ted", "c"), 5),
-    (("a", "b", "list"), 8), (("a", "b", "list", 0), 9), (("a", "b", "list", 1), 10), (("a", "b", "list", 1, "deep"), 10),
-    (("a", "b", "list", 1, "deep", 1), 11), (("rows", 0), 13), (("rows", 0, "x", "y"), 14), (("rows", 0, "x", "wA"), 14),
+    (("a", "b", "list"), 8), (("a", "b", "list", 0), 9), (("a", "b", "list", 1), 10),
+    (("a", "b", "list", 1, "deep"), 10), (("a", "b", "list", 1, "deep", 1), 11),
+    (("rows", 0), 13), (("rows", 0, "x", "y"), 14), (("rows", 0, "x", "wA"), 14),
     (("rows", 1), 15), (("rows", 1, "inner"), 16), (("rows", 1, "inner", "k"), 17),
 ])  # fmt: skip
 def test_a_key_is_found_on_its_line(path, line):
@@ -49,7 +50,9 @@ def _paths(value, path=()):
             yield from _paths(inner, (*path, index))
 
 
-_PARTS = st.sampled_from(["a", "b", "[", "]", "[[", "]]", "{", "}", "=", ",", "\n", " ", ".", "1", '"x y"', "'q'", '"""', "'''", "#", "\\"])
+_PARTS = st.sampled_from(
+    ["a", "b", "[", "]", "[[", "]]", "{", "}", "=", ",", "\n", " ", ".", "1", '"x y"', "'q'", '"""', "'''", "#", "\\"]
+)
 
 
 @given(st.lists(_PARTS, max_size=25).map("".join))

@@ -109,5 +109,7 @@ async def serving(
             await lines.stop()
             await http.stop()
             await delivery.close()
+            assert not journal.on_commit
+            assert not [task for task in asyncio.all_tasks() if "edgeagent" in repr(task.get_coro())]
     finally:
         await asyncio.to_thread(database.close)

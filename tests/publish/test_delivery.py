@@ -11,7 +11,7 @@ import pytest
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.samples import MeasuredValue
-from edgeagent.publish.delivery import MOST_SUBSCRIPTIONS, Session
+from edgeagent.publish.session import MOST_SUBSCRIPTIONS, Session
 from tests.publish.serving import STARTED_NS, Served, event, request, serving
 
 Run = Callable[..., None]
@@ -261,8 +261,8 @@ def test_an_event_wanted_alike_is_built_once(tmp_path: Path) -> None:
         async with serving(tmp_path) as served:
             await served.journal.settled(served.happen())
             (stored,), _, _ = await served.journal.read(1, ("*",), None, 1)
-            assert served.delivery.notification(stored, 0) is served.delivery.notification(stored, 0)
-            assert served.delivery.notification(stored, 0) != served.delivery.notification(stored, 7)
+            assert served.delivery.notices.durable(stored, 0) is served.delivery.notices.durable(stored, 0)
+            assert served.delivery.notices.durable(stored, 0) != served.delivery.notices.durable(stored, 7)
 
     asyncio.run(main())
 

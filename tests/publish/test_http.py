@@ -9,7 +9,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.publish.serving import Served, request, serving
+from edgeagent.publish.openapps import events
+from edgeagent.publish.outlet import Caller
+from tests.publish.serving import Served, event, request, serving
 
 Run = Callable[..., None]
 JSON = {"Content-Type": "application/json"}
@@ -153,6 +155,48 @@ def test_a_websocket_frame_over_the_limit_ends_the_connection_with_1009(tmp_path
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, 1009)
 
     run(main())
+
+
+def test_a_websocket_that_stops_reading_is_cut_off(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, patience_s=0.2) as served, aiohttp.ClientSession() as client:
+            served.journal.append([event("Status.MachineStatusChanged", reason="x" * 20_000) for _ in range(1000)])
+            socket = await client.ws_connect(f"http://127.0.0.1:{served.http_port}/rpc")
+            transport = socket._response.connection.transport  # type: ignore[union-attr]
+            transport.pause_reading()  # type: ignore[union-attr]
+            await socket.send_str(request("Event.Subscribe", topics=["*"], **{"from": "beginning"}).decode())
+            while not served.delivery._sessions:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            while served.delivery._sessions:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            transport.abort()  # type: ignore[union-attr]
+
+    run(main())
+
+
+def test_a_reader_that_goes_away_while_it_waits_frees_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_WAITING", 1)
+    waiting, probe = (request("Event.Read", waitMs=wait, **{"from": "now"}) for wait in (60_000, 1))
+
+    async def main() -> None:
+        async with asking(tmp_path) as (client, url, served):
+
+            async def place_is_taken() -> bool:
+                await asyncio.sleep(0)
+                answer = await served.dispatcher.answer(probe, Caller("test", "viewer", "test", "nowhere"))
+                return b'"tooMany"' in (answer or b"")
+
+            asked = asyncio.ensure_future(client.post(url, data=waiting, headers=JSON))
+            while not await place_is_taken():
+                if asked.done():  # the probe had the place
+                    asked = asyncio.ensure_future(client.post(url, data=waiting, headers=JSON))
+            asked.cancel()
+            while await place_is_taken():
+                pass
+
+    asyncio.run(main())
 
 
 def test_a_foreign_page_gets_no_websocket(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ async def large(_: Nothing, __: Caller) -> str:
     return "x" * (1 << 20)
 
 
-TABLE = {
+TABLE: dict[str, tuple[Any, Any, str]] = {
     "subtract": (subtract, Subtract, "viewer"), "sum": (add, Numbers, "viewer"), "update": (nothing, Numbers, "viewer"),
     "notify_hello": (nothing, Numbers, "viewer"), "notify_sum": (nothing, Numbers, "viewer"),
     "get_data": (get_data, Nothing, "viewer"), "nothing": (nothing, Nothing, "viewer"),

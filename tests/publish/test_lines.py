@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -87,9 +88,21 @@ def test_garbage_is_refused_and_the_next_line_is_answered(tmp_path: Path, run: R
     async def main() -> None:
         async with serving(tmp_path) as served:
             client = await served.connect()
-            client.write(b"GET / HTTP/1.1\n\xff\xfe\n" + bytes(range(11, 256)) + b"\n" + request("Status.Get") + b"\n")
+            client.write(b"hello\n\xff\xfe\n" + bytes(range(11, 256)) + b"\n" + request("Status.Get") + b"\n")
             assert [(await client.message())["error"]["code"] for _ in range(3)] == [-32700] * 3
             assert "result" in await client.message()
+            await client.close()
+
+    run(main())
+
+
+def test_a_web_page_that_posts_here_is_cut_off_before_its_body_is_run(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            client = await served.connect()
+            client.write(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" + request("Status.Get") + b"\n")
+            with suppress(ConnectionResetError):
+                assert await client.message() is None
             await client.close()
 
     run(main())

@@ -22,7 +22,8 @@ from edgeagent.model.functions import (
     Unsubscribe,
 )
 from edgeagent.publish.access import Handler
-from edgeagent.publish.delivery import Delivery, in_order
+from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.notices import in_order
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.outlet import Caller, Subscriptions
 from edgeagent.store.journal import Journal
@@ -134,7 +135,7 @@ class EventAnswers:
             if isinstance(found, GapRange):
                 previous = found.to
                 continue
-            parameters = self._delivery.parameters(found, previous)
+            parameters = self._delivery.notices.parameters(found, previous)
             told.append(Raw(b'{"method":"%b",%b}' % (found.topic.encode(), parameters)))
             previous = found.sequence
         return tuple(told)

@@ -7,9 +7,10 @@ import logging
 from typing import cast
 
 from edgeagent.errors import DeliveryError
-from edgeagent.publish.delivery import Delivery, Session
+from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
+from edgeagent.publish.session import Session
 from edgeagent.publish.transports.listening import listen
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ _MOST_TURNED_AWAY = 32
 _SPACE = b" \t\r\n"
 
 
-class LineTooLong(Exception):  # noqa: N818
+class LineTooLong(Exception):
     """A line went over the limit; it is gone, the next one is not."""
 
 
@@ -206,6 +207,9 @@ class _Connection(asyncio.Protocol):
                         self._arrived.clear()
                         await self._arrived.wait()
                         continue
+                    if b" HTTP/1." in line[-10:]:
+                        self.end("a browser or another HTTP client; HTTP has a port of its own")
+                        return
                     answer = await self._server.dispatcher.answer(line, caller)
                 except LineTooLong:
                     answer = refusal("tooLarge", f"A line holds at most {self._server.limit} bytes.")

@@ -1,0 +1,134 @@
+"""A plant in small: a simulated oven on a real socket, the agent in a process of its own, an MES client."""
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgeagent.clock import Clock
+from edgeagent.simulate import SimulatedOven
+from firmware_iface import catalog
+
+
+class Plant:
+    """The oven lives in the test's process, so that the truth can be asked; the agent can be killed."""
+
+    def __init__(self, folder: Path, speed: float) -> None:
+        self.folder = folder
+        origin = datetime.now(UTC).replace(microsecond=0)
+        self.clock = Clock(speed, round(origin.timestamp() * 1e9))
+        self.speed = speed
+        self.origin = origin
+        self.oven = SimulatedOven(catalog.builtin("reflow10"), self.clock, seed=7)
+        self.agent: asyncio.subprocess.Process | None = None
+        self.tcp = ("", 0)
+        self.http = ""
+
+    async def start_oven(self) -> None:
+        port = await self.oven.start()
+        (self.folder / "agent.toml").write_text(f"""
+[agent]
+store = "store.sqlite3"
+[openapps.http]
+port = 0
+[openapps.lines]
+port = 0
+[simulation]
+speed = {self.speed}
+origin = {self.origin.isoformat()}
+[[machines]]
+id = "RO0001"
+[[machines.sources]]
+map = "reflow10"
+host = "127.0.0.1"
+port = {port}
+[machines.window]
+peak = [240, 250]
+time_above_liquidus = [40, 90]
+soak = [60, 120]
+max_rise = [0, 3]
+max_fall = [-3, 0]
+""")
+
+    async def start_agent(self) -> None:
+        """Start it as a user would, and wait until it tells its addresses."""
+        with (self.folder / "agent.log").open("ab") as log:
+            self.agent = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "edgeagent", "run", str(self.folder / "agent.toml"),
+                stdout=asyncio.subprocess.PIPE, stderr=log)  # fmt: skip
+        while not self.tcp[1]:
+            line = (await asyncio.wait_for(self.agent.stdout.readline(), 30)).decode()
+            assert line, (self.folder / "agent.log").read_text()
+            name, _, address = line.strip().partition(": ")
+            if name == "HTTP":
+                self.http = address
+            if name == "TCP lines":
+                host, port = address.rsplit(":", 1)
+                self.tcp = (host, int(port))
+
+    async def kill_agent(self) -> None:
+        """kill -9."""
+        self.agent.kill()
+        await self.agent.wait()
+        self.tcp = ("", 0)
+
+    async def end_agent(self) -> int:
+        self.agent.terminate()
+        code = await asyncio.wait_for(self.agent.wait(), 20)
+        self.tcp = ("", 0)
+        return code
+
+    async def client(self) -> "Client":
+        reader, writer = await asyncio.open_connection(*self.tcp, limit=1 << 22)
+        return Client(reader, writer)
+
+
+class Client:
+    """A JSON-RPC client over TCP lines that knows nothing of the agent's code."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._id = 0
+        self.notifications: list[dict] = []
+
+    async def call(self, method: str, **params):
+        self._id += 1
+        request = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
+        self._writer.write(json.dumps(request).encode() + b"\n")
+        while True:
+            message = await self._next()
+            if message is None:
+                raise ConnectionError("the agent closed the connection")
+            if message.get("id") == self._id:
+                assert "error" not in message, message
+                return message["result"]
+            self.notifications.append(message)
+
+    async def notification(self) -> dict | None:
+        """The next notification that has not been taken yet; None when the connection is gone."""
+        return self.notifications.pop(0) if self.notifications else await self._next()
+
+    async def _next(self) -> dict | None:
+        try:
+            line = await self._reader.readline()
+        except ConnectionError:
+            return None
+        return json.loads(line) if line.endswith(b"\n") else None
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+@asynccontextmanager
+async def plant(folder: Path, speed: float):
+    the_plant = Plant(folder, speed)
+    await the_plant.start_oven()
+    try:
+        yield the_plant
+    finally:
+        if the_plant.agent and the_plant.agent.returncode is None:
+            await the_plant.end_agent()
+        await the_plant.oven.stop()

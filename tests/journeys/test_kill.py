@@ -1,0 +1,107 @@
+"""kill -9 with boards inside: nothing durable is lost or told twice, every board is found again and completed."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.plant import Client, Plant, plant
+
+SPEED = 8.0
+
+
+class Mes:
+    """Subscribes after each restart from where it stood, and keeps everything that it was told."""
+
+    def __init__(self) -> None:
+        self.events: list[dict] = []
+        self.stream = ""
+        self._task: asyncio.Task | None = None
+        self._client: Client | None = None
+
+    async def attach(self, the_plant: Plant) -> None:
+        client = self._client = await the_plant.client()
+        place = {"stream": self.stream, "sequence": len(self.events) + 1} if self.events else "beginning"
+        answer = await client.call("Event.Subscribe", topics=["*"], **{"from": place})
+        assert self.stream in ("", answer["stream"]), "the stream is the same over all restarts"
+        self.stream = answer["stream"]
+        self._task = asyncio.create_task(self._listen(client))
+
+    async def detach(self) -> None:
+        """The connection is gone: what the listener found wrong comes out here."""
+        self._client.close()
+        await self._task
+
+    async def _listen(self, client: Client) -> None:
+        while message := await client.notification():
+            params = message["params"]
+            if "sequence" in params:
+                assert params["sequence"] == len(self.events) + 1, "no number twice, none left out"
+                assert params["previous"] == len(self.events)
+                self.events.append({"method": message["method"], **params})
+
+    def of(self, topic: str) -> list[dict]:
+        return [event for event in self.events if event["method"] == topic]
+
+
+async def journey(folder: Path, kills: int, boards: int) -> tuple[Mes, list[str]]:
+    chance = random.Random(11)
+    mes = Mes()
+    seen: list[str] = []
+    async with plant(folder, SPEED) as the_plant:
+        the_plant.oven.oven.schedule(45.0, boards)
+        await the_plant.start_agent()
+        await mes.attach(the_plant)
+        killed = 0
+        while len(mes.of("Board.ProcessCompleted")) + len(mes.of("Board.Lost")) < boards or killed < kills:
+            await asyncio.sleep(chance.uniform(1.5, 3.5))
+            if killed < kills and the_plant.oven.oven.boards:
+                await the_plant.kill_agent()
+                await mes.detach()
+                killed += 1
+                await the_plant.start_agent()
+                await mes.attach(the_plant)
+                await found_again(the_plant, seen)
+            assert len(seen) < 10_000
+        client = await the_plant.client()
+        stored = (await client.call("Event.Read", **{"from": "beginning", "limit": 1000}))["events"]
+        told = mes.events[: len(stored)]
+        assert [(e["sequence"], e["time"], e["data"]) for e in stored] == [
+            (e["sequence"], e["time"], e["data"]) for e in told]
+        client.close()
+        await mes.detach()
+        assert await the_plant.end_agent() == 0
+    return mes, seen
+
+
+async def found_again(the_plant: Plant, seen: list[str]) -> None:
+    """After the first beats, each board stands where the oven has it."""
+    client = await the_plant.client()
+    try:
+        await asyncio.sleep(0.4)
+        inside = (await client.call("Board.GetInProcess"))["machines"][0]["boards"]
+        truth = {board.barcode: board.place_mm for board in the_plant.oven.oven.boards}
+        for board in inside:
+            for code in board["barcodes"]:
+                if code["code"] in truth and board["positionMm"] < 4600:
+                    assert board["positionMm"] == pytest.approx(truth[code["code"]], abs=50), board
+                    seen.append(code["code"])
+    finally:
+        client.close()
+
+
+def test_the_agent_is_killed_twenty_times_and_no_board_and_no_event_is_lost(tmp_path):
+    boards = 5
+    mes, seen = asyncio.run(journey(tmp_path, 20, boards))
+    started = [e["data"]["board"]["id"] for e in mes.of("Board.ProcessStarted")]
+    completed = [e["data"]["board"]["id"] for e in mes.of("Board.ProcessCompleted")]
+    assert len(started) == len(set(started)) == boards
+    assert completed == started, [(e["method"], e["data"].get("reason")) for e in mes.events if "Lost" in e["method"]]
+    assert not mes.of("Board.Unexpected")
+    assert len(seen) >= 20, "boards were inside at most of the kills"
+    for event in mes.of("Board.ProcessCompleted"):
+        board = event["data"]["board"]
+        assert board["samples"]["longestGapSeconds"] > 1, "the record tells the gap"
+        assert board["samples"]["good"] + board["samples"]["missing"] == board["samples"]["expected"]
+        assert len(board["barcodes"]) == 1
