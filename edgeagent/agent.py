@@ -73,9 +73,7 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*(_ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
         for unit in self.units:
@@ -136,6 +134,13 @@ class Agent:
                         journal.append([Event("Configuration.Changed", self._clock.wall_ns(), unit.machine.id, change)],
                                        None, "trusted" if self._clock.trusted else "untrusted")
             await meta.set(key, value)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it ends: pymodbus's `wait_for` on Python 3.11 loses a cancellation that meets an answer."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=0.2)
 
 
 async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:

@@ -110,7 +110,8 @@ def _check(options: argparse.Namespace) -> int:
     for machine in configuration.machines:
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
             print(f"{machine.id}: {source.kind} {source.host}:{source.port} speaks {register_map.id} "
-                  f"{register_map.version} ({len(register_map.registers)} points, fingerprint {register_map.fingerprint})")
+                  f"{register_map.version} ({len(register_map.registers)} points, "
+                  f"fingerprint {register_map.fingerprint})")
     print(f"{options.configuration} can be used")
     return OK
 
@@ -183,5 +184,5 @@ def _number(text: str, kind: type[int] | type[float], low: float, high: float) -
     except ValueError:
         value = low - 1
     if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not {kind.__name__} from {low:g} to {high:g}")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
     return value

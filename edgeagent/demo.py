@@ -29,10 +29,11 @@ from edgeagent.config import (
     SourceTable,
     WindowTable,
 )
-from edgeagent.errors import ConfigError, Fault
+from edgeagent.errors import ConfigError
 from edgeagent.screen import Screen
 from edgeagent.simulate import SimulatedOven
 from firmware_iface import catalog
+from firmware_iface.map_reader import FileFault
 from firmware_iface.simulated.faults import FaultError, parse
 from firmware_iface.simulated.oven import Oven
 
@@ -78,7 +79,7 @@ class Demo:
             try:
                 oven.oven.add_fault(parse(fault))
             except FaultError as error:
-                raise ConfigError([Fault("command line", None, "--fault", str(error))]) from None
+                raise ConfigError([FileFault("command line", None, "--fault", str(error))]) from None
         oven.oven.schedule(options.interval)
         modbus_port = await oven.start(_HOST, options.modbus_port)
         configuration = Configuration(
@@ -133,8 +134,8 @@ class Demo:
                 continue
             if screen:
                 screen.event(message["method"], message["params"])
-            else:
-                _print(line)
+            elif not _printed(line):
+                return
             if message["method"] == "Board.ProcessCompleted":
                 self._finished += 1
                 if self._finished == self._options.boards:
@@ -153,11 +154,13 @@ def _ask(writer: asyncio.StreamWriter, id_: str, method: str, params: dict[str, 
     writer.write(msgspec.json.encode({"jsonrpc": "2.0", "id": id_, "method": method, "params": params}) + b"\n")
 
 
-def _print(line: bytes) -> None:
+def _printed(line: bytes) -> bool:
+    """Print a line; False when whoever read them has gone."""
     try:
         sys.stdout.buffer.write(line)
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        # Whoever read the lines has gone; without this Python complains once more at its end.
+        # Without this Python complains once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise KeyboardInterrupt from None
+        return False
+    return True

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from firmware_iface.map_reader import FileFault
 
 
 class EdgeAgentError(Exception):
     """Root of everything this agent raises on purpose."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong in a file: where, what, and how to mend it."""
-
-    file: str
-    line: int | None
-    key: str
-    reason: str
-    mend: str = ""
-
-    def __str__(self) -> str:
-        where = f"{self.file}:{self.line}" if self.line else self.file
-        what = f"{where}: {self.key}: {self.reason}" if self.key else f"{where}: {self.reason}"
-        return f"{what} ({self.mend})" if self.mend else what
-
-
 class ConfigError(EdgeAgentError):
     """The configuration cannot be used; every fault of it is listed."""
 
-    def __init__(self, faults: list[Fault]) -> None:
+    def __init__(self, faults: list[FileFault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 

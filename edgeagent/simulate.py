@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
 import os
 import stat
 import struct
@@ -12,7 +11,9 @@ import sys
 from collections.abc import Callable, Iterable
 
 from edgeagent.clock import Clock
-from edgeagent.errors import ConfigError, Fault
+from edgeagent.config import is_loopback
+from edgeagent.errors import ConfigError
+from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated import modbus
 from firmware_iface.simulated.faults import FaultError, parse
@@ -135,13 +136,9 @@ class SimulatedOven:
 
 
 def _check_loopback(host: str) -> None:
-    try:
-        is_loopback = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
+    if not is_loopback(host):
         reason = f"{host} is not a loopback address: whoever reaches the simulated oven can write to it"
-        raise ConfigError([Fault("command line", None, "--host", reason, "use 127.0.0.1")])
+        raise ConfigError([FileFault("command line", None, "--host", reason, "use 127.0.0.1")])
 
 
 async def serve(register_map: RegisterMap, host: str, port: int, speed: float, cold: bool, seed: int,
@@ -162,7 +159,7 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
         for text in faults:
             oven.add_fault(parse(text))
     except FaultError as error:
-        raise ConfigError([Fault("command line", None, "--fault", str(error))]) from None
+        raise ConfigError([FileFault("command line", None, "--fault", str(error))]) from None
     if boards != 0:
         oven.schedule(interval_s, boards)
     port = await simulated.start(host, port)

@@ -128,7 +128,7 @@ cdef class Capture:
         forget(&self._lane, &self._belt)
 
     cdef int _allocate(self) except -1:
-        cdef int airs = self._lane.heated_n + 1, slot
+        cdef int airs = self._lane.heated_n + 1
         self._lane.zones = <Zone *>calloc(self._lane.zones_n + 1, sizeof(Zone))
         self._lane.columns = <int *>calloc(self._lane.tallies_n + 1, sizeof(int))
         self._lane.nodes = <Node *>calloc(2 * airs, sizeof(Node))
@@ -139,8 +139,6 @@ cdef class Capture:
         if not (self._lane.zones and self._lane.columns and self._lane.nodes and self._seats and self._order
                 and self._air and self._seen):
             raise MemoryError
-        for slot in range(self._slots):
-            seat_for(&self._lane, &self._seats[slot])
         self._belt.air, self._belt.air_before = self._air, self._air + airs
         self._belt.seen, self._belt.seen_before = self._seen, self._seen + airs
         self._past.air, self._past.air_before = self._air + 2 * airs, self._air + 3 * airs
@@ -148,10 +146,7 @@ cdef class Capture:
 
     def __dealloc__(self):
         for slot in range(self._slots if self._seats else 0):
-            free(self._seats[slot].passages)
-            free(self._seats[slot].tallies)
-            free(self._seats[slot].trace_ns)
-            free(self._seats[slot].trace)
+            vacate(&self._seats[slot])
         free(self._lane.zones)
         free(self._lane.columns)
         free(self._lane.nodes)
@@ -210,6 +205,7 @@ cdef class Capture:
         cdef int slot
         for slot in range(self._slots):
             if not self._seats[slot].board.used:
+                seat_for(&self._lane, &self._seats[slot])
                 return slot
         raise ValueError(f"all {self._slots} slots are taken; a board must leave before another can enter")
 

@@ -30,13 +30,24 @@ cdef int lay_zones(Lane *lane, list zones) except -1:
     lane.columns_n = used
 
 
+cdef void vacate(Seat *seat) noexcept:
+    free(seat.passages)
+    free(seat.tallies)
+    free(seat.trace_ns)
+    free(seat.trace)
+    seat.passages, seat.tallies, seat.trace_ns, seat.trace = NULL, NULL, NULL, NULL
+
+
 cdef int seat_for(const Lane *lane, Seat *seat) except -1:
-    """Room for one board."""
+    """Room for one board, made when a slot is first used: most never are."""
+    if seat.passages:
+        return 0
     seat.passages = <Passage *>calloc(lane.zones_n + 1, sizeof(Passage))
     seat.tallies = <Tally *>calloc(lane.tallies_n + 1, sizeof(Tally))
     seat.trace_ns = <int64_t *>calloc(lane.trace_points, sizeof(int64_t))
     seat.trace = <double *>calloc(lane.trace_points, sizeof(double))
     if not (seat.passages and seat.tallies and seat.trace_ns and seat.trace):
+        vacate(seat)
         raise MemoryError
     return 0
 

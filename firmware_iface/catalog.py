@@ -12,15 +12,15 @@ from typing import Any
 from firmware_iface import map_keys
 from firmware_iface.map_checks import check_lanes, check_oxygen, check_places, check_whole, check_widths, check_zones
 from firmware_iface.map_keys import Key
-from firmware_iface.map_reader import MapError, MapFault, Reader, near
+from firmware_iface.map_reader import FileFault, MapError, Reader, near
 from firmware_iface.map_tables import read_alarms, read_groups, read_lanes, read_zones
 from firmware_iface.registers import Capture, Device, Register, RegisterMap, StateRule, Thermal
-from firmware_iface.toml_lines import key_lines
+from firmware_iface.toml_lines import KeyPath, key_lines
 
-__all__ = ["MapError", "MapFault", "builtin", "builtin_names", "load"]
+__all__ = ["FileFault", "MapError", "builtin", "builtin_names", "load"]
 
 MAX_BYTES = 1 << 20
-"""Size of a map file."""
+"""Size of a file."""
 
 _MAPS = Path(__file__).parent / "maps"
 
@@ -35,7 +35,7 @@ def builtin(name: str) -> RegisterMap:
     names = builtin_names()
     if name not in names:
         mend = near(name, names) or f"there are {', '.join(names)}"
-        raise MapError([MapFault(name[:100], None, "", "no map of this name comes with the agent", mend)])
+        raise MapError([FileFault(name[:100], None, "", "no map of this name comes with the agent", mend)])
     return load(_MAPS / f"{name}.toml")
 
 
@@ -45,17 +45,7 @@ def load(path: str | Path) -> RegisterMap:
     Raises:
         MapError: it cannot be read, is no TOML or is wrong; all faults of the file at once.
     """
-    text = _read_text(Path(path))
-    try:
-        document = tomllib.loads(text)
-        lines = key_lines(text)
-    except RecursionError:
-        raise MapError([MapFault(str(path), None, "", "is nested too deeply")]) from None
-    except ValueError as error:
-        at = re.search(r" ?\(at (?:line (\d+).*|end of document)\)", str(error))
-        line = int(at[1] or text.count("\n") + 1) if at else None
-        reason = str(error)[: at.start()] if at else str(error)
-        raise MapError([MapFault(str(path), line, "", f"is not TOML: {reason}")]) from None
+    document, lines = read_toml(Path(path))
     reader = Reader(str(path), lines)
     register_map = _build(reader, document)
     if register_map is None or reader.faults:
@@ -63,30 +53,49 @@ def load(path: str | Path) -> RegisterMap:
     return register_map
 
 
+def read_toml(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
+    """Read a TOML file: its document, and the line of every key.
+
+    Raises:
+        MapError: it cannot be read, is over 1 MiB, not UTF-8, or no TOML.
+    """
+    text = _read_text(path)
+    try:
+        document = tomllib.loads(text)
+        return document, key_lines(text)
+    except RecursionError:
+        raise MapError([FileFault(str(path), None, "", "is nested too deeply")]) from None
+    except ValueError as error:
+        at = re.search(r" ?\(at (?:line (\d+).*|end of document)\)", str(error))
+        line = int(at[1] or text.count("\n") + 1) if at else None
+        reason = str(error)[: at.start()] if at else str(error)
+        raise MapError([FileFault(str(path), line, "", f"is not TOML: {reason}")]) from None
+
+
 def _read_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
         if len(content) > MAX_BYTES:
-            raise MapError([MapFault(str(path), None, "", "is over 1 MiB", "a map is far smaller: is this the file?")])
+            raise MapError([FileFault(str(path), None, "", "is over 1 MiB", "is this the right file?")])
         return content.decode().replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise MapError([MapFault(str(path), line, "", "is not UTF-8", "save it as UTF-8")]) from None
+        raise MapError([FileFault(str(path), line, "", "is not UTF-8", "save it as UTF-8")]) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise MapError([MapFault(str(path), None, "", f"cannot be read: {reason}")]) from None
+        raise MapError([FileFault(str(path), None, "", f"cannot be read: {reason}")]) from None
 
 
 def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     """Read everything, so that all faults are found; None when there was one."""
-    top = reader.read(document, (), map_keys.MAP)
-    if top is None:
-        return None
-    tables = {key.name: key.keys for key in map_keys.MAP}
+    top = reader.read(document, (), map_keys.MAP) or _readable(document)
+    tables = {key.name: key for key in map_keys.MAP}
 
     def section(name: str) -> dict[str, Any]:
-        return reader.read(top[name], (name,), tables[name]) or {}
+        if tables[name].default is map_keys.REQUIRED and name not in document:
+            return {}
+        return reader.read(top[name], (name,), tables[name].keys) or {}
 
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
     _listed(reader, "sources", top["sources"], map_keys.SOURCE)
@@ -111,6 +120,18 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
         fingerprint=fingerprint(registers),
     )  # fmt: skip
+
+
+def _readable(document: dict[str, Any]) -> dict[str, Any]:
+    """The tables that can be looked into although another one cannot, so that their faults are told too."""
+    readable: dict[str, Any] = {}
+    for key in map_keys.MAP:
+        empty: Any = [] if key.kind == "tables" else {}
+        value = document.get(key.name, empty)
+        parts = value if key.kind == "tables" else value.values() if key.kind == "named" else ()
+        is_right = type(value) is type(empty) and all(isinstance(part, dict) for part in parts)
+        readable[key.name] = value if is_right else empty
+    return readable
 
 
 def _listed(reader: Reader, name: str, tables: Iterable[dict[str, Any]], keys: tuple[Key, ...]) -> list[dict[str, Any]]:

@@ -68,7 +68,8 @@ def check_oxygen(reader: Reader, objects: Iterable[str]) -> None:
 
 def check_whole(reader: Reader, kind: str, given: set[str]) -> None:
     """A reflow oven has points, lanes, zones and states; an instrument needs no more than points."""
-    for name in ("groups", *(("lanes", "zones", "states") if kind == "reflow" else ())):
+    needed = {"reflow": ("groups", "lanes", "zones", "states"), "": ()}.get(kind, ("groups",))
+    for name in needed:
         if name not in given:
             reader.fault((name,), "is missing", f"a map of kind {kind} describes its {name}")
 

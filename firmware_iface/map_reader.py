@@ -21,8 +21,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
-class MapFault:
-    """One thing that is wrong in a map: where, what, how to mend it; line is None for the file as a whole."""
+class FileFault:
+    """One thing that is wrong in a file: where, what, how to mend it; line is None for the file as a whole."""
 
     file: str
     line: int | None
@@ -39,7 +39,7 @@ class MapFault:
 class MapError(Exception):
     """The map cannot be used; every fault of it is listed."""
 
-    def __init__(self, faults: list[MapFault]) -> None:
+    def __init__(self, faults: list[FileFault]) -> None:
         super().__init__("\n".join(str(fault) for fault in faults))
         self.faults = faults
 
@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self, file: str, lines: Mapping[KeyPath, int]) -> None:
         self.points: dict[str, Register | None] = {}
-        self.faults: list[MapFault] = []
+        self.faults: list[FileFault] = []
         self._file = file
         self._lines = lines
 
@@ -73,7 +73,7 @@ class Reader:
         while place and place not in self._lines:
             place = place[:-1]
         key = ".".join(str(name) for name in where)
-        self.faults.append(MapFault(self._file, self._lines.get(place), key, reason, mend))
+        self.faults.append(FileFault(self._file, self._lines.get(place), key, reason, mend))
 
     def read(self, table: Mapping[str, Any], where: KeyPath, keys: Iterable[Key]) -> dict[str, Any] | None:
         """Read a table: a value for every key, defaults where it has none; None when one could not be read."""

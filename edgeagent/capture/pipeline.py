@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import MeasuredValue, Row
 
-_RING_S = 15 * 60
-"""Reach of the ring of rows, in seconds."""
+_RING_S = 5 * 60
+"""Reach of the ring of rows, in seconds: longer than a board takes to enter, some MB of memory."""
 
 
 class Memory(msgspec.Struct):

@@ -256,6 +256,23 @@ def test_a_slow_peer_gets_the_newest_of_each_value_and_every_event(tmp_path: Pat
     asyncio.run(main())
 
 
+def test_nothing_of_an_ended_subscription_is_sent_even_where_it_was_read_already(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            session, peer = await subscribed(served, "*")
+            peer.gate.clear()
+            served.happen(10)
+            assert (await peer.next())["params"]["sequence"] == 1
+            assert session.unsubscribe("1")
+            await session.subscribe(("Alarm.*",), None, 11)
+            await session.answer(None)
+            peer.gate.set()
+            served.happen(topic="Alarm.Raised")
+            assert (await peer.next())["params"]["sequence"] == 11
+
+    asyncio.run(main())
+
+
 def test_an_event_wanted_alike_is_built_once(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:

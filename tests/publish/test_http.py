@@ -9,8 +9,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from edgeagent.publish.openapps import events
-from edgeagent.publish.outlet import Caller
 from tests.publish.serving import Served, event, request, serving
 
 Run = Callable[..., None]
@@ -172,31 +170,6 @@ def test_a_websocket_that_stops_reading_is_cut_off(tmp_path: Path, run: Run) -> 
             transport.abort()  # type: ignore[union-attr]
 
     run(main())
-
-
-def test_a_reader_that_goes_away_while_it_waits_frees_its_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "MOST_WAITING", 1)
-    waiting, probe = (request("Event.Read", waitMs=wait, **{"from": "now"}) for wait in (60_000, 1))
-
-    async def main() -> None:
-        async with asking(tmp_path) as (client, url, served):
-
-            async def place_is_taken() -> bool:
-                await asyncio.sleep(0)
-                answer = await served.dispatcher.answer(probe, Caller("test", "viewer", "test", "nowhere"))
-                return b'"tooMany"' in (answer or b"")
-
-            asked = asyncio.ensure_future(client.post(url, data=waiting, headers=JSON))
-            while not await place_is_taken():
-                if asked.done():  # the probe had the place
-                    asked = asyncio.ensure_future(client.post(url, data=waiting, headers=JSON))
-            asked.cancel()
-            while await place_is_taken():
-                pass
-
-    asyncio.run(main())
 
 
 def test_a_foreign_page_gets_no_websocket(tmp_path: Path) -> None:

@@ -191,6 +191,18 @@ def test_a_read_waits_for_the_first_matching_event(tmp_path: Path, run: Run) -> 
     run(main())
 
 
+def test_the_previous_of_a_read_may_be_on_its_way_to_the_disk(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            place = {"stream": served.journal.stream, "sequence": served.happen(3) + 1}
+            waiting = asyncio.ensure_future(ask(served, "Event.Read", waitMs=60_000, **{"from": place}))
+            await asyncio.sleep(0)
+            served.happen()
+            assert [(it["sequence"], it["previous"]) for it in (await waiting)["events"]] == [(4, 3)]
+
+    asyncio.run(main())
+
+
 def test_waiting_reads_are_bounded(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable
 
-from edgeagent.errors import ConfigError, Fault
+from edgeagent.config import is_loopback
+from edgeagent.errors import ConfigError
+from firmware_iface.map_reader import FileFault
 
 
 def require_loopback(host: str) -> None:
@@ -15,13 +16,9 @@ def require_loopback(host: str) -> None:
     Raises:
         ConfigError: not in 127.0.0.0/8, not ::1, not localhost.
     """
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
+    if not is_loopback(host):
         raise ConfigError([
-            Fault("listener", None, host or "(empty)", "this address may be reached from beyond this computer",
+            FileFault("listener", None, host or "(empty)", "this address may be reached from beyond this computer",
                   "127.0.0.0/8, ::1, localhost only until users and TLS exist")
         ])  # fmt: skip
 

@@ -1,0 +1,121 @@
+"""Converts a TOML document to its types and tells every fault of it, where the library stops at the first."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import inspect
+
+from firmware_iface.map_reader import FileFault
+from firmware_iface.toml_lines import KeyPath
+
+T = TypeVar("T")
+
+_MOST = 50
+"""Faults told of one file."""
+
+
+class Faults:
+    """Collects what is wrong in one file.
+
+    Args:
+        lines: the line of each key, from `toml_lines.key_lines`.
+    """
+
+    def __init__(self, file: str, lines: dict[KeyPath, int]) -> None:
+        self.found: list[FileFault] = []
+        self._file = file
+        self._lines = lines
+
+    def add(self, where: KeyPath, reason: str, mend: str = "") -> None:
+        """Add a fault at a key; one that is not there is told at the table around it."""
+        line = next((self._lines[where[:n]] for n in range(len(where), 0, -1) if where[:n] in self._lines), None)
+        self.found.append(FileFault(self._file, line, key_name(where), reason, mend))
+
+    def convert(self, document: dict[str, Any], type_: type[T]) -> T | None:
+        """Convert a document; None when it is wrong. The document is changed while faults are looked for."""
+        found = False
+        while len(self.found) < _MOST:
+            try:
+                value = msgspec.convert(document, type_)
+                return None if found else value
+            except msgspec.ValidationError as error:
+                found = True
+                reason, where = _place(str(error))
+                if not self._tell_and_mend(document, type_, reason, where):
+                    return None
+        return None
+
+    def _tell_and_mend(self, document: Any, type_: type, reason: str, where: KeyPath) -> bool:
+        """Tell one fault and put something right in its place; False when that cannot be."""
+        field = re.search(r"`(.+)`$", reason)
+        if reason.startswith("Object contains unknown field") and field:
+            near = difflib.get_close_matches(field[1], [f.name for f in _fields(type_, where)], 1)
+            self.add((*where, field[1]), "unknown key", f"did you mean {near[0]}?" if near else "take it out")
+            del _at(document, where)[field[1]]
+            return True
+        if reason.startswith("Object missing required field") and field:
+            self.add(where, f"missing key `{field[1]}`")
+            wanted = next(f for f in _fields(type_, where) if f.name == field[1])
+            _at(document, where)[field[1]] = _simplest(wanted.type)
+            return True
+        self.add(where, reason)
+        while where and isinstance(where[-1], int):
+            where = where[:-1]
+        if not where:
+            return False
+        wanted = next(f for f in _fields(type_, where[:-1]) if f.name == where[-1])
+        if wanted.required:
+            _at(document, where[:-1])[where[-1]] = _simplest(wanted.type)
+        else:
+            del _at(document, where[:-1])[where[-1]]
+        return True
+
+
+def key_name(where: KeyPath) -> str:
+    """Write a path of keys as people do: `machines[1].sources[0].port`."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+
+
+def _place(message: str) -> tuple[str, KeyPath]:
+    """Split the library's message into the reason and the path of the value that it means."""
+    reason, _, at = message.partition(" - at `$")
+    parts = re.findall(r"\.([A-Za-z0-9_]+)|\[(\d+)\]", at.rstrip("`"))
+    return reason, tuple(int(index) if index else name for name, index in parts)
+
+
+def _at(document: Any, where: KeyPath) -> Any:
+    for part in where:
+        document = document[part]
+    return document
+
+
+def _fields(type_: type, where: KeyPath) -> tuple[inspect.Field, ...]:
+    """Fields of the table that stands at a path."""
+    info = inspect.type_info(type_)
+    for part in where:
+        if isinstance(part, int):
+            info = next(t.item_type for t in _choices(info) if isinstance(t, inspect.VarTupleType))
+        else:
+            struct = next(t for t in _choices(info) if isinstance(t, inspect.StructType))
+            info = next(field.type for field in struct.fields if field.name == part)
+    return next(t.fields for t in _choices(info) if isinstance(t, inspect.StructType))
+
+
+def _choices(info: inspect.Type) -> Iterator[inspect.Type]:
+    yield from info.types if isinstance(info, inspect.UnionType) else (info,)
+
+
+def _simplest(info: inspect.Type) -> Any:
+    """A value that a type takes, to stand in for one that is wrong or missing."""
+    if isinstance(info, inspect.StructType):
+        return {field.name: _simplest(field.type) for field in info.fields if field.required}
+    if isinstance(info, inspect.VarTupleType):
+        return [_simplest(info.item_type)] * (info.min_length or 0)
+    if isinstance(info, inspect.LiteralType):
+        return info.values[0]
+    return "x"

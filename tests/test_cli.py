@@ -1,0 +1,130 @@
+"""The commands as a user types them, in processes of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+
+def edgeagent(*arguments: str, timeout: float = 60, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([sys.executable, "-m", "edgeagent", *arguments], capture_output=True, text=True,
+                          timeout=timeout, check=False, **more)
+
+
+@pytest.fixture
+def free_ports() -> list[str]:
+    return ["--http-port", "0", "--tcp-port", "0"]
+
+
+def test_a_wrong_configuration_ends_with_78_and_every_fault_in_a_line(tmp_path):
+    (tmp_path / "a.toml").write_text('[agent]\nstor = "x"\n[[machines]]\nid = 5\n')
+    ended = edgeagent("check", "a.toml", cwd=tmp_path)
+    assert ended.returncode == 78
+    assert ended.stderr.splitlines() == [
+        "a.toml:2: agent.stor: unknown key (did you mean store?)",
+        "a.toml:3: machines[0]: missing key `sources`",
+        "a.toml:4: machines[0].id: Expected `str`, got `int`",
+    ]  # fmt: skip
+
+
+def test_check_tells_what_a_good_configuration_reads(tmp_path):
+    (tmp_path / "a.toml").write_text(
+        '[[machines]]\nid = "A"\n[[machines.sources]]\nmap = "reflow10"\nhost = "10.0.0.1"\n')
+    ended = edgeagent("check", "a.toml", cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "modbus-tcp 10.0.0.1:502 speaks reflow10 1.0 (138 points" in ended.stdout
+
+
+def test_a_listener_beyond_loopback_is_refused_at_start(tmp_path):
+    (tmp_path / "a.toml").write_text('[openapps.lines]\nhost = "192.168.1.5"\n[[machines]]\nid = "A"\n'
+                                     '[[machines.sources]]\nmap = "reflow10"\nhost = "10.0.0.1"\n')
+    ended = edgeagent("run", "a.toml", cwd=tmp_path)
+    assert ended.returncode == 78
+    assert ended.stderr.startswith("a.toml:2: openapps.lines.host: 192.168.1.5 may be reached from beyond")
+    assert "--host" in edgeagent("simulate", "--host", "0.0.0.0").stderr
+
+
+def test_a_used_port_is_told_in_one_sentence_with_what_to_do(free_ports):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for command in (["demo", *free_ports[:2], "--tcp-port", port], ["simulate", "--port", port]):
+            ended = edgeagent(*command)
+            assert ended.returncode == 1
+            assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
+            assert port in ended.stderr
+            assert "choose another" in ended.stderr
+
+
+@pytest.mark.parametrize("wrong", [["--speed", "0"], ["--speed", "x"], ["--boards", "0"], ["--http-port", "70000"]])
+def test_a_wrong_option_is_a_usage_error(wrong):
+    ended = edgeagent("demo", *wrong)
+    assert ended.returncode == 2
+    assert "is not a number from" in ended.stderr
+
+
+def test_a_wrong_fault_is_told(free_ports):
+    ended = edgeagent("demo", *free_ports, "--fault", "heater-ded:zone/3/top")
+    assert ended.returncode == 78
+    assert "heater-dead" in ended.stderr
+
+
+def test_the_demo_shows_a_board_and_ends_with_a_summary(free_ports):
+    ended = edgeagent("demo", *free_ports, "--boards", "1", "--speed", "30")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    for expected in ("TCP lines", "http://127.0.0.1:", "Modbus TCP of the oven", "nearly warm", "Board.ProcessStarted",
+                     "✔ SIM000001", "peak 24", "1 boards finished."):
+        assert expected in ended.stdout, ended.stdout
+
+
+def test_the_demo_prints_notifications_as_lines_and_ends_cleanly_at_ctrl_c(free_ports):
+    process = subprocess.Popen([sys.executable, "-m", "edgeagent", "demo", *free_ports, "--json", "--speed", "30"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        messages = [json.loads(process.stdout.readline()) for _ in range(20)]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert errors == ""
+    assert {message["jsonrpc"] for message in messages} == {"2.0"}
+    assert "Status.MachineStatusChanged" in {message["method"] for message in messages}
+
+
+def test_a_reader_of_the_lines_that_goes_away_ends_the_demo(free_ports):
+    process = subprocess.Popen([sys.executable, "-m", "edgeagent", "demo", *free_ports, "--json", "--speed", "30"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        process.stdout.readline()
+        process.stdout.close()
+        process.wait(timeout=20)
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_a_second_agent_on_the_same_store_is_refused(tmp_path):
+    text = ('[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "A"\n[[machines.sources]]\n'
+            'map = "reflow10"\nhost = "127.0.0.1"\nport = 9\n')
+    (tmp_path / "a.toml").write_text(text)
+    first = subprocess.Popen([sys.executable, "-m", "edgeagent", "run", "a.toml"], cwd=tmp_path, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        assert "HTTP" in first.stdout.readline()
+        second = edgeagent("run", "a.toml", cwd=tmp_path)
+        assert second.returncode == 1
+        assert "edgeagent.sqlite3" in second.stderr
+        first.terminate()
+        assert first.wait(20) == 0
+        assert os.path.exists(tmp_path / "edgeagent.sqlite3")  # noqa: PTH110
+    finally:
+        first.kill()
+        first.stdout.close()
