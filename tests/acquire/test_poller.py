@@ -59,8 +59,9 @@ async def polling(beats: int, on_beat=None, answer=None, without: str = "", time
         poller = Poller(machine, source, plan(machine, 0, row), clock, beat)
         task = asyncio.create_task(poller.run())
         await asyncio.wait_for(done.wait(), 30)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        while not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
         yield running, poller, row, seen, machine
 
 
