@@ -1,4 +1,4 @@
-"""A day at the line in small: an MES asks everything and hears everything; faults of the oven are told as what they are."""
+"""A day at the line in small: an MES asks everything and hears everything, and faults of the oven are told."""
 
 import asyncio
 import json
