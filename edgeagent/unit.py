@@ -63,13 +63,14 @@ class Unit:
         if saved is None:
             self.resumed = "no earlier state; boards that are inside already will be told as unexpected"
             return
-        now_wall, now = self._clock.wall_ns(), self._clock.monotonic_ns()
-        shift = 0
-        if saved.boot != boot_id() or not saved.boot:
-            shift = (now - now_wall) - (saved.saved_monotonic_ns - saved.saved_wall_ns)
+        now, away_ns = self._clock.monotonic_ns(), self._clock.wall_ns() - saved.saved_wall_ns
+        is_same_boot = bool(saved.boot) and saved.boot == boot_id()
+        if is_same_boot:
+            away_ns = now - saved.saved_monotonic_ns
+        shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in await self._checkpoints.history(self.machine.id, 0)]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
         except MemoryUnreadable as error:
             self.pipeline = Pipeline(self.machine, self.row)
             self.resumed = f"the earlier state cannot be used ({error}); beginning without it"
@@ -78,8 +79,8 @@ class Unit:
             self._checkpoints.forget(self.machine.id, 1 << 62)
             for time_ns, second in self.pipeline.history.rows():
                 self._checkpoints.record(self.machine.id, time_ns, second)
-        away = (now_wall - saved.saved_wall_ns) / 1e9
-        self.resumed = f"{len(self.pipeline.boards())} boards inside, {away:.1f} s after the last checkpoint"
+        since = f"{away_ns / 1e9:.1f} s after" if away_ns >= 0 else "an unknown time (the clock went back) after"
+        self.resumed = f"{len(self.pipeline.boards())} boards inside, {since} the last checkpoint"
 
     def beat(self, group: int) -> None:
         """A group of the row is new, or was missed: capture, journal, telemetry."""

@@ -200,7 +200,7 @@ class LaneWatch:
             if board.slot >= 0:
                 self._memory.passports[board.number].core = self._core.dump(board.slot)
 
-    def restore(self, shift_ns: int, history: History) -> None:
+    def restore(self, shift_ns: int, history: History, is_doubtful: bool) -> None:
         """Take the core's state back from the memory.
 
         Raises:
@@ -210,6 +210,7 @@ class LaneWatch:
         self._core.set_travel(travel_mm, last_ns + shift_ns if last_ns else 0, speed)
         self._tracker.shift(shift_ns)
         for board in self._tracker.boards:
+            board.uncertain |= is_doubtful
             if board.slot >= 0:
                 passport = self._memory.passports[board.number]
                 times, estimates = history.estimates(passport.id, board.entry.time_ns)

@@ -122,13 +122,15 @@ class Pipeline:
 
     @classmethod
     def restored(
-        cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes]
-    ) -> Pipeline:
+        cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes],
+        is_doubtful: bool = False,
+    ) -> Pipeline:  # fmt: skip
         """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
 
         Args:
             shift_ns: what is added to every remembered monotonic time (0 within one boot of the computer).
             seconds: the stored rows of history, oldest first.
+            is_doubtful: how long it was cannot be known, so who is who inside is uncertain.
 
         Raises:
             MemoryUnreadable: the checkpoint is not one of this version and map.
@@ -139,7 +141,7 @@ class Pipeline:
             pipeline.history.restore(seconds, shift_ns)
             pipeline._settings.shift(shift_ns)
             for lane in pipeline._lanes:
-                lane.restore(shift_ns, pipeline.history)
+                lane.restore(shift_ns, pipeline.history, is_doubtful)
         except (msgspec.DecodeError, ValueError, KeyError) as error:
             raise MemoryUnreadable(str(error)) from error
         return pipeline

@@ -1,0 +1,92 @@
+"""A machine taken up after a restart of the agent or of the computer, whatever the clocks have done."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+import edgeagent.unit
+from edgeagent.clock import Clock
+from edgeagent.config import MachineTable, SourceTable
+from edgeagent.store import Checkpoints, Database, Journal
+from edgeagent.unit import Unit
+from firmware_iface import catalog
+from tests.capture.tunnel import Tunnel
+
+
+class HandClock(Clock):
+    def __init__(self, monotonic_ns: int, wall_ns: int) -> None:
+        super().__init__()
+        self.now, self.wall = monotonic_ns, wall_ns
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    def wall_ns(self) -> int:
+        return self.wall
+
+
+async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> Unit:
+    """Save a tunnel's machine under one boot, and take it up with other clocks under another."""
+    database = Database(folder / "store.sqlite3")
+    database.open()
+    try:
+        clock = HandClock(tunnel.now_ns, tunnel._wall())
+        journal = await Journal.open(database, clock)
+        checkpoints = Checkpoints(database, clock)
+        for time_ns, second in tunnel.pipeline.history.rows():
+            checkpoints.record("RO0001", time_ns, second)
+        checkpoints.save("RO0001", tunnel.pipeline.checkpoint())
+        await database.write(lambda connection: None)
+        edgeagent.unit.boot_id = lambda: boot
+        maps = (catalog.builtin("reflow10"),)
+        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
+        unit = Unit(table, maps, then, journal, Checkpoints(database, then), lambda *_: None)
+        await unit.resume()
+        return unit
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+@pytest.fixture
+def tunnel(monkeypatch) -> Tunnel:
+    monkeypatch.setattr(edgeagent.unit, "boot_id", edgeagent.unit.boot_id)
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    return tunnel
+
+
+@pytest.mark.parametrize(("boot", "away_s", "wall_s", "uncertain"), [
+    ("same", 2.0, 2.0, False), ("same", 2.0, -3600.0, False), ("other", 2.0, 2.0, False), ("other", 2.0, -3600.0, True),
+])  # fmt: skip
+def test_boards_are_taken_up_and_beats_go_on(tmp_path, tunnel, boot, away_s, wall_s, uncertain):
+    boot_now = edgeagent.clock.boot_id() if boot == "same" else "another boot"
+    monotonic = tunnel.now_ns + round(away_s * 1e9) if boot == "same" else 5_000_000_000
+    then = HandClock(monotonic, tunnel._wall() + round(wall_s * 1e9))
+    unit = asyncio.run(taken_up(tmp_path, tunnel, boot_now, then))
+    before = tunnel.pipeline.boards()[0]
+    unit.row.values[:], unit.row.quality[:] = tunnel.row.values, tunnel.row.quality
+    unit.pipeline.feed(unit.machine.pace, then.now + 100_000_000, then.wall + 100_000_000)
+    (board,) = unit.pipeline.boards()
+    assert board.id == before.id
+    moved = 13.0 * (away_s + 0.1) if not uncertain else 13.0 * 0.1
+    assert board.position_mm - before.position_mm == pytest.approx(moved, abs=2)
+    assert board.identity == ("uncertain" if uncertain else "certain")
+
+
+def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
+    async def go() -> str:
+        database = Database(tmp_path / "store.sqlite3")
+        database.open()
+        clock = Clock()
+        journal = await Journal.open(database, clock)
+        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
+        maps = (catalog.builtin("reflow10"),)
+        unit = Unit(table, maps, clock, journal, Checkpoints(database, clock), lambda *_: None)
+        await unit.resume()
+        await asyncio.to_thread(database.close)
+        return unit.resumed
+
+    assert asyncio.run(go()).startswith("no earlier state")
