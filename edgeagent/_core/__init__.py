@@ -1,1 +1,11 @@
-"""The compiled core, built from ext/: decode, ring, capture, profile."""
+"""The compiled core, built from ext/: decode, ring, capture, profile. There is no slower one in its place."""
+
+try:
+    from edgeagent._core import capture, decode, profile, ring
+except ImportError as error:
+    raise ImportError(
+        f"{error}: the compiled core is not built here; `pip install .` builds it, and a checkout as the working folder "
+        "hides an installed one from `python -m edgeagent` (use the command `edgeagent`)"
+    ) from error
+
+__all__ = ["capture", "decode", "profile", "ring"]

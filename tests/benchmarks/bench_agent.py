@@ -112,7 +112,7 @@ async def main(seconds: float) -> None:
             f'map = "./map.toml"\nhost = "127.0.0.1"\nport = {port}\n')
         started = time.perf_counter()
         agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "edgeagent", "run", str(folder / "agent.toml"), stdout=asyncio.subprocess.PIPE)
+            sys.executable, "-P", "-m", "edgeagent", "run", str(folder / "agent.toml"), stdout=asyncio.subprocess.PIPE)
         address = ""
         while not address:
             line = (await agent.stdout.readline()).decode()

@@ -56,7 +56,7 @@ max_fall = [-3, 0]
         """Start it as a user would, and wait until it tells its addresses."""
         with (self.folder / "agent.log").open("ab") as log:
             self.agent = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "edgeagent", "run", str(self.folder / "agent.toml"),
+                sys.executable, "-P", "-m", "edgeagent", "run", str(self.folder / "agent.toml"),
                 stdout=asyncio.subprocess.PIPE, stderr=log)  # fmt: skip
         while not self.tcp[1]:
             line = (await asyncio.wait_for(self.agent.stdout.readline(), 30)).decode()
