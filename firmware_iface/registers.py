@@ -198,7 +198,7 @@ class Capture:
     max_board_mm: float = 480.0
     min_gap_mm: float = 5.0
     match_mm: float = 80.0
-    lost_mm: float = 200.0
+    lost_mm: float = 500.0
 
 
 @dataclass(frozen=True, slots=True)

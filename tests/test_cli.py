@@ -9,9 +9,11 @@ import sys
 
 import pytest
 
+EDGEAGENT = (sys.executable, "-P", "-m", "edgeagent")
+
 
 def edgeagent(*arguments: str, timeout: float = 60, **more) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, "-P", "-m", "edgeagent", *arguments], capture_output=True, text=True,
+    return subprocess.run([*EDGEAGENT, *arguments], capture_output=True, text=True,
                           timeout=timeout, check=False, **more)
 
 
@@ -82,7 +84,7 @@ def test_the_demo_shows_a_board_and_ends_with_a_summary(free_ports):
 
 
 def test_the_demo_prints_notifications_as_lines_and_ends_cleanly_at_ctrl_c(free_ports):
-    process = subprocess.Popen([sys.executable, "-P", "-m", "edgeagent", "demo", *free_ports, "--json", "--speed", "30"],
+    process = subprocess.Popen([*EDGEAGENT, "demo", *free_ports, "--json", "--speed", "30"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         messages = [json.loads(process.stdout.readline()) for _ in range(20)]
@@ -98,7 +100,7 @@ def test_the_demo_prints_notifications_as_lines_and_ends_cleanly_at_ctrl_c(free_
 
 
 def test_a_reader_of_the_lines_that_goes_away_ends_the_demo(free_ports):
-    process = subprocess.Popen([sys.executable, "-P", "-m", "edgeagent", "demo", *free_ports, "--json", "--speed", "30"],
+    process = subprocess.Popen([*EDGEAGENT, "demo", *free_ports, "--json", "--speed", "30"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         process.stdout.readline()
@@ -115,7 +117,7 @@ def test_a_second_agent_on_the_same_store_is_refused(tmp_path):
     text = ('[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "A"\n[[machines.sources]]\n'
             'map = "reflow10"\nhost = "127.0.0.1"\nport = 9\n')
     (tmp_path / "a.toml").write_text(text)
-    first = subprocess.Popen([sys.executable, "-P", "-m", "edgeagent", "run", "a.toml"], cwd=tmp_path, text=True,
+    first = subprocess.Popen([*EDGEAGENT, "run", "a.toml"], cwd=tmp_path, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         assert "HTTP" in first.stdout.readline()

@@ -4,8 +4,8 @@ try:
     from edgeagent._core import capture, decode, profile, ring
 except ImportError as error:
     raise ImportError(
-        f"{error}: the compiled core is not built here; `pip install .` builds it, and a checkout as the working folder "
-        "hides an installed one from `python -m edgeagent` (use the command `edgeagent`)"
+        f"{error}: the compiled core is not built here. `pip install .` builds it; a checkout as the working folder "
+        "hides an installed one from `python -m edgeagent`, so use the command `edgeagent`"
     ) from error
 
 __all__ = ["capture", "decode", "profile", "ring"]

@@ -26,6 +26,7 @@ class Board(msgspec.Struct, kw_only=True):
         entry: the edge of its leading side at the inlet.
         length_mm: None while entering; `length_known` is False when an outage hid its end.
         leaving: the edge at the outlet, once it was seen there; offset_mm is how far off the expected place that was.
+        held: it stands at a blocked outlet; queued: it did, or stood behind one that did.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Board(msgspec.Struct, kw_only=True):
     offset_mm: float | None = None
     uncertain: bool = False
     held: bool = False
+    queued: bool = False
 
 
 class TrackerMemory(msgspec.Struct):
@@ -52,6 +54,8 @@ class TrackerMemory(msgspec.Struct):
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
     too_long: bool = False
+    late_mm: float = 0.0
+    """How late the last board reached the outlet, in mm of belt."""
 
 
 class Entered(NamedTuple):
@@ -205,36 +209,36 @@ class Tracker:
         yield from self._arrived(edge, travel)
 
     def _arrived(self, edge: Edge, travel: float) -> Iterator[Happening]:
-        """Find whose leading edge reached the outlet: the nearest to its expected place; those before it are lost."""
+        """Find whose leading edge reached the outlet: the one nearest to its expected place; those before it are lost.
+
+        A board can be late, because it slips on the belt, but hardly early; it is expected as late as the last one was.
+        """
         since = travel - edge.travel_mm
         offsets = [
             (self.place(board) - since - self._lane.outlet_mm, board)
             for board in self.boards if board.slot >= 0 and not board.leaving
         ]  # fmt: skip
-        near = [(offset, board) for offset, board in offsets if abs(offset) <= self._reach(edge)]
+        early, late = self._settings.match_mm + edge.blur_mm, self._settings.lost_mm + edge.blur_mm
+        near = [(offset, board) for offset, board in offsets if -early <= offset <= late]
         if not near:
             reason = "it came out and nobody saw it enter"
             if self.memory.outage_mm:
                 reason += f"; an interruption of {self.memory.outage_s:.1f} s could have hidden its entry"
             yield Unexpected(edge.time_ns, self._lane.outlet_mm, reason)
             return
-        offset, board = min(near, key=lambda pair: abs(pair[0]))
+        offset, board = min(near, key=lambda pair: abs(pair[0] - self.memory.late_mm))
         for _, earlier in near:
             if earlier.number < board.number:
                 yield self._lost(earlier, "the board behind it came out in its place")
-        rivals = [other for other, b in near if b is not board]
-        board.uncertain |= abs(offset) > self._settings.match_mm + edge.blur_mm or any(
-            abs(abs(other) - abs(offset)) < self._settings.match_mm / 2 for other in rivals
-        )
+        doubt = self._settings.match_mm + edge.blur_mm
+        board.uncertain |= abs(offset) > doubt or any(abs(other) <= doubt for other, b in near if b is not board)
         board.leaving, board.offset_mm = edge, offset
+        self.memory.late_mm = max(0.0, offset)
         self._core.move(board.slot, self._lane.outlet_mm + since)
 
-    def _reach(self, edge: Edge) -> float:
-        return self._settings.lost_mm + edge.blur_mm
-
     def _touching(self, now_ns: int) -> Iterator[Happening]:
-        """Boards that come out without a gap: when the first is through and the next is there, the next is leaving."""
-        first = next((board for board in self.boards if board.leaving), None)
+        """Boards that queued come out without a gap: when the first is through and the next is there, it is leaving."""
+        first = next((board for board in self.boards if board.leaving and board.queued), None)
         if first is None or not self.memory.outlet.covered or self.memory.outlet.changed or first.length_mm is None:
             return
         rear = self.place(first) - first.length_mm
@@ -245,13 +249,14 @@ class Tracker:
         offset = self.place(behind) - self._lane.outlet_mm
         yield self._left(first, now_ns)
         behind.leaving = Edge(True, now_ns, self._core.travel_mm, 0.0)
-        behind.offset_mm = offset
+        behind.offset_mm, behind.queued = offset, True
 
     def _hold(self, blocked: bool) -> None:
         for board in self.boards:
             held = blocked and board.leaving is not None
             if board.slot >= 0 and held != board.held:
                 board.held = held
+                board.queued |= held
                 self._core.hold(board.slot, held)
 
     def _overdue(self) -> Iterator[Happening]:

@@ -147,7 +147,7 @@ def test_a_board_taken_out_by_hand_is_lost_with_its_record_and_the_next_one_is_n
     tunnel.run(400)
     lost = tunnel.only("Board.Lost")
     assert len(lost) == 1
-    assert "200 mm of belt ago" in lost[0].data.reason
+    assert "500 mm of belt ago" in lost[0].data.reason
     assert lost[0].record.exited_at is None
     assert lost[0].record.verdict.process == "unknown"
     assert record(tunnel).id == tunnel.only("Board.ProcessStarted")[1].data.board.id
@@ -175,15 +175,22 @@ def test_what_covers_a_barrier_when_watching_begins_is_unexpected():
     assert not tunnel.only("Board.ProcessStarted")
 
 
-def test_a_board_that_the_belt_slips_under_is_found_late_and_told_so():
+@pytest.mark.parametrize("slip", [0.985, 0.92])
+def test_boards_that_slip_on_the_belt_are_found_late_in_order_and_told_so(slip):
     tunnel = Tunnel()
     tunnel.run(1)
-    tunnel.insert()
-    tunnel.slip = 0.98
-    tunnel.run(450)
-    board = record(tunnel)
-    assert board.conveyor.exit_offset_mm == pytest.approx(4710 * (1 / 0.98 - 1), abs=8)
-    assert board.identity == "uncertain"
+    for _ in range(3):
+        tunnel.insert()
+        tunnel.run(30)
+    tunnel.slip = slip
+    tunnel.run(500)
+    started = [e.data.board.id for e in tunnel.only("Board.ProcessStarted")]
+    assert [e.data.board.id for e in tunnel.only("Board.ProcessCompleted")] == started
+    for place in range(3):
+        board = record(tunnel, place)
+        slipped = (4710 - 13 * (90 - 30 * place)) * (1 / slip - 1)
+        assert board.conveyor.exit_offset_mm == pytest.approx(slipped, abs=8)
+        assert board.identity == ("uncertain" if slipped > 80 else "certain")
 
 
 def test_boards_queue_at_a_blocked_outlet_and_come_out_in_order():

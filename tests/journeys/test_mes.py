@@ -155,7 +155,7 @@ async def break_the_oven(folder) -> None:
         await wait_for(client, "Board.ProcessStarted", seen)
         oven.add_fault(parse("board-removed"))
         lost = await wait_for(client, "Board.Lost", seen)
-        assert "200 mm of belt ago" in lost["data"]["reason"]
+        assert "500 mm of belt ago" in lost["data"]["reason"]
         assert lost["data"]["board"]["barcodes"] == [{"code": "PCB0002", "kind": "board"}]
 
         oven.add_fault(parse("board-appears"))
