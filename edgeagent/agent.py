@@ -20,7 +20,7 @@ from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Boards, Checkpoints, Database, Journal, Meta
+from edgeagent.store import Boards, Checkpoints, Database, Journal
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RESTART_S = 1.0
+_ITSELF = "the agent"
+"""Name of the checkpoint in which the agent keeps what it was configured with; no machine can be called so."""
 
 
 class Agent:
@@ -92,7 +94,7 @@ class Agent:
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
-        await self._tell_changes(journal)
+        await self._tell_changes(journal, checkpoints)
         handlers = answers(self.units, journal, boards, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
         for unit in self.units:
@@ -113,27 +115,26 @@ class Agent:
             self._stops.append(line_server.stop)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"
 
-    async def _tell_changes(self, journal: Journal) -> None:
-        """Tell what is another than at the last start: the agent's version, a machine's configuration or map."""
-        meta = Meta(self._database)
-        now: dict[tuple[str, str | None], str] = {("software", None): edgeagent.__version__}
+    async def _tell_changes(self, journal: Journal, checkpoints: Checkpoints) -> None:
+        """Tell what is another than at the last start, and keep it in the same transaction."""
+        saved = await checkpoints.load(_ITSELF)
+        before: dict[str, str] = msgspec.json.decode(saved.body) if saved else {}
+        now = {"software": edgeagent.__version__}
         for table in self._configuration.machines:
-            text = msgspec.json.encode(table)
-            fingerprints = " ".join(f"{m.id} {m.fingerprint}" for m in self._maps[table.id])
-            now["machine configuration", table.id] = hashlib.sha256(text).hexdigest()[:12]
-            now["register map", table.id] = fingerprints
-        for (what, machine), value in now.items():
-            key = f"last {what} {machine or ''}".strip()
-            before = await meta.get(key)
-            if before == value:
-                continue
-            if before is not None:
-                change = ConfigurationChanged(what=what, from_=before, to=value, by="restart")
-                for unit in self.units:
-                    if machine in (None, unit.machine.id):
-                        journal.append([Event("Configuration.Changed", self._clock.wall_ns(), unit.machine.id, change)],
-                                       None, "trusted" if self._clock.trusted else "untrusted")
-            await meta.set(key, value)
+            configured = hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:12]
+            now[f"machine configuration of {table.id}"] = configured
+            now[f"register map of {table.id}"] = " ".join(f"{m.id} {m.fingerprint}" for m in self._maps[table.id])
+        events = [
+            Event("Configuration.Changed", self._clock.wall_ns(), unit.machine.id,
+                  ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what], to=value, by="restart"))
+            for what, value in now.items() if before.get(what, value) != value
+            for unit in self.units if what == "software" or what.endswith(f" of {unit.machine.id}")
+        ]  # fmt: skip
+        checkpoint = (_ITSELF, msgspec.json.encode(now))
+        if events:
+            journal.append(events, checkpoint, "trusted" if self._clock.trusted else "untrusted")
+        elif before != now:
+            checkpoints.save(*checkpoint)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

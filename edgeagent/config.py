@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import Meta
 
 from edgeagent.errors import ConfigError
-from edgeagent.every_fault import Faults
+from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
 from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
@@ -63,8 +64,8 @@ class OpenAppsTable(_Table, frozen=True):
 class SourceTable(_Table, frozen=True):
     """One device on a wire, and the register map that it speaks: a name of a shipped map or the path of a file."""
 
-    map: str
-    host: str
+    map: Annotated[str, Meta(min_length=1)]
+    host: Annotated[str, Meta(min_length=1)]
     kind: Literal["modbus-tcp"] = "modbus-tcp"
     port: Port = 502
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
@@ -147,12 +148,22 @@ def load(path: str | Path) -> tuple[Configuration, dict[str, tuple[RegisterMap, 
 def _maps(
     file: Path, place: int, machine: MachineTable, faults: Faults, of_maps: list[FileFault]
 ) -> Iterator[RegisterMap]:
+    seen: set[str] = set()
     for s, source in enumerate(machine.sources):
+        where = ("machines", place, "sources", s, "map")
+        if source.map == STAND_IN:
+            continue
         try:
-            yield _map(file, source.map)
+            register_map = _map(file, source.map)
         except catalog.MapError as error:
-            faults.add(("machines", place, "sources", s, "map"), f"the map {source.map} cannot be used, see below")
+            faults.add(where, f"the map {source.map} cannot be used, see below")
             of_maps.extend(error.faults)
+            continue
+        paths = {register.path for register in register_map.registers}
+        if twice := sorted(paths & seen):
+            faults.add(where, f"it describes {twice[0]} and {len(twice) - 1} more points that another source has")
+        seen |= paths
+        yield register_map
 
 
 def _map(file: Path, name: str) -> RegisterMap:
@@ -166,17 +177,20 @@ def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str
         if not is_loopback(table.host):
             yield ("openapps", outlet, "host"), (f"{table.host} may be reached from beyond this computer; until users "
                                                  "and TLS exist only 127.0.0.0/8, ::1 and localhost can be used")
+    http, lines = configuration.openapps.http, configuration.openapps.lines
+    if http.enabled and lines.enabled and http.port == lines.port != 0 and http.host == lines.host:
+        yield ("openapps", "lines", "port"), f"{lines.port} is the port of openapps.http too"
     seen: dict[str, int] = {}
     for m, machine in enumerate(configuration.machines):
-        if machine.id in seen:
+        if machine.id in seen and machine.id != STAND_IN:
             yield ("machines", m, "id"), f"{machine.id} is used by machine {seen[machine.id] + 1} too"
         seen[machine.id] = m
         window = machine.window
         for name in LIMITS:
             limit = getattr(window, name)
-            if limit and limit[0] >= limit[1]:
-                yield ("machines", m, "window", name), "the low limit must be below the high one"
-        if window.soak_low >= window.soak_high:
+            if limit and not -math.inf < limit[0] < limit[1] < math.inf:
+                yield ("machines", m, "window", name), "give a low limit and a higher one"
+        if not window.soak_low < window.soak_high:
             yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"

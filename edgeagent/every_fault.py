@@ -15,6 +15,9 @@ from firmware_iface.toml_lines import KeyPath
 
 T = TypeVar("T")
 
+STAND_IN = "stand-in"
+"""Taken for a text that is wrong or missing, so that the search for faults can go on."""
+
 _MOST = 50
 """Faults told of one file."""
 
@@ -37,14 +40,15 @@ class Faults:
         self.found.append(FileFault(self._file, line, key_name(where), reason, mend))
 
     def convert(self, document: dict[str, Any], type_: type[T]) -> T | None:
-        """Convert a document; None when it is wrong. The document is changed while faults are looked for."""
-        found = False
+        """Convert a document, telling every fault of it.
+
+        The document is changed while faults are looked for: STAND_IN stands for texts that are wrong or missing.
+        None when it cannot be mended so.
+        """
         while len(self.found) < _MOST:
             try:
-                value = msgspec.convert(document, type_)
-                return None if found else value
+                return msgspec.convert(document, type_)
             except msgspec.ValidationError as error:
-                found = True
                 reason, where = _place(str(error))
                 if not self._tell_and_mend(document, type_, reason, where):
                     return None
@@ -118,4 +122,4 @@ def _simplest(info: inspect.Type) -> Any:
         return [_simplest(info.item_type)] * (info.min_length or 0)
     if isinstance(info, inspect.LiteralType):
         return info.values[0]
-    return "x"
+    return STAND_IN

@@ -79,6 +79,7 @@ class Unit:
             self._checkpoints.forget(self.machine.id, 1 << 62)
             for time_ns, second in self.pipeline.history.rows():
                 self._checkpoints.record(self.machine.id, time_ns, second)
+            self.save()
         since = f"{away_ns / 1e9:.1f} s after" if away_ns >= 0 else "an unknown time (the clock went back) after"
         self.resumed = f"{len(self.pipeline.boards())} boards inside, {since} the last checkpoint"
 

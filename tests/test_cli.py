@@ -123,6 +123,7 @@ def test_a_second_agent_on_the_same_store_is_refused(tmp_path):
         assert "HTTP" in first.stdout.readline()
         second = edgeagent("run", "a.toml", cwd=tmp_path)
         assert second.returncode == 1
+        assert len(second.stderr.splitlines()) == 1, second.stderr
         assert "edgeagent.sqlite3" in second.stderr
         first.terminate()
         assert first.wait(20) == 0

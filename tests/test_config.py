@@ -51,7 +51,14 @@ WRONG = {
         "only 127.0.0.0/8, ::1 and localhost can be used"]),
     "two machines of one name": (GOOD + GOOD, ["agent.toml:7: machines[1].id: RO0001 is used by machine 1 too"]),
     "a limit upside down": (GOOD + "[machines.window]\npeak = [250, 240]\n", [
-        "agent.toml:7: machines[0].window.peak: the low limit must be below the high one"]),
+        "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
+    "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
+        "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
+    "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
+        "agent.toml:9: openapps.lines.port: 9000 is the port of openapps.http too"]),
+    "two sources of one map": (GOOD + '[[machines.sources]]\nmap = "reflow10"\nhost = "a"\n', [
+        "agent.toml:7: machines[0].sources[1].map: it describes blower/1/setpoint and 137 more points that another source "
+        "has"]),
     "a fast clock without origin": (GOOD + "[simulation]\nspeed = 10\n", [
         "agent.toml:7: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
     "unknown map": (GOOD.replace("reflow10", "reflow1"), [
@@ -66,6 +73,15 @@ WRONG = {
 def test_a_wrong_configuration_names_line_key_and_reason(tmp_path, case):
     text, expected = WRONG[case]
     assert faults(tmp_path, text) == expected
+
+
+def test_faults_of_every_kind_are_told_at_once(tmp_path):
+    (tmp_path / "m.toml").write_text("[map]\nid = 5\n")
+    text = ("[openapps.http]\nprot = 5\nhost = \"0.0.0.0\"\n" + GOOD + GOOD.replace("reflow10", "./m.toml")
+            + "[machines.window]\nsoak = [3, 2]\n")
+    told = faults(tmp_path, text)
+    assert [fault.split(":")[1] for fault in told[:5]] == ["2", "3", "10", "12", "15"]
+    assert any("m.toml:2" in fault for fault in told)
 
 
 def test_all_faults_are_told_at_once(tmp_path):

@@ -26,6 +26,7 @@ _ILLEGAL_ADDRESS = 2
 
 _BACK_OFF_S = 0.5
 _BACK_OFF_CAP_S = 30.0
+_DOUBLINGS = 6
 _STABLE_NS = 10_000_000_000
 _SILENT_LIMIT = 3
 
@@ -57,7 +58,8 @@ class Poller:
         self._failures = 0
         self._next_try_ns = 0
         self._good_since_ns = 0
-        self._told = ""
+        self._told: dict[int, str] = {}
+        """Group → what is wrong with it, as last logged."""
 
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
@@ -100,7 +102,7 @@ class Poller:
                 if self._pause_s:
                     await self._clock.sleep(self._pause_s)
             group.decode(answers, read_ns, wall_ns)
-            self._worked(read_ns)
+            self._worked(read_ns, group)
         except MachineError as error:
             group.miss()
             self._failed(error, group)
@@ -113,20 +115,20 @@ class Poller:
         self._good_since_ns = 0
         return True
 
-    def _worked(self, now: int) -> None:
+    def _worked(self, now: int, group: GroupPlan) -> None:
         self._silent = 0
         self._good_since_ns = self._good_since_ns or now
         if self._failures and now - self._good_since_ns > _STABLE_NS:
             self._failures = 0
-        if self._told:
-            _log.info("%s: %s answers again", self._machine.id, self.source.name)
-            self._told = ""
+        if self._told.pop(group.index, ""):
+            name = self._machine.groups[group.index].name
+            _log.info("%s: %s answers for %s again", self._machine.id, self.source.name, name)
 
     def _failed(self, error: MachineError, group: GroupPlan) -> None:
         self.errors[error.cause] += 1
-        if self._told != error.cause:
-            _log.warning("%s: %s", self._machine.id, error)
-            self._told = error.cause
+        if self._told.get(group.index) != error.cause:
+            _log.warning("%s: %s: %s", self._machine.id, self._machine.groups[group.index].name, error)
+            self._told[group.index] = error.cause
         if isinstance(error, Refused):
             if error.code == _ILLEGAL_ADDRESS and group.split():
                 _log.warning("%s: %s refuses to be read across gaps; reading its blocks one by one",
@@ -145,7 +147,7 @@ class Poller:
         """Close the way and wait: full jitter, longer with each failure, shorter only after a stable while."""
         self.source.close()
         self._silent = 0
-        longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0**self._failures)
+        longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0 ** min(self._failures, _DOUBLINGS))
         self._failures += 1
         wait_s = random.uniform(0, longest)  # noqa: S311
         self._next_try_ns = self._clock.monotonic_ns() + round(wait_s * 1e9)

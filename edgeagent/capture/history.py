@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from edgeagent.model.samples import Row
 
 _SECOND_NS = 1_000_000_000
-_REACH = 2 * 3600
-"""Rows kept at most; boards that stand longer in a stopped oven lose the beginning of their trace."""
+REACH = 2 * 3600
+"""Rows kept at most, one a second; boards that stand longer in a stopped oven lose the beginning of their trace."""
 
 
 class Second(msgspec.Struct, array_like=True, frozen=True):
@@ -41,7 +41,7 @@ class History:
         self._objects = tuple(machine.point(path).object for zone in machine.map.zones for path in zone.temperatures)
         self._columns = machine.columns(tuple(path for zone in machine.map.zones for path in zone.temperatures))
         self._decimals = tuple(machine.points[column].decimals for column in self._columns)
-        self._seconds: deque[Second] = deque(maxlen=_REACH)
+        self._seconds: deque[Second] = deque(maxlen=REACH)
 
     def due(self, now_ns: int) -> bool:
         """Say whether a second has passed since the last row."""
@@ -58,14 +58,15 @@ class History:
         self._seconds.append(second)
         return msgspec.msgpack.encode(second)
 
-    def restore(self, rows: Iterable[bytes], shift_ns: int) -> None:
-        """Take back stored rows, oldest first; one that cannot be read is left out."""
+    def restore(self, rows: Iterable[bytes], until_ns: int, shift_ns: int) -> None:
+        """Take back stored rows up to a time, oldest first; one that cannot be read is left out."""
         for row in rows:
             try:
                 second = _decoder.decode(row)
             except msgspec.DecodeError:
                 continue
-            self._seconds.append(msgspec.structs.replace(second, time_ns=second.time_ns + shift_ns))
+            if second.time_ns <= until_ns:
+                self._seconds.append(msgspec.structs.replace(second, time_ns=second.time_ns + shift_ns))
 
     def rows(self) -> list[tuple[int, bytes]]:
         """All rows kept, with their times, as bytes to be stored."""
@@ -76,9 +77,10 @@ class History:
         while self._seconds and self._seconds[0].time_ns < before_ns:
             self._seconds.popleft()
 
-    def estimates(self, board: str, entered_ns: int) -> tuple[list[int], list[float]]:
-        """The estimate of one board: ns since entry and °C."""
+    def estimates(self, board: str, entered_ns: int, most: int) -> tuple[list[int], list[float]]:
+        """The estimate of one board, ns since entry and °C, thinned to at most so many points."""
         known = [(s.time_ns - entered_ns, s.boards[board]) for s in self._seconds if board in s.boards]
+        known = known[:: 1 + len(known) // most]
         return [t for t, _ in known], [math.nan if v is None else v for _, v in known]
 
     def trace(self, board: str, entered_ns: int, left_ns: int) -> BoardTrace:

@@ -23,7 +23,14 @@ from edgeagent.model.boards import (
     InsideRecord,
     RecipeName,
 )
-from edgeagent.model.events import BoardLost, BoardUnexpected, LaneBusyChanged, ProcessCompleted, ProcessStarted
+from edgeagent.model.events import (
+    BarcodeRead,
+    BoardLost,
+    BoardUnexpected,
+    LaneBusyChanged,
+    ProcessCompleted,
+    ProcessStarted,
+)
 from edgeagent.model.functions import LaneStatus
 from edgeagent.model.ids import new_id
 from edgeagent.model.points import Quality
@@ -41,6 +48,9 @@ if TYPE_CHECKING:
 
 _SPEED_UNITS = {"cm/min": 10 / 60, "m/min": 1000 / 60, "mm/s": 1.0, "mm/min": 1 / 60}
 """Millimetres per second in one unit of belt speed."""
+
+_TRACE_POINTS = 4096
+"""Points of one board's estimate in the core; a longer stay is thinned."""
 
 _NOTES = 64
 """Alarms and changes noted for one board, at most."""
@@ -107,6 +117,7 @@ class LaneWatch:
         stay = (machine.column[lane.speed], *oxygen)
         period_ns = machine.groups[machine.pace].period_ns
         speed_unit = machine.point(lane.speed).unit or ""
+        shortest_mm = map_.capture.min_board_mm + map_.capture.min_gap_mm
         thermal = map_.thermal
         self._core = Capture(
             row.values, row.quality, speed=stay[0], millimetres_per_second=_SPEED_UNITS[speed_unit],
@@ -116,6 +127,8 @@ class LaneWatch:
             stay=stay,
             thermal=(thermal.tau_s, thermal.ramp_start_mm, thermal.ramp_end_mm, thermal.decay_mm,
                      thermal.exit_celsius, thermal.ambient_celsius),
+            slots=16 + int(2 * (lane.outlet_mm + map_.capture.lost_mm - lane.inlet_mm) / shortest_mm),
+            trace_points=_TRACE_POINTS,
         )  # fmt: skip
         self._tracker = Tracker(lane, map_.capture, self._core, ring, memory.tracker, period_ns)
         self._recorder = Recorder(machine, lane, stay)
@@ -158,6 +171,12 @@ class LaneWatch:
             self._memory.busy = busy
             yield ("Status.LaneBusyChanged",
                    LaneBusyChanged(busy=busy, lane=self._lane.number, boards=self.count), None)
+
+    def scan(self, group: int) -> BarcodeRead | None:
+        """Look at the lane's scanner when its group is new."""
+        if self.scanner is None or self.scanner.group != group:
+            return None
+        return self.scanner.update(self._row, self._core.travel_mm)
 
     def note_alarm(self, code: str) -> None:
         """An alarm was raised while boards are inside."""
@@ -213,7 +232,7 @@ class LaneWatch:
             board.uncertain |= is_doubtful
             if board.slot >= 0:
                 passport = self._memory.passports[board.number]
-                times, estimates = history.estimates(passport.id, board.entry.time_ns)
+                times, estimates = history.estimates(passport.id, board.entry.time_ns, _TRACE_POINTS)
                 board.slot = self._core.load(passport.core, array("q", times), array("d", estimates),
                                              shift_ns=shift_ns)
 
@@ -225,8 +244,9 @@ class LaneWatch:
     ) -> tuple[str, msgspec.Struct, Inside | None]:
         entered = board.entry.time_ns + to_wall
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
-        passport = Passport(new_id(entered), self.scanner.take() if self.scanner else None, entered,
-                            self._settings.recipe, ready, alarms=list(standing[:_NOTES]))
+        code, off_mm = self.scanner.take(board.entry.travel_mm) if self.scanner else (None, 0.0)
+        board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
+        passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
         self._memory.passports[board.number] = passport
         told = BoardEntered(passport.id, passport.barcodes, self._lane.number, passport.recipe, iso(entered), ready)
         return "Board.ProcessStarted", ProcessStarted(told), Inside(entered)

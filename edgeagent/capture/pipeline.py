@@ -8,7 +8,7 @@ import msgspec
 
 from edgeagent._core.ring import Ring
 from edgeagent.capture.alarms import AlarmWatch
-from edgeagent.capture.history import History
+from edgeagent.capture.history import REACH, History
 from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch
 from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
 from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
@@ -105,8 +105,9 @@ class Pipeline:
 
     @property
     def oldest_ns(self) -> int:
-        """Monotonic time before which no history is needed: the oldest board's entry, or now."""
-        return min((lane.oldest_ns for lane in self._lanes if lane.count), default=self._now_ns)
+        """Monotonic time before which no history is kept: the oldest board's entry, the reach of it, or now."""
+        oldest = min((lane.oldest_ns for lane in self._lanes if lane.count), default=self._now_ns)
+        return max(oldest, self._now_ns - REACH * 1_000_000_000)
 
     @property
     def has_boards(self) -> bool:
@@ -138,7 +139,8 @@ class Pipeline:
         try:
             memory = msgspec.msgpack.decode(checkpoint, type=Memory)
             pipeline = cls(machine, row, memory)
-            pipeline.history.restore(seconds, shift_ns)
+            pipeline.history.restore(seconds, memory.monotonic_ns, shift_ns)
+            pipeline._now_ns += shift_ns
             pipeline._settings.shift(shift_ns)
             for lane in pipeline._lanes:
                 lane.restore(shift_ns, pipeline.history, is_doubtful)
@@ -183,7 +185,7 @@ class Pipeline:
     def _events(self, group: int) -> Iterator[Event]:
         now, wall, row = self._now_ns, self._wall_ns, self.row
         for lane in self._lanes:
-            if lane.scanner and lane.scanner.group == group and (read := lane.scanner.update(row)):
+            if read := lane.scan(group):
                 yield self._event("Board.BarcodeRead", read)
         for change in self._settings.update(row, group, now):
             yield self._setting(change)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import edgeagent
-from edgeagent._core.profile import TraceTooShort, measure, window_share
+from edgeagent._core.profile import measure, window_share
 from edgeagent.clock import iso, utc_offset
 from edgeagent.model.boards import (
     Barcode,
@@ -90,7 +90,7 @@ class Recorder:
         conveyor = self._conveyor(facts, figures)
         oxygen = tuple(self._oxygen(facts, figures))
         zones = tuple(self._zones(facts, figures))
-        profile = self._profile(trace, stride)
+        profile, doubt = self._profile(trace, stride)
         samples = SampleRecord(figures.expected, figures.good, max(0, figures.expected - figures.good),
                                round(figures.longest_gap_s, 3))
         return BoardRecord(
@@ -102,7 +102,7 @@ class Recorder:
             entered_at=iso(facts.entered_ns), exited_at=iso(facts.exited_ns) if facts.exited_ns else None,
             utc_offset=utc_offset(facts.entered_ns), process_ready=facts.process_ready, conveyor=conveyor,
             oxygen=oxygen, zones=zones, profile=profile, while_inside=facts.inside, samples=samples,
-            verdict=self._verdict(facts, conveyor, oxygen, zones, samples),
+            verdict=self._verdict(facts, conveyor, oxygen, zones, samples, doubt),
         )  # fmt: skip
 
     def _conveyor(self, facts: Facts, figures: BoardFigures) -> ConveyorRecord:
@@ -152,14 +152,15 @@ class Recorder:
             maximum=rounded(maximum, point.decimals), quality=quality,
         )  # fmt: skip
 
-    def _profile(self, trace: tuple[array[int], array[float]], stride: int) -> ProfileRecord:
+    def _profile(self, trace: tuple[array[int], array[float]], stride: int) -> tuple[ProfileRecord, str]:
+        """The profile, and why it or its judgement is unknown."""
         window = self._machine.window
         period_s = self._machine.groups[self._machine.pace].period_ns / 1e9
         try:
             felt = measure(trace[0], trace[1], window.liquidus, window.soak_low, window.soak_high,
                            max(_TRACE_GAP_S, 2.5 * stride * period_s))
-        except TraceTooShort:
-            return ProfileRecord("nominal", None, None, None, None, None, None, None, ())
+        except ValueError as error:
+            return ProfileRecord("nominal", None, None, None, None, None, None, None, ()), str(error)
         limits = tuple(
             WindowShare(name, rounded(value, 2), limit.low, limit.high,
                         rounded(window_share(value, limit.low, limit.high), 1))
@@ -172,12 +173,15 @@ class Recorder:
         )  # fmt: skip
         shares = [abs(limit.share) for limit in limits if limit.share is not None]
         index = max(shares) if shares and len(shares) == len(limits) else None
-        return ProfileRecord("nominal", None, rounded(felt.peak, 1), rounded(felt.time_above_liquidus, 1),
-                             rounded(felt.soak, 1), rounded(felt.max_rise, 2), rounded(felt.max_fall, 2), index, limits)
+        profile = ProfileRecord(
+            "nominal", None, rounded(felt.peak, 1), rounded(felt.time_above_liquidus, 1), rounded(felt.soak, 1),
+            rounded(felt.max_rise, 2), rounded(felt.max_fall, 2), index, limits,
+        )  # fmt: skip
+        return profile, "no calibration for this product"
 
     def _verdict(
         self, facts: Facts, conveyor: ConveyorRecord, oxygen: tuple[OxygenRecord, ...], zones: tuple[ZoneRecord, ...],
-        samples: SampleRecord,
+        samples: SampleRecord, doubt: str,
     ) -> Verdict:  # fmt: skip
         failed, unknown = [], []
         for reason, judged in self._judgements(facts, conveyor, oxygen, zones, samples):
@@ -186,7 +190,7 @@ class Recorder:
             elif not judged:
                 failed.append(reason)
         process = "fail" if failed else "unknown" if unknown else "pass"
-        return Verdict(process, "unknown", (*failed, *unknown, "profile: no calibration for this product"))
+        return Verdict(process, "unknown", (*failed, *unknown, f"profile: {doubt}"))
 
     def _judgements(
         self, facts: Facts, conveyor: ConveyorRecord, oxygen: tuple[OxygenRecord, ...], zones: tuple[ZoneRecord, ...],

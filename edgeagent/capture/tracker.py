@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -53,7 +54,6 @@ class TrackerMemory(msgspec.Struct):
     outage_s: float = 0.0
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
-    too_long: bool = False
     late_mm: float = 0.0
     """How late the last board reached the outlet, in mm of belt."""
 
@@ -126,7 +126,7 @@ class Tracker:
         if inlet is None and outlet is None:
             return
         if memory.last_ns:
-            self._notice_outage(now_ns, travel)
+            self._notice_outage(now_ns, travel, inlet, outlet)
         else:
             memory.last_ns, memory.last_mm = now_ns, travel
         if inlet is not None:
@@ -147,8 +147,12 @@ class Tracker:
             if board.leaving:
                 board.leaving = msgspec.structs.replace(board.leaving, time_ns=board.leaving.time_ns + shift_ns)
 
-    def _notice_outage(self, now_ns: int, travel: float) -> None:
-        """Doubt who is who when the belt moved a whole board's length while nobody looked."""
+    def _notice_outage(self, now_ns: int, travel: float, inlet: bool | None, outlet: bool | None) -> None:
+        """Doubt who is who when the belt moved on while nobody looked.
+
+        Over a whole board's length anybody could have come or gone; over a gap's length one board could have followed
+        another at a barrier that was covered before and is covered now.
+        """
         memory = self.memory
         gap_ns, gap_mm = now_ns - memory.last_ns, travel - memory.last_mm
         memory.last_ns, memory.last_mm = now_ns, travel
@@ -158,6 +162,16 @@ class Tracker:
             memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
         if gap_mm >= self._settings.min_board_mm:
             for board in self.boards:
+                board.uncertain = True
+        if gap_mm < self._settings.min_gap_mm:
+            return
+        if inlet and memory.inlet.covered:
+            for board in self.boards:
+                if board.slot < 0:
+                    board.uncertain, board.length_known = True, False
+        if outlet and memory.outlet.covered:
+            leaving = next((place for place, board in enumerate(self.boards) if board.leaving), len(self.boards))
+            for board in self.boards[leaving : leaving + 2]:
                 board.uncertain = True
 
     def _at_inlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
@@ -170,15 +184,13 @@ class Tracker:
             board = Board(number=self.memory.count, entry=edge)
             board.uncertain = edge.blur_mm >= self._settings.min_board_mm
             self.memory.count += 1
-            self.memory.too_long = False
             self.boards.append(board)
             yield Entered(board)
         elif entering and edge:
             self._admit(entering, edge, travel)
-        elif entering and not self.memory.too_long and (
-            travel - entering.entry.travel_mm > self._settings.max_board_mm
-        ):
-            self.memory.too_long = entering.uncertain = True
+        elif entering and travel - entering.entry.travel_mm > self._settings.max_board_mm:
+            self._admit(entering, Edge(False, now_ns, travel, math.inf), travel)
+            entering.uncertain = True
             yield Unexpected(now_ns, self._lane.inlet_mm,
                              f"something longer than {self._settings.max_board_mm:.0f} mm covers the inlet: "
                              "boards without a gap between them, or a jam")
@@ -188,7 +200,7 @@ class Tracker:
         entry = board.entry
         board.length_mm = max(end.travel_mm - entry.travel_mm, self._settings.min_board_mm)
         usual = 3 * max(1.0, self._settings.min_gap_mm)
-        board.length_known = entry.blur_mm <= usual and end.blur_mm <= usual
+        board.length_known = board.length_known and entry.blur_mm <= usual and end.blur_mm <= usual
         times, values, quality = self._ring.since(entry.time_ns)
         is_whole = times[0] - entry.time_ns < 1.5 * self._period_ns
         board.slot = self._core.enter(times[0] if is_whole else entry.time_ns, board.length_mm, times, values, quality)
@@ -202,11 +214,26 @@ class Tracker:
         if edge is None:
             return
         if not edge.covered:
-            leaving = next((board for board in self.boards if board.leaving), None)
-            if leaving:
-                yield self._left(leaving, edge.time_ns)
+            yield from self._gone(edge, travel)
             return
         yield from self._arrived(edge, travel)
+
+    def _gone(self, edge: Edge, travel: float) -> Iterator[Happening]:
+        """The outlet is free: the leaving board is out, and with it the next one if that, too, is due to be out by now.
+
+        That happens when an outage hid the gap between them; when exactly the first was out is then not known.
+        """
+        leaving = next((board for board in self.boards if board.leaving), None)
+        if leaving is None:
+            return
+        behind = next((b for b in self.boards if b.number > leaving.number and b.slot >= 0), None)
+        yield self._left(leaving, edge.time_ns)
+        if behind and leaving.uncertain and behind.uncertain and behind.length_mm is not None:
+            since = travel - edge.travel_mm
+            late = self.place(behind) - since - behind.length_mm - self._lane.outlet_mm
+            if abs(late) <= self._settings.match_mm:
+                behind.offset_mm = late
+                yield self._left(behind, edge.time_ns)
 
     def _arrived(self, edge: Edge, travel: float) -> Iterator[Happening]:
         """Find whose leading edge reached the outlet: the one nearest to its expected place; those before it are lost.
@@ -261,7 +288,13 @@ class Tracker:
 
     def _overdue(self) -> Iterator[Happening]:
         limit = self._lane.outlet_mm + self._settings.lost_mm
-        for board in [b for b in self.boards if b.slot >= 0 and not b.leaving and self.place(b) > limit]:
+        for board in [b for b in self.boards if b.slot >= 0 and not b.held]:
+            if board.leaving:
+                if self.place(board) - (board.length_mm or 0.0) > limit:
+                    yield self._lost(board, "it reached the outlet, and something covers the outlet since")
+                continue
+            if self.place(board) <= limit:
+                continue
             reason = f"it was expected at the outlet {self._settings.lost_mm:.0f} mm of belt ago and was not seen there"
             if self.memory.outage_mm:
                 reason += f"; an interruption of {self.memory.outage_s:.1f} s could have hidden its exit"

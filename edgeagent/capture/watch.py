@@ -146,46 +146,66 @@ class SettingsWatch:
         return changed
 
 
+_WRAPS_FROM, _WRAPS_TO = 65_000, 500
+"""A 16 bit count that fell from over the one to under the other went round; any other fall is a restart."""
+
+
 class ScannerMemory(msgspec.Struct):
-    """What survives a restart: the scanner's count, and codes read whose boards have not entered yet."""
+    """What survives a restart: the scanner's count, and readings whose boards have not entered yet.
+
+    A reading is its code (None where there was none) and the belt travel (mm) at which it was seen.
+    """
 
     count: int | None = None
-    waiting: list[str | None] = msgspec.field(default_factory=list)
+    waiting: list[tuple[str | None, float]] = msgspec.field(default_factory=list)
 
 
 class ScannerWatch:
     """Tells each reading of a lane's scanner and keeps the codes of boards on their way to the inlet."""
 
     _WAITING = 8
-    """Boards between scanner and inlet, at most; an older code belongs to a board that never came."""
+    """Readings kept, at most; an older one belongs to a board that never came."""
 
     def __init__(self, machine: Machine, lane: Lane, scanner: Scanner, memory: ScannerMemory) -> None:
         self.memory = memory
         self._lane = lane.number
         self._scanner = scanner
+        self._way_mm = lane.inlet_mm - scanner.position_mm
         self._object = machine.point(scanner.count).object
         self._count, self._result, self._code = machine.columns((scanner.count, scanner.result, scanner.code))
         self.group = machine.points[self._count].group
 
-    def update(self, row: Row) -> BarcodeRead | None:
-        """Look whether the scanner's count moved; the first look only learns it."""
+    def update(self, row: Row, travel_mm: float) -> BarcodeRead | None:
+        """Look whether the scanner's count moved; the first look, and one after a restart of it, only learns."""
         if not (row.good(self._count) and row.good(self._result)):
             return None
         count = int(row.values[self._count])
         before, self.memory.count = self.memory.count, count
-        if before is None or before == count:
+        wrapped = before is not None and before > _WRAPS_FROM and count < _WRAPS_TO
+        if before is None or before == count or (count < before and not wrapped) or not row.values[self._result]:
             return None
         code = row.texts.get(self._code) if row.values[self._result] == 1 else None
-        missed = count - before - 1 if count > before else 0
-        self.memory.waiting.extend([None] * min(missed, self._WAITING))
-        self.memory.waiting.append(code or None)
+        missed = 0 if wrapped else count - before - 1
+        self.memory.waiting.extend([(None, travel_mm)] * min(missed, self._WAITING))
+        self.memory.waiting.append((code or None, travel_mm))
         del self.memory.waiting[:-self._WAITING]
         return BarcodeRead(barcode=code or None, result="read" if code else "noRead", lane=self._lane,
                            scanner=self._object, position=self._scanner.position_mm, missed=missed)
 
-    def take(self) -> str | None:
-        """The code of the board that enters now; None where it was not read."""
-        return self.memory.waiting.pop(0) if self.memory.waiting else None
+    def take(self, travel_mm: float) -> tuple[str | None, float]:
+        """The code of the board whose leading edge reached the inlet at a belt travel, and how far off that was in mm.
+
+        Of all readings the one whose board should be there now; the boards of older ones never came. None where the
+        board was not read.
+        """
+        waiting = self.memory.waiting
+        if not waiting:
+            return None, 0.0
+        misses = [abs(travel_mm - seen_mm - self._way_mm) for _, seen_mm in waiting]
+        nearest = misses.index(min(misses))
+        code = waiting[nearest][0]
+        del waiting[: nearest + 1]
+        return code, misses[nearest]
 
 
 class Telemetry:

@@ -10,6 +10,7 @@ from edgeagent.acquire.modbus import ModbusTcp
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.clock import Clock
+from edgeagent.errors import Unreachable
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
@@ -121,6 +122,52 @@ def test_a_device_that_accepts_and_closes_is_not_hammered():
             assert running.connects < seconds / 3
 
     asyncio.run(go())
+
+
+class Absent:
+    """A source that nobody answers at."""
+
+    name = "nowhere"
+    connected = False
+
+    def __init__(self) -> None:
+        self.tries = 0
+
+    async def connect(self) -> None:
+        self.tries += 1
+        raise Unreachable("nobody is there")
+
+    async def read(self, block) -> bytes:
+        raise AssertionError("read without a connection")
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_device_that_is_off_over_a_weekend_is_still_waited_for():
+    machine = Machine("RO0001", (catalog.builtin("reflow10"),))
+    row = Row(len(machine.points), len(machine.groups))
+    clock, source = HandClock(), Absent()
+    start = clock.now
+
+    async def go():
+        done = asyncio.Event()
+
+        def beat(_group: int) -> None:
+            clock.now += 60_000_000_000
+            if clock.now - start > 48 * 3600 * 10**9:
+                done.set()
+
+        poller = Poller(machine, source, plan(machine, 0, row), clock, beat)
+        task = asyncio.create_task(poller.run())
+        waiting = asyncio.create_task(done.wait())
+        await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), task
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(go())
+    assert source.tries > 2000
 
 
 def test_a_device_that_comes_back_is_read_again():

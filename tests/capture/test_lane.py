@@ -193,6 +193,66 @@ def test_boards_that_slip_on_the_belt_are_found_late_in_order_and_told_so(slip):
         assert board.identity == ("uncertain" if slipped > 80 else "certain")
 
 
+def test_a_barrier_that_stays_covered_keeps_no_board_for_ever():
+    inlet, outlet = Tunnel(), Tunnel()
+    inlet.run(1)
+    inlet.flicker["inlet"] = [True] * 20_000
+    inlet.run(900)
+    assert len(inlet.only("Board.Unexpected")) == 1
+    (lost,) = inlet.only("Board.Lost")
+    assert (lost.record.length_mm, lost.record.identity) == (None, "uncertain")
+    outlet.run(1)
+    outlet.insert()
+    outlet.run(370)
+    outlet.flicker["outlet"] = [True] * 20_000
+    outlet.run(900)
+    (lost,) = outlet.only("Board.Lost")
+    assert lost.data.reason == "it reached the outlet, and something covers the outlet since"
+    assert not inlet.pipeline.has_boards
+    assert not outlet.pipeline.has_boards
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.4, 0.8, 1.2, 1.6])
+def test_an_outage_over_the_gap_between_two_boards_makes_no_certain_record_of_both_at_the_inlet(phase):
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert(180)
+    tunnel.boards.append([-1.0 - 180 - 12, 180.0])
+    tunnel.run(13.0 + phase)
+    tunnel.miss(2.0)
+    tunnel.run(420)
+    told = tunnel.only("Board.ProcessCompleted") + tunnel.only("Board.Lost")
+    assert told
+    for event in told:
+        if event.record.length_mm is not None and event.record.identity == "certain":
+            assert event.record.length_mm == pytest.approx(180, abs=3)
+
+
+@pytest.mark.parametrize("phase", [0.0, 0.4, 0.8, 1.2, 1.6])
+def test_an_outage_over_the_gap_between_two_boards_at_the_outlet_loses_neither(phase):
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert(180)
+    tunnel.boards.append([-1.0 - 180 - 12, 180.0])
+    tunnel.run((4710 + 180) / 13 - 1.5 + phase)
+    tunnel.miss(2.5)
+    tunnel.run(60)
+    started = [e.data.board.id for e in tunnel.only("Board.ProcessStarted")]
+    assert [e.data.board.id for e in tunnel.only("Board.ProcessCompleted")] == started
+    assert not tunnel.only("Board.Lost")
+    assert not tunnel.only("Board.Unexpected")
+
+
+def test_more_short_boards_than_anybody_would_lay_are_all_followed():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    for _ in range(90):
+        tunnel.insert(48)
+        tunnel.run(54 / 13)
+    tunnel.run(420)
+    assert len(tunnel.only("Board.ProcessCompleted")) == len(tunnel.only("Board.ProcessStarted")) == 90
+
+
 def test_boards_queue_at_a_blocked_outlet_and_come_out_in_order():
     tunnel = Tunnel()
     tunnel.run(1)

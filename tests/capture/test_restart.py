@@ -49,9 +49,13 @@ def test_the_profile_after_a_restart_is_that_of_a_board_that_was_never_left_alon
 
 
 def test_a_board_that_was_entering_is_admitted_with_a_length_only_if_nobody_missed_its_end():
-    seen = went_away(1.0, before_s=5.0)
+    seen = went_away(0.2, before_s=5.0)
     seen.run(420)
     assert seen.only("Board.ProcessCompleted")[0].record.length_mm == pytest.approx(180, abs=3)
+    short = went_away(1.0, before_s=5.0)
+    short.run(420)
+    record = short.only("Board.ProcessCompleted")[0].record
+    assert (record.length_mm, record.identity) == (None, "uncertain"), "13 mm could hide a gap between two boards"
     missed = went_away(20.0, before_s=5.0)
     missed.run(420)
     record = missed.only("Board.ProcessCompleted")[0].record
@@ -123,3 +127,30 @@ def test_a_checkpoint_of_a_board_that_does_not_fit_the_map_is_refused():
     next(iter(lane["passports"].values()))["core"] = b"\x01\x02"
     with pytest.raises(MemoryUnreadable):
         Pipeline.restored(tunnel.machine, tunnel.row, msgspec.msgpack.encode(memory), 0, [])
+
+
+def test_a_board_that_stood_for_over_an_hour_is_taken_up_with_a_thinned_trace():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    tunnel.speed = 0.0
+    for _ in range(4300):
+        tunnel.now_ns += 900_000_000
+        tunnel.beat()
+    tunnel.restart()
+    tunnel.speed = 78.0
+    tunnel.run(320)
+    assert len(tunnel.only("Board.ProcessCompleted")) == 1
+
+
+def test_history_from_after_the_checkpoint_is_not_taken_up():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    checkpoint = tunnel.pipeline.checkpoint()
+    tunnel.run(3)
+    rows = [row for _, row in tunnel.pipeline.history.rows()]
+    taken = Pipeline.restored(tunnel.machine, tunnel.row, checkpoint, 0, rows)
+    assert len(taken.history.rows()) == len(rows) - 3

@@ -180,6 +180,48 @@ def test_a_no_read_and_overwritten_readings_are_told_and_give_no_code_to_the_wro
     assert codes == [[], [], ["PCB0003"], []]
 
 
+def read_code(tunnel: Tunnel, count: int, code: str, result: int = 1) -> None:
+    tunnel.row.texts[tunnel.machine.column["scanner/1/code"]] = code
+    tunnel.set("scanner/1/result", result)
+    tunnel.set("scanner/1/count", count)
+    tunnel.feed("scanner")
+
+
+def enter_read_boards(tunnel: Tunnel, codes: list[str], first: int) -> None:
+    for count, code in enumerate(codes, start=first):
+        read_code(tunnel, count, code)
+        tunnel.boards.append([-150.0, 180.0])
+        tunnel.run(35)
+
+
+def told_codes(tunnel: Tunnel) -> list[list[str]]:
+    return [[b.code for b in e.data.board.barcodes] for e in tunnel.only("Board.ProcessStarted")]
+
+
+def test_a_board_that_was_read_and_taken_away_gives_its_code_to_nobody(tunnel):
+    tunnel.feed("scanner")
+    read_code(tunnel, 1, "A")
+    tunnel.run(30)
+    enter_read_boards(tunnel, ["B", "C"], 2)
+    assert told_codes(tunnel) == [["B"], ["C"]]
+
+
+def test_a_scanner_that_starts_again_tells_nothing_and_mixes_up_no_codes(tunnel):
+    tunnel.feed("scanner")
+    enter_read_boards(tunnel, ["A"], 1)
+    read_code(tunnel, 0, "", 0)
+    enter_read_boards(tunnel, ["B"], 1)
+    assert told_codes(tunnel) == [["A"], ["B"]]
+    assert [e.data.barcode for e in tunnel.only("Board.BarcodeRead")] == ["A", "B"]
+
+
+def test_a_count_that_goes_round_is_one_more_reading(tunnel):
+    tunnel.set("scanner/1/count", 65_535)
+    tunnel.feed("scanner")
+    read_code(tunnel, 0, "A")
+    assert [e.data.barcode for e in tunnel.only("Board.BarcodeRead")] == ["A"]
+
+
 def test_the_panel_switch_is_the_control_state(tunnel):
     tunnel.set("machine/remote", 1)
     tunnel.run(0.1)
