@@ -20,7 +20,7 @@ cdef class _Pass:
 
     cdef double liquidus, soak_low, soak_high
     cdef double up, above, soak_from, soak, rise, fall
-    cdef bint soaked
+    cdef bint soaked, hides_peak, hides_slope
     cdef int excursions
 
     def __cinit__(self, double liquidus, double soak_low, double soak_high, double first):
@@ -49,6 +49,8 @@ cdef class _Pass:
 
     cdef void skip(self, double a, double b) noexcept:
         """Two points with a hole between them: what may have happened inside is not known."""
+        self.hides_slope = True
+        self.hides_peak = self.hides_peak or max(a, b) >= self.soak_high
         if a >= self.liquidus or b >= self.liquidus:
             self.above = NAN
             self.excursions += a < self.liquidus
@@ -72,7 +74,8 @@ def measure(const int64_t[::1] times_ns not None, const double[::1] temperatures
         Peak (°C) and the time of its first point (ns), time above liquidus (s, all excursions together, interpolated at
         the crossings), soak (s, last rise through soak_low to first rise through soak_high), steepest rise and fall
         (°C/s between neighbours), and how often the trace rose to liquidus. NaN where it cannot be told: a trace that
-        starts or ends above liquidus or never reaches it, a hole at a crossing, above liquidus or inside the soak.
+        starts or ends above liquidus or never reaches it, a hole at a crossing, above liquidus or inside the soak; the
+        peak with a hole above soak_high (its time is -1 then), slopes with any hole.
 
     Raises:
         TraceTooShort: fewer than two points have a temperature.
@@ -108,8 +111,9 @@ def measure(const int64_t[::1] times_ns not None, const double[::1] temperatures
     if finite < 2:
         raise TraceTooShort(f"trace has {finite} points with a temperature of {n}; two are needed")
     known = seen.excursions > 0 and temperatures[last] < liquidus
-    return Profile(temperatures[peak], times_ns[peak], seen.above if known else NAN, seen.soak,
-                   seen.rise if isfinite(seen.rise) else NAN, seen.fall if isfinite(seen.fall) else NAN,
+    slopes = isfinite(seen.rise) and not seen.hides_slope
+    return Profile(NAN if seen.hides_peak else temperatures[peak], -1 if seen.hides_peak else times_ns[peak],
+                   seen.above if known else NAN, seen.soak, seen.rise if slopes else NAN, seen.fall if slopes else NAN,
                    seen.excursions)
 
 

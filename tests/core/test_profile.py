@@ -51,11 +51,18 @@ def test_a_hole_at_or_above_liquidus_hides_the_time_above_it(points):
     assert math.isnan(profile_of(*points).time_above_liquidus)
 
 
-def test_a_hole_below_liquidus_hides_nothing_and_has_no_slope():
+def test_a_hole_below_the_soak_hides_slopes_and_nothing_else():
     profile = profile_of((0, 20), (5, 100), (6, NAN), (7, 140), (8, 216), (9, 218), (10, 216))
     assert profile.time_above_liquidus == pytest.approx(1.0)
-    assert profile.max_rise == 76.0
-    assert profile.max_fall == -2.0
+    assert profile.peak == 218.0
+    assert math.isnan(profile.max_rise)
+    assert math.isnan(profile.max_fall)
+
+
+def test_a_hole_where_the_peak_may_be_hides_it():
+    profile = profile_of((0, 180), (1, 210), (4, 205), (5, 180))
+    assert math.isnan(profile.peak)
+    assert profile.peak_ns == -1
 
 
 def test_soak_runs_from_the_last_rise_through_the_low_end_to_the_first_through_the_high_end():
