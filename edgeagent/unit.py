@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from edgeagent.config import MachineTable, SourceTable
     from edgeagent.model.alarms import Alarm
     from edgeagent.model.boards import BoardInProcess
+    from edgeagent.model.events import Event
     from edgeagent.model.functions import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
@@ -73,7 +74,11 @@ class Unit:
             self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
         except MemoryUnreadable as error:
             self.pipeline = Pipeline(self.machine, self.row)
-            self.resumed = f"the earlier state cannot be used ({error}); beginning without it"
+            reason = f"the agent's earlier state could not be used after a restart: {error}"
+            lost = self.pipeline.give_up(saved.body, reason, now, self._clock.wall_ns())
+            if lost:
+                self._append(lost)
+            self.resumed = f"the earlier state cannot be used ({error}); {len(lost)} boards are told as lost"
             return
         if shift:
             self._checkpoints.forget(self.machine.id, 1 << 62)
@@ -88,14 +93,17 @@ class Unit:
         now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
         events = self.pipeline.feed(group, now, wall)
         if events:
-            self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
-                                 "trusted" if self._clock.trusted else "untrusted")
+            self._append(events)
             self._saved_ns = now
         if group == self.machine.pace:
             self._remember(now)
         values = self.pipeline.telemetry(group)
         if values:
             self._telemetry(self.machine.id, tuple(values), wall)
+
+    def _append(self, events: list[Event]) -> None:
+        self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
+                             "trusted" if self._clock.trusted else "untrusted")
 
     def _remember(self, now: int) -> None:
         """Write history and checkpoint once a second while boards are inside."""

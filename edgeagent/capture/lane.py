@@ -137,6 +137,11 @@ class LaneWatch:
         self.scanner = ScannerWatch(machine, lane, lane.scanner, memory.scanner) if lane.scanner else None
 
     @property
+    def number(self) -> int:
+        """As the map numbers it."""
+        return self._lane.number
+
+    @property
     def count(self) -> int:
         """Boards inside."""
         return len(self._tracker.boards)
@@ -235,6 +240,18 @@ class LaneWatch:
                 times, estimates = history.estimates(passport.id, board.entry.time_ns, _TRACE_POINTS)
                 board.slot = self._core.load(passport.core, array("q", times), array("d", estimates),
                                              shift_ns=shift_ns)
+
+    def give_up(
+        self, memory: LaneMemory, reason: str, now_ns: int, to_wall: int, history: History
+    ) -> Iterator[tuple[str, msgspec.Struct, Inside | None]]:
+        """End the boards of a memory that cannot be gone on with: lost, with what is known beside their figures."""
+        for board in memory.tracker.boards:
+            passport = memory.passports.get(board.number)
+            if passport:
+                self._memory.passports[board.number] = passport
+                board.slot = self._core.enter(now_ns, 0.0, array("q"), array("d"), bytearray())
+                board.uncertain = True
+                yield self._ended(board, None, reason, now_ns, to_wall, history)
 
     def _level(self, column: int) -> bool | None:
         return None if self._row.quality[column] >= Quality.STALE else self._row.values[column] != 0

@@ -148,6 +148,19 @@ class Pipeline:
             raise MemoryUnreadable(str(error)) from error
         return pipeline
 
+    def give_up(self, checkpoint: bytes, reason: str, now_ns: int, wall_ns: int) -> list[Event]:
+        """Tell the boards of a checkpoint that cannot be gone on with as lost; none where it cannot be read at all."""
+        try:
+            memory = msgspec.msgpack.decode(checkpoint, type=Memory)
+        except msgspec.DecodeError:
+            return []
+        return [
+            self._board_event(topic, data, inside)
+            for lane in self._lanes if lane.number in memory.lanes
+            for topic, data, inside in lane.give_up(memory.lanes[lane.number], reason, now_ns, wall_ns - now_ns,
+                                                    self.history)
+        ]  # fmt: skip
+
     # What the machine is now, for those who ask
 
     def status(self, now_ns: int) -> MachineStatus:

@@ -154,3 +154,18 @@ def test_history_from_after_the_checkpoint_is_not_taken_up():
     rows = [row for _, row in tunnel.pipeline.history.rows()]
     taken = Pipeline.restored(tunnel.machine, tunnel.row, checkpoint, 0, rows)
     assert len(taken.history.rows()) == len(rows) - 3
+
+
+def test_the_boards_of_a_state_that_cannot_be_used_are_told_as_lost_with_what_is_known():
+    tunnel = went_away(1.0)
+    started = tunnel.only("Board.ProcessStarted")[0].data.board
+    begun = Pipeline(tunnel.machine, tunnel.row)
+    (event,) = begun.give_up(tunnel.pipeline.checkpoint(), "another map", tunnel.now_ns, tunnel._wall())
+    assert (event.topic, event.data.reason) == ("Board.Lost", "another map")
+    assert (event.record.id, event.record.entered_at) == (started.id, started.entered_at)
+    assert event.record.identity == "uncertain"
+    assert event.record.profile.peak is None
+    assert {zone.quality for zone in event.record.zones} == {"bad"}
+    assert event.record.verdict.process == "unknown"
+    assert not begun.has_boards
+    assert begun.give_up(b"nonsense", "x", tunnel.now_ns, tunnel._wall()) == []
