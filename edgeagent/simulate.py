@@ -19,6 +19,7 @@ from firmware_iface.simulated import modbus
 from firmware_iface.simulated.faults import FaultError, parse
 from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.oven import Oven
+from firmware_iface.simulated.recipes import NotSimulated
 
 MAX_CONNECTIONS = 32
 BEAT_S = 0.1
@@ -40,7 +41,10 @@ class SimulatedOven:
     """Serves an oven's memory over Modbus TCP; its time follows the clock lazily, at each request and each beat.
 
     Faults on the wire: `slow` delays answers (real time), `silent` swallows them, `controller-reboot` closes
-    connections and accepts none.
+    connections, new ones at once.
+
+    Raises:
+        NotSimulated: the map describes no oven that can be simulated.
     """
 
     def __init__(self, register_map: RegisterMap, clock: Clock, *, cold: bool = False, seed: int = 1) -> None:
@@ -64,11 +68,9 @@ class SimulatedOven:
         try:
             self._server = await asyncio.start_server(self._connected, host, port)
         except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                reason = f"port {port} on {host} is in use: stop what listens there, or choose another with --port"
-            else:
-                reason = f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
-            raise PortTaken(error.errno, reason) from None
+            is_used = error.errno == errno.EADDRINUSE
+            reason = "is in use: stop what listens there, or" if is_used else f"cannot be taken: {error.strerror};"
+            raise PortTaken(f"port {port} on {host} {reason} choose another port") from None
         self._last_ns = self._clock.monotonic_ns()
         self._keep(asyncio.create_task(self._beat()))
         return int(self._server.sockets[0].getsockname()[1])
@@ -105,10 +107,10 @@ class SimulatedOven:
         if self.oven.is_rebooting or len(self._writers) >= MAX_CONNECTIONS:
             writer.close()
         else:
+            self._writers.add(writer)
             self._keep(asyncio.create_task(self._converse(reader, writer)))
 
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._writers.add(writer)
         try:
             while True:
                 transaction, protocol, length, unit = _HEADER.unpack(await reader.readexactly(_HEADER.size))
@@ -151,9 +153,13 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
         announce: takes one sentence: where it listens, each new state, each fault taken or refused.
 
     Raises:
-        ConfigError: the host is not loopback, or a fault cannot be understood. PortTaken: the port.
+        ConfigError: the map describes no oven that can be simulated, the host is not loopback, or a fault cannot be
+            understood. PortTaken: the port.
     """
-    simulated = SimulatedOven(register_map, Clock(speed), cold=cold, seed=seed)
+    try:
+        simulated = SimulatedOven(register_map, Clock(speed), cold=cold, seed=seed)
+    except NotSimulated as error:
+        raise ConfigError([FileFault("command line", None, "--map", str(error), "use reflow10")]) from None
     oven = simulated.oven
     try:
         for text in faults:
@@ -171,6 +177,8 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
             if oven.state != state:
                 state = oven.state
                 announce(f"{oven.time:.0f} s: {state}")
+            while oven.refusals:
+                announce(f"refused: {oven.refusals.popleft()}")
             await asyncio.sleep(BEAT_S)
     finally:
         if typed is not None:
@@ -193,7 +201,8 @@ def _typed(oven: Oven, announce: Callable[[str], None]) -> int | None:
     def read() -> None:
         nonlocal held
         received = os.read(descriptor, 4096)
-        *lines, held = (held + received).split(b"\n")
+        # The end of the input ends the last line too.
+        *lines, held = (held + (received or b"\n")).split(b"\n")
         held = held[:_LONGEST_LINE]
         for line in lines:
             _take(oven, line.decode(errors="replace").strip(), announce)

@@ -10,10 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from firmware_iface import map_keys
-from firmware_iface.map_checks import check_lanes, check_oxygen, check_places, check_whole, check_widths, check_zones
+from firmware_iface.map_checks import (
+    check_capture,
+    check_lanes,
+    check_oxygen,
+    check_places,
+    check_thermal,
+    check_uses,
+    check_whole,
+    check_widths,
+    check_zones,
+)
 from firmware_iface.map_keys import Key
-from firmware_iface.map_reader import FileFault, MapError, Reader, near
-from firmware_iface.map_tables import read_alarms, read_groups, read_lanes, read_zones
+from firmware_iface.map_points import read_groups
+from firmware_iface.map_reader import FileFault, MapError, Reader, Values, near
+from firmware_iface.map_tables import read_alarms, read_lanes, read_zones
 from firmware_iface.registers import Capture, Device, Register, RegisterMap, StateRule, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
 
@@ -89,29 +100,30 @@ def _read_text(path: Path) -> str:
 
 def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     """Read everything, so that all faults are found; None when there was one."""
-    top = reader.read(document, (), map_keys.MAP) or _readable(document)
+    top = reader.read(document, (), map_keys.MAP)
     tables = {key.name: key for key in map_keys.MAP}
 
-    def section(name: str) -> dict[str, Any]:
-        if tables[name].default is map_keys.REQUIRED and name not in document:
-            return {}
-        return reader.read(top[name], (name,), tables[name].keys) or {}
+    def section(name: str) -> Values:
+        return reader.read(top[name], (name,), tables[name].keys) if name in top else Values()
 
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
-    _listed(reader, "sources", top["sources"], map_keys.SOURCE)
+    _listed(reader, "sources", top, map_keys.SOURCE)
     base = device.pop("address_base", 0)
-    groups = read_groups(reader, top["groups"], base, Device(**device))
+    groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
     registers = tuple(register for register in reader.points.values() if register)
     machine, recipe = section("machine"), section("recipe")
-    lanes, zones = read_lanes(reader, top["lanes"]), read_zones(reader, top["zones"])
-    states = _listed(reader, "states", top["states"], map_keys.STATE)
-    alarms = read_alarms(reader, top["alarms"])
+    lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
+    states = _listed(reader, "states", top, map_keys.STATE)
+    alarms = read_alarms(reader, top.get("alarms", {}))
     check_places(reader, registers)
     check_widths(reader, registers, Device(**device))
     check_zones(reader, zones)
-    check_lanes(reader, lanes, zones, Capture(**capture))
+    check_lanes(reader, lanes, zones, capture)
+    check_uses(reader, lanes, zones)
     check_oxygen(reader, machine.get("oxygen", ()))
-    check_whole(reader, about.get("kind", ""), {name for name in top if top[name]})
+    check_capture(reader, capture)
+    check_thermal(reader, thermal, zones)
+    check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})
     if reader.faults:
         return None
     return RegisterMap(
@@ -122,20 +134,8 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     )  # fmt: skip
 
 
-def _readable(document: dict[str, Any]) -> dict[str, Any]:
-    """The tables that can be looked into although another one cannot, so that their faults are told too."""
-    readable: dict[str, Any] = {}
-    for key in map_keys.MAP:
-        empty: Any = [] if key.kind == "tables" else {}
-        value = document.get(key.name, empty)
-        parts = value if key.kind == "tables" else value.values() if key.kind == "named" else ()
-        is_right = type(value) is type(empty) and all(isinstance(part, dict) for part in parts)
-        readable[key.name] = value if is_right else empty
-    return readable
-
-
-def _listed(reader: Reader, name: str, tables: Iterable[dict[str, Any]], keys: tuple[Key, ...]) -> list[dict[str, Any]]:
-    return [read for i, table in enumerate(tables) if (read := reader.read(table, (name, i), keys)) is not None]
+def _listed(reader: Reader, name: str, top: Values, keys: tuple[Key, ...]) -> list[Values]:
+    return [reader.read(table, (name, index), keys) for index, table in enumerate(top.get(name, ()))]
 
 
 def fingerprint(registers: Iterable[Register]) -> str:

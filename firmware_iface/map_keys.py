@@ -11,7 +11,31 @@ REQUIRED: Final = object()
 """Default of a key that must be given."""
 
 ORDERS = ("big", "little")
-UNITS = ("degC", "ppm", "cm/min", "mm", "percent", "s", "count")
+SPEEDS = ("cm/min", "m/min", "mm/min", "mm/s")
+UNITS = (
+    "degC", "degC/s", "ppm", *SPEEDS, "mm", "percent", "s", "count",
+    "mV", "V", "A", "Hz", "mbar", "kg/h", "l/min", "rpm",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a point must be where it is used.
+
+    Attributes:
+        type: "bit", "text" or "number".
+        units: those that a number may have; empty for any.
+    """
+
+    type: str
+    units: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.type} in {' or '.join(self.units)}" if self.units else self.type
+
+
+BIT, TEXT, NUMBER = Role("bit"), Role("text"), Role("number")
+SPEED, TEMPERATURE, OXYGEN = Role("number", SPEEDS), Role("number", ("degC",)), Role("number", ("ppm",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +48,7 @@ class Key:
         low, high: smallest and largest number, both allowed.
         choices: the texts allowed; empty for any.
         keys: of the tables inside.
+        role: what the points that the paths name must be.
     """
 
     name: str
@@ -34,12 +59,15 @@ class Key:
     high: float | None = None
     choices: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
+    role: Role | None = None
 
 
-def _numbers(texts: dict[str, str], defaults: type[Capture] | type[Thermal], low: float) -> tuple[Key, ...]:
+def _numbers(defaults: type[Capture] | type[Thermal], texts: dict[str, tuple[float, str]]) -> tuple[Key, ...]:
+    """Keys of the fields of a dataclass; texts: by name the smallest number, and what it is."""
     return tuple(
-        Key(field.name, "integer" if field.type == "int" else "number", texts[field.name], field.default, low, 1e6)
+        Key(field.name, "integer" if field.type == "int" else "number", text, field.default, low, 1e6)
         for field in fields(defaults)
+        for low, text in [texts[field.name]]
     )
 
 
@@ -59,13 +87,13 @@ MACHINE = (
     Key("manufacturer", "text", "who made it"),
     Key("model", "text", "what it is called"),
     Key("oxygen", "objects", "objects that measure oxygen", ()),
-    Key("firmware", "path", "point with the firmware's version", None),
-    Key("serial", "path", "point with the serial number", None),
-    Key("remote", "path", "point that is true while remote control is allowed", None),
+    Key("firmware", "path", "point with the firmware's version", None, role=TEXT),
+    Key("serial", "path", "point with the serial number", None, role=TEXT),
+    Key("remote", "path", "point that is true while remote control is allowed", None, role=BIT),
 )
 RECIPE = (
-    Key("name", "path", "point with the active recipe's name", None),
-    Key("version", "path", "point with the active recipe's version", None),
+    Key("name", "path", "point with the active recipe's name", None, role=TEXT),
+    Key("version", "path", "point with the active recipe's version", None, role=NUMBER),
 )
 DEVICE = (
     Key("unit", "integer", "Modbus unit", 1, 0, 255),
@@ -105,18 +133,18 @@ GROUP = (
     Key("points", "named", "points by path", keys=POINT),
 )
 SCANNER = (
-    Key("count", "path", "point that moves with every reading"),
-    Key("result", "path", "point that is 1 for a code read, 2 for none"),
-    Key("code", "path", "point with the code"),
+    Key("count", "path", "point that moves with every reading", role=NUMBER),
+    Key("result", "path", "point that is 1 for a code read, 2 for none", role=NUMBER),
+    Key("code", "path", "point with the code", role=TEXT),
     Key("position_mm", "number", "place from the tunnel's entrance", low=-10_000, high=100_000),
 )
 LANE = (
     Key("inlet_mm", "number", "place of the inlet barrier", low=-10_000, high=100_000),
     Key("outlet_mm", "number", "place of the outlet barrier", low=-10_000, high=100_000),
-    Key("speed", "path", "point with the belt's speed"),
-    Key("speed_setpoint", "path", "point with the speed's setpoint"),
-    Key("inlet", "path", "point of the inlet barrier"),
-    Key("outlet", "path", "point of the outlet barrier"),
+    Key("speed", "path", "point with the belt's speed", role=SPEED),
+    Key("speed_setpoint", "path", "point with the speed's setpoint", role=SPEED),
+    Key("inlet", "path", "point of the inlet barrier", role=BIT),
+    Key("outlet", "path", "point of the outlet barrier", role=BIT),
     Key("blocked", "conditions", "the outlet is blocked when all hold", ()),
     Key("blocked_delay_s", "number", "how long they must have held", 2.0, 0, 3600),
     Key("scanner", "table", "barcode reader before the inlet", None, keys=SCANNER),
@@ -125,8 +153,8 @@ ZONE = (
     Key("kind", "text", "what it does", choices=("heated", "cooling")),
     Key("start_mm", "number", "place from the tunnel's entrance", low=0, high=100_000),
     Key("length_mm", "number", "length", low=1, high=10_000),
-    Key("temperatures", "paths", "points with its temperatures, top before bottom"),
-    Key("setpoints", "paths", "points with their setpoints", ()),
+    Key("temperatures", "paths", "points with its temperatures, top before bottom", role=TEMPERATURE),
+    Key("setpoints", "paths", "points with their setpoints", (), role=TEMPERATURE),
 )
 STATE = (
     Key("state", "text", "state of the machine", choices=MACHINE_STATES),
@@ -145,28 +173,26 @@ ALARM = (
     Key("remote_reset", "boolean", "whether it can be reset from afar", False),
 )
 CAPTURE = _numbers(
-    {
-        "debounce_ms": "a barrier's level counts after this time",
-        "min_board_mm": "what covers the inlet for less travel is not a board",
-        "max_board_mm": "longest board",
-        "min_gap_mm": "a barrier that is free for less travel was a hole in the board",
-        "match_mm": "an exit this near to the expected place is certain",
-        "lost_mm": "a board this far past the outlet without being seen there is lost",
-    },
     Capture,
-    0,
+    {
+        "debounce_ms": (1, "a barrier's level counts after this time"),
+        "min_board_mm": (1, "what covers the inlet for less travel is not a board"),
+        "max_board_mm": (1, "longest board"),
+        "min_gap_mm": (0, "a barrier that is free for less travel was a hole in the board"),
+        "match_mm": (0, "an exit this near to the expected place is certain"),
+        "lost_mm": (0, "a board this far past the outlet without being seen there is lost"),
+    },
 )
 THERMAL = _numbers(
-    {
-        "tau_s": "time constant of a board",
-        "ramp_start_mm": "where the air begins to warm",
-        "ramp_end_mm": "where the air has the first zone's temperature",
-        "decay_mm": "length over which the air cools after the last heated zone",
-        "exit_celsius": "what the air cools to",
-        "ambient_celsius": "the air before the ramp, and a board before the oven",
-    },
     Thermal,
-    0.001,
+    {
+        "tau_s": (0.001, "time constant of a board"),
+        "ramp_start_mm": (0, "where the air begins to warm"),
+        "ramp_end_mm": (0.001, "where the air has the first zone's temperature"),
+        "decay_mm": (0.001, "length over which the air cools after the last heated zone"),
+        "exit_celsius": (-50, "what the air cools to"),
+        "ambient_celsius": (-50, "the air before the ramp, and a board before the oven"),
+    },
 )
 MAP = (
     Key("map", "table", "what the file is", keys=ABOUT),

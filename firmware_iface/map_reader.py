@@ -5,16 +5,19 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firmware_iface.map_keys import REQUIRED, Key
+from firmware_iface.map_keys import REQUIRED, Key, Role
 from firmware_iface.registers import Register, Term
 from firmware_iface.toml_lines import KeyPath
 
 MAX_TEXT = 500
 """Characters in a text of a map."""
+
+MAX_LISTED = 255
+"""Entries in a list of a map."""
 
 _CONDITION = re.compile(r"(?P<path>[\w/]+)(?:\s+-\s+(?P<minus>[\w/]+))?\s*(?P<operator>[=!<>]=|[<>])\s*(?P<number>\S+)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -53,6 +56,20 @@ class Wrong(Exception):
         self.mend = mend
 
 
+_Read = Callable[["Reader", Key, Any], Any]
+"""Reads a value as a key's kind wants it; `Wrong` where it is not so."""
+
+
+class Values(dict[str, Any]):
+    """What could be read of a table: a value for every key, defaults where it has none.
+
+    Attributes:
+        is_whole: every key has its value; those that could not be read are left out.
+    """
+
+    is_whole = False
+
+
 class Reader:
     """Reads tables of one file.
 
@@ -75,33 +92,57 @@ class Reader:
         key = ".".join(str(name) for name in where)
         self.faults.append(FileFault(self._file, self._lines.get(place), key, reason, mend))
 
-    def read(self, table: Mapping[str, Any], where: KeyPath, keys: Iterable[Key]) -> dict[str, Any] | None:
-        """Read a table: a value for every key, defaults where it has none; None when one could not be read."""
+    def read(self, table: Mapping[str, Any], where: KeyPath, keys: Iterable[Key]) -> Values:
+        """Read a table, and note every fault of it."""
         by_name = {key.name: key for key in keys}
-        before = len(self.faults)
-        values = {}
+        values = Values()
         for key in by_name.values():
             if key.name in table:
-                try:
-                    values[key.name] = _READ[key.kind](self, key, table[key.name])
-                except Wrong as wrong:
-                    self.fault((*where, key.name), wrong.reason, wrong.mend)
+                self._read_key(key, table[key.name], (*where, key.name), values)
             elif key.default is REQUIRED:
                 self.fault((*where, key.name), "is missing", f"give {key.text}")
             else:
                 values[key.name] = key.default
-        readable = len(self.faults) == before
+        values.is_whole = len(values) == len(by_name)
         for name in table:
             if name not in by_name:
                 self.fault((*where, name), "is not a key here", near(name, by_name))
-        return values if readable else None
+        return values
 
-    def find(self, path: Any) -> str:
-        """Check that a path is one of the points."""
+    def _read_key(self, key: Key, value: Any, where: KeyPath, values: Values) -> None:
+        if key.kind == "named":
+            for tables in self._read_one(_table, key, value, where):
+                values[key.name] = {name: read for name, table in tables.items()
+                                    for read in self._read_one(_table, key, table, (*where, name))}
+        elif key.kind in _LISTS:
+            for listed in self._read_one(_list, key, value, where):
+                read = [item for index, entry in enumerate(listed)
+                        for item in self._read_one(_LISTS[key.kind], key, entry, (*where, index))]
+                if len(read) == len(listed) or key.kind == "tables":
+                    values[key.name] = tuple(read)
+        else:
+            for read in self._read_one(_SINGLE[key.kind], key, value, where):
+                values[key.name] = read
+
+    def _read_one(self, read: _Read, key: Key, value: Any, where: KeyPath) -> Iterator[Any]:
+        """Give the value; for a wrong one note the fault and give nothing."""
+        try:
+            yield read(self, key, value)
+        except Wrong as wrong:
+            self.fault(where, wrong.reason, wrong.mend)
+
+    def find(self, path: Any, role: Role | None = None) -> str:
+        """Check that a path is one of the points, and what its role wants."""
         if not isinstance(path, str):
             raise Wrong(f"must be the path of a point, not {_shown(path)}")
         if path not in self.points:
             raise Wrong(f"no point {_shown(path)}", near(path, self.points))
+        register = self.points[path]
+        if register is not None and role is not None:
+            kind = register.type if register.type in ("bit", "text") else "number"
+            if kind != role.type or (role.units and register.unit not in role.units):
+                unit = f" in {register.unit}" if register.unit else " without a unit"
+                raise Wrong(f"{path} is a {kind}{unit if kind == 'number' else ''}", f"give a {role}")
         return path
 
     def condition(self, value: Any) -> Term:
@@ -109,17 +150,22 @@ class Reader:
         match = _CONDITION.fullmatch(value.strip()) if isinstance(value, str) else None
         if match is None:
             raise Wrong(f"cannot read the condition {_shown(value)}", 'write "path > number" or "path - path > number"')
-        for path in filter(None, match.group("path", "minus")):
-            register = self.points[self.find(path)]
-            if register is not None and register.type == "text":
-                raise Wrong(f"{path} is a text and cannot be compared with a number")
+        path, minus = match.group("path", "minus")
+        registers = [self.points[self.find(each)] for each in (path, minus) if each]
+        for register in filter(None, registers):
+            if register.type == "text":
+                raise Wrong(f"{register.path} is a text and cannot be compared with a number")
         try:
             number = float(match["number"])
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
             raise Wrong(f"{_shown(match['number'])} is not a number")
-        return Term(match["path"], match["minus"], match["operator"], number)
+        if not minus and registers[0] and registers[0].type == "bit" and number not in (0, 1):
+            raise Wrong(f"{path} is a bit and never {number:g}", "compare it with 0 or 1")
+        if match["operator"] in ("==", "!=") and not number.is_integer():
+            raise Wrong(f"a measured value is never exactly {number:g}", "compare with < or >")
+        return Term(path, minus, match["operator"], number)
 
 
 def near(name: str, names: Iterable[str]) -> str:
@@ -189,7 +235,7 @@ def _range(reader: Reader, key: Key, value: Any) -> tuple[float, float]:
 
 
 def _path(reader: Reader, key: Key, value: Any) -> str:
-    return reader.find(value)
+    return reader.find(value, key.role)
 
 
 def _object(reader: Reader, key: Key, value: Any) -> str:
@@ -203,15 +249,14 @@ def _condition(reader: Reader, key: Key, value: Any) -> Term:
     return reader.condition(value)
 
 
-def _listed(one: Callable[[Reader, Key, Any], Any]) -> Callable[[Reader, Key, Any], Any]:
-    def read(reader: Reader, key: Key, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise Wrong(f"must be a list, not {_shown(value)}")
-        if not value and key.default is REQUIRED:
-            raise Wrong("must not be empty", f"give {key.text}")
-        return tuple(one(reader, key, item) for item in value)
-
-    return read
+def _list(reader: Reader, key: Key, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Wrong(f"must be a list, not {_shown(value)}")
+    if not value and key.default is REQUIRED:
+        raise Wrong("must not be empty", f"give {key.text}")
+    if len(value) > MAX_LISTED:
+        raise Wrong(f"has {len(value)} entries", f"give at most {MAX_LISTED}")
+    return value
 
 
 def _table(reader: Reader, key: Key, value: Any) -> dict[str, Any]:
@@ -220,16 +265,11 @@ def _table(reader: Reader, key: Key, value: Any) -> dict[str, Any]:
     return value
 
 
-def _named(reader: Reader, key: Key, value: Any) -> dict[str, Any]:
-    for name, table in _table(reader, key, value).items():
-        if not isinstance(table, dict):
-            raise Wrong(f"{name} must be a table, not {_shown(table)}")
-    return dict(value)
-
-
-_READ: dict[str, Callable[[Reader, Key, Any], Any]] = {
+_SINGLE: dict[str, _Read] = {
     "text": _text, "name": _name, "boolean": _boolean, "integer": _integer, "number": _number, "range": _range,
-    "integers": _listed(_integer), "texts": _listed(_text), "path": _path, "paths": _listed(_path),
-    "object": _object, "objects": _listed(_object), "conditions": _listed(_condition),
-    "table": _table, "tables": _listed(_table), "named": _named,
+    "path": _path, "object": _object, "table": _table,
+}  # fmt: skip
+_LISTS: dict[str, _Read] = {
+    "integers": _integer, "texts": _text, "paths": _path, "objects": _object, "conditions": _condition,
+    "tables": _table,
 }  # fmt: skip

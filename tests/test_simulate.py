@@ -1,18 +1,26 @@
 import asyncio
 import contextlib
 import itertools
+import math
 import os
+import re
 import socket
+from dataclasses import replace
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusException
 
+from edgeagent.capture.alarms import AlarmWatch
 from edgeagent.clock import Clock
 from edgeagent.errors import ConfigError
+from edgeagent.model.machine import Machine
+from edgeagent.model.points import Quality
+from edgeagent.model.samples import Row
 from edgeagent.simulate import MAX_CONNECTIONS, PortTaken, SimulatedOven, serve
 from firmware_iface import catalog
 from firmware_iface.simulated.faults import parse
+from firmware_iface.simulated.oven import Oven
 
 REFLOW = catalog.builtin("reflow10")
 
@@ -154,10 +162,31 @@ def test_a_frame_that_is_no_modbus_ends_the_connection_and_connections_are_bound
     asyncio.run(journey())
 
 
+def test_many_connections_at_once_are_bounded_as_well():
+    async def journey():
+        simulated = SimulatedOven(REFLOW, HandClock())
+        port = await simulated.start()
+        streams = await asyncio.gather(*(asyncio.open_connection("127.0.0.1", port) for _ in range(90)))
+        request = bytes.fromhex("000100000006010400000001")
+        open_ = 0
+        for reader, writer in streams:
+            with contextlib.suppress(ConnectionError):
+                writer.write(request)
+                open_ += len(await asyncio.wait_for(reader.read(64), 5)) > 0
+        assert open_ == MAX_CONNECTIONS
+        for _, writer in streams:
+            writer.close()
+        await simulated.stop()
+        await asyncio.sleep(0)
+
+    asyncio.run(journey())
+
+
 def test_a_taken_port_is_told_with_what_to_do():
     with socket.create_server(("127.0.0.1", 0)) as other:
         simulated, port = SimulatedOven(REFLOW, HandClock()), other.getsockname()[1]
-        with pytest.raises(PortTaken, match="is in use: stop what listens there, or choose another with --port"):
+        told = f"port {port} on 127.0.0.1 is in use: stop what listens there, or choose another port"
+        with pytest.raises(PortTaken, match=f"^{re.escape(told)}$"):
             asyncio.run(simulated.start(port=port))
 
 
@@ -182,18 +211,24 @@ def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
                 changed.clear()
                 await asyncio.wait_for(changed.wait(), 5)
 
-        task = asyncio.create_task(serve(REFLOW, "127.0.0.1", 0, 50.0, False, 1, 2, 20.0, ["belt-slip:0.95"], announce))
+        task = asyncio.create_task(serve(REFLOW, "127.0.0.1", 0, 50.0, False, 1, 0, 20.0, ["belt-slip:0.95"], announce))
         await wait_for("simulated oven reflow10 on 127.0.0.1 port")
         os.write(put, b"emergency-stop\nnonsense\n")
         await wait_for("no fault 'nonsense'")
         await wait_for("emergencyStop")
         os.write(put, b"mend\n")
         await wait_for("all faults mended")
+        os.write(put, b"silent@0+1\nboard-removed\n")
+        await wait_for("silent: its time is over")
+        await wait_for("refused: board-removed: there is no board in the tunnel")
+        os.write(put, b"belt-stop")
+        os.close(put)
+        await wait_for("s: belt-stop")
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    with os.fdopen(output) as typed, os.fdopen(put, "w"):
+    with os.fdopen(output) as typed:
         monkeypatch.setattr("sys.stdin", typed)
         asyncio.run(journey())
 
@@ -201,3 +236,74 @@ def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
 def test_a_wrong_fault_among_the_arguments_is_refused_before_listening():
     with pytest.raises(ConfigError, match="--fault: no fault 'bang'"):
         asyncio.run(serve(REFLOW, "127.0.0.1", 0, 1.0, False, 1, 0, 20.0, ["bang"], print))
+
+
+def test_a_map_that_cannot_be_simulated_is_refused_before_listening():
+    bare = replace(REFLOW, zones=tuple(replace(zone, setpoints=()) for zone in REFLOW.zones))
+    with pytest.raises(ConfigError, match="--map: reflow10 gives no setpoints for heated zone 1, 2"):
+        asyncio.run(serve(bare, "127.0.0.1", 0, 1.0, False, 1, 0, 20.0, [], print))
+
+
+class Watched:
+    """A ready oven, and the alarms of its map held against it."""
+
+    def __init__(self):
+        self.oven = Oven(REFLOW)
+        self._machine = Machine("RO0001", (REFLOW,))
+        self._row = Row(len(self._machine.points), len(self._machine.groups))
+        self._alarms = AlarmWatch(self._machine, {})
+        while self.oven.state != "ready":
+            self.go(1)
+
+    def go(self, seconds):
+        for _ in range(round(2 * seconds)):
+            self.oven.advance(0.5)
+            for point in self._machine.points:
+                if not point.is_text:
+                    value = float(self.oven.read(point.path))
+                    self._row.values[point.index] = value
+                    self._row.quality[point.index] = Quality.BAD if math.isnan(value) else Quality.GOOD
+            now = round(self.oven.time * 1e9)
+            for group in range(len(self._machine.groups)):
+                list(self._alarms.update(self._row, group, self.oven.state, now, now))
+
+    @property
+    def standing(self):
+        return set(self._alarms.standing)
+
+
+def test_a_zone_without_heat_is_told_as_too_cold_until_it_is_back():
+    watched = Watched()
+    half = watched.oven.heaters.halves["zone/3/top"]
+    watched.oven.add_fault(parse(f"heater-dead:zone/3/top@{watched.oven.time}+200"))
+    states = set()
+    while half.temperature > 165 - 8:
+        watched.go(1)
+    watched.go(12)
+    while half.temperature < 165 - 8:
+        watched.go(1)
+        states.add(watched.oven.state)
+        assert "E405" in watched.standing
+    assert "fault" in states
+    watched.go(60)
+    assert "E405" not in watched.standing
+    watched.go(600)
+    assert (watched.standing, watched.oven.state) == (set(), "ready")
+
+
+@pytest.mark.parametrize(("fault", "codes"), [
+    ("belt-stop", {"E002", "E010"}),
+    ("belt-slip:0.8", set()),
+    ("emergency-stop", {"E001"}),
+    ("oxygen-leak", {"E020"}),
+    ("heater-dead:zone/1/bottom", {"E102"}),
+    ("thermocouple-open:zone/10/top", {"E002", "E219"}),
+])  # fmt: skip
+def test_each_fault_of_the_oven_raises_its_alarms(fault, codes):
+    watched = Watched()
+    assert not watched.standing
+    watched.oven.add_fault(parse(fault))
+    watched.go(45)
+    assert watched.standing == codes
+    watched.go(15)
+    assert watched.standing >= codes

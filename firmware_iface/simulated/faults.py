@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -97,7 +98,11 @@ class FaultList:
         self._standing: list[Fault] = []
 
     def add(self, fault: Fault, time_s: float) -> None:
-        """Take a fault; one without start begins now."""
+        """Take a fault; one without start begins now. FaultError when its time is over."""
+        if fault.start_s is not None:
+            lasts_s = 0.0 if fault.name in MOMENTS else math.inf if fault.duration_s is None else fault.duration_s
+            if fault.start_s + lasts_s < time_s:
+                raise FaultError(f"{fault.name}: its time is over, the oven is at {time_s:.0f} s")
         self._waiting.append(fault if fault.start_s is not None else replace(fault, start_s=time_s))
 
     def advance(self, time_s: float) -> Iterator[Fault]:
@@ -105,9 +110,11 @@ class FaultList:
         self._standing = [fault for fault in self._standing if fault.stands(time_s)]
         for fault in [fault for fault in self._waiting if (fault.start_s or 0.0) <= time_s]:
             self._waiting.remove(fault)
-            if fault.name not in MOMENTS:
+            if fault.name in MOMENTS:
+                yield fault
+            elif fault.stands(time_s):
                 self._standing.append(fault)
-            yield fault
+                yield fault
 
     def standing(self, name: str) -> bool:
         """Say whether a fault of this name stands."""

@@ -60,13 +60,11 @@ class Memory:
                 raise AddressError(f"{table} {address + done} cannot be written with these values")
             places.append((register, words))
             done += register.count
-        before = dict(self._oven.settings)
-        try:
-            for register, words in places:
-                self._oven.write(register.path, decode(register, words))
-        except ValueError:
-            self._oven.settings.update(before)
-            raise
+        numbers = {register.path: decode(register, words) for register, words in places}
+        for path, number in numbers.items():
+            self._oven.check(path, number)
+        for path, number in numbers.items():
+            self._oven.write(path, number)
 
     def _registers(self, table: str, address: int) -> list[Register]:
         try:
@@ -75,7 +73,14 @@ class Memory:
             raise AddressError(f"{table} {address} holds nothing") from None
 
     def _bits(self, registers: list[Register]) -> int:
-        return sum(bool(self._oven.read(register.path)) << (register.bit or 0) for register in registers)
+        return sum(bool(self._oven.read(register.path)) << _place(register) for register in registers)
+
+
+def _place(register: Register) -> int:
+    """Place of a bit in the word as it is sent; the bytes of a little-endian register are swapped there."""
+    if register.bit is None:
+        return 0
+    return register.bit ^ 8 if register.byte_order == "little" else register.bit
 
 
 def encode(register: Register, value: Value) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from random import Random
 
@@ -13,7 +14,7 @@ from firmware_iface.simulated.conveyor import Board, Conveyor
 from firmware_iface.simulated.faults import HALF_ZONE, KINDS, Fault, FaultError, FaultList
 from firmware_iface.simulated.heaters import AMBIENT, STEP_S, Heaters
 from firmware_iface.simulated.panel import sources
-from firmware_iface.simulated.recipes import nominal
+from firmware_iface.simulated.recipes import NotSimulated, nominal
 
 READY_WITHIN = 3.0
 READY_AFTER_S = 20.0
@@ -23,6 +24,9 @@ FAILED_BEYOND = 20.0
 COOLED_BELOW = 60.0
 WARM_BELOW = (6.0, 10.0)
 WARM_PPM = 700.0
+
+UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
+"""States in which the heaters are off."""
 
 Value = float | bool | str
 
@@ -37,9 +41,10 @@ class Oven:
         time: seconds since it was made.
         settings: setpoints and limits by path.
         remote: what the panel's switch says; not obeyed by the oven itself.
+        refusals: what a fault wanted and could not have, the latest; whoever tells them takes them out.
 
     Raises:
-        ValueError: the map has points that this oven knows nothing of.
+        NotSimulated: the map describes no reflow oven, or points that this oven knows nothing of.
     """
 
     def __init__(self, register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> None:
@@ -51,7 +56,9 @@ class Oven:
         self.recipe = nominal(register_map)
         self.settings = dict(self.recipe.settings)
         self.faults = FaultList()
-        self.heaters = self._heaters(cold)
+        self.refusals: deque[str] = deque(maxlen=100)
+        self.heaters = Heaters(register_map.zones, register_map.thermal, self.settings, None if cold else WARM_BELOW,
+                               self.random)
         heated = physics.geometry(register_map.zones)
         self.conveyors = {
             lane.number: Conveyor(lane, heated, register_map.thermal, self.settings[lane.speed_setpoint])
@@ -67,13 +74,7 @@ class Oven:
         self._schedules: list[_Schedule] = []
         self._read = sources(self)
         if unknown := [register.path for register in register_map.registers if register.path not in self._read]:
-            raise ValueError(f"the simulated oven knows nothing of {', '.join(unknown)}")
-
-    def _heaters(self, cold: bool) -> Heaters:
-        objects = {zone: tuple(path.rpartition("/")[0] for path in zone.temperatures) for zone in self.map.zones}
-        heated = [paths for zone, paths in objects.items() if zone.kind == "heated"]
-        cooling = [path for zone, paths in objects.items() if zone.kind == "cooling" for path in paths]
-        return Heaters(heated, cooling, self.settings, None if cold else WARM_BELOW, self.random)
+            raise NotSimulated(f"the simulated oven knows nothing of {', '.join(unknown)}")
 
     @property
     def boards(self) -> list[Board]:
@@ -89,6 +90,11 @@ class Oven:
     def since_step_s(self) -> float:
         """Seconds since the last time step."""
         return self.time - self._step_at
+
+    @property
+    def uptime_s(self) -> int:
+        """Whole seconds since the controller started; 0 while it starts."""
+        return max(0, int(self.time - self.started_at))
 
     @property
     def is_rebooting(self) -> bool:
@@ -120,8 +126,8 @@ class Oven:
         """Value of a point now; NaN where its sensor has none, KeyError for a path that is not in the map."""
         return self._read[path]()
 
-    def write(self, path: str, value: float) -> None:
-        """Set a setpoint or limit; ValueError outside its range, KeyError for what cannot be set."""
+    def check(self, path: str, value: float) -> None:
+        """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
         if path not in self.settings:
             raise KeyError(path)
         register = self.map.register(path)
@@ -129,12 +135,28 @@ class Oven:
         high = math.inf if register.high is None else register.high
         if not low <= value <= high:
             raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
+
+    def write(self, path: str, value: float) -> None:
+        """Set a setpoint or limit that `check` takes; a ready oven is in changeover until its zones have settled."""
+        self.check(path, value)
+        is_zone = any(half.setpoint == path for half in self.heaters.halves.values())
+        if is_zone and self._mode == "ready" and value != self.settings[path]:
+            self._mode, self._settled_s = "changeover", 0.0
         self.settings[path] = value
 
     def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float], belt: float) -> None:
-        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes."""
-        for path, value in {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}.items():
-            self.write(path, value)
+        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes.
+
+        Raises:
+            ValueError: the oven does not heat, or a value is out of range; nothing was changed.
+            KeyError: no such setpoint.
+        """
+        if self.state in UNHEATED:
+            raise ValueError(f"a recipe starts in an oven that heats, not in state {self.state}")
+        settings = {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}
+        for path, value in settings.items():
+            self.check(path, value)
+        self.settings |= settings
         self.recipe = type(self.recipe)(name, version, dict(self.settings))
         self._mode, self._settled_s = "changeover", 0.0
 
@@ -151,8 +173,13 @@ class Oven:
         self._mode = "off"
 
     def insert_board(self, barcode: str | None = None, length_mm: float = 180.0, tau_s: float = 48.5,
-                     lane: int = 1) -> Board:  # fmt: skip
-        """Lay a board before the scanner, whether or not there is room; a barcode of None cannot be read."""
+                     lane: int | None = None) -> Board:  # fmt: skip
+        """Lay a board before the scanner, whether or not there is room; a barcode of None cannot be read.
+
+        Args:
+            lane: number; the first of the map by default.
+        """
+        lane = self.map.lanes[0].number if lane is None else lane
         conveyor = self.conveyors[lane]
         if conveyor.lane.scanner:
             count = (self.scans[lane][0] + 1) % 65_536
@@ -161,12 +188,17 @@ class Oven:
         conveyor.lay(board)
         return board
 
-    def schedule(self, interval_s: float, count: int | None = None, lane: int = 1) -> None:
+    def schedule(self, interval_s: float, count: int | None = None, lane: int | None = None) -> None:
         """Let boards enter every so many seconds, while the oven is ready and the inlet has room."""
+        lane = self.map.lanes[0].number if lane is None else lane
         self._schedules.append(_Schedule(lane, interval_s, count, self.time))
 
     def add_fault(self, fault: Fault) -> None:
-        """Take a fault; one without start begins now. FaultError for a half zone that the oven does not have."""
+        """Take a fault; one without start begins now.
+
+        Raises:
+            FaultError: its half zone is not one of the oven's, or its time is over.
+        """
         if KINDS[fault.name] == HALF_ZONE and fault.argument not in self.heaters.halves:
             halves = ", ".join(self.heaters.halves)
             raise FaultError(f"{fault.name}: no heated half zone {fault.argument!r}: there are {halves}")
@@ -184,9 +216,9 @@ class Oven:
         zones = self.heaters.temperatures()
         entered = self._carry(zones)
         draws = [sum(each) for each in zip(*(belt.draws(zones) for belt in self.conveyors.values()), strict=True)]
-        is_hot = self.state not in ("off", "standby", "coolingDown", "emergencyStop")
-        self.heaters.advance(self.settings, is_hot, draws or [0.0] * len(zones), self.faults.objects("heater-dead"),
-                             self.faults.objects("thermocouple-open"), self.random)
+        is_hot = self.state not in UNHEATED
+        self.heaters.advance(self.settings, is_hot, self._mode == "warmingUp", draws,
+                             self.faults.objects("heater-dead"), self.faults.objects("thermocouple-open"), self.random)
         setpoint = min((self.settings[f"{oxygen}/setpoint"] for oxygen in self.map.oxygen), default=AIR_PPM)
         self.atmosphere.advance(setpoint, is_hot, self.faults.standing("oxygen-leak"), entered, self.random)
         self._judge()
@@ -200,12 +232,17 @@ class Oven:
             inside = [board for board in conveyor.boards if board.place_mm > conveyor.lane.inlet_mm]
             if inside:
                 conveyor.boards.remove(inside[0])
-        elif fault.name == "board-appears" and (place := conveyor.free_place(180.0)) is not None:
-            conveyor.lay(self._board(None, 180.0, self.map.thermal.tau_s, place))
+            else:
+                self.refusals.append("board-removed: there is no board in the tunnel")
+        elif fault.name == "board-appears":
+            if (place := conveyor.free_place(180.0)) is not None:
+                conveyor.lay(self._board(None, 180.0, self.map.thermal.tau_s, place))
+            else:
+                self.refusals.append("board-appears: there is no room in the tunnel")
 
     def _feed(self) -> None:
         for schedule in self._schedules:
-            if self._mode == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
+            if self.state == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
                 self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=schedule.lane)
                 schedule.fed(self._step_at)
 
@@ -224,7 +261,9 @@ class Oven:
         """Follow the machine's state: settled zones make it ready, a lost zone or belt makes it fail."""
         if self._mode == "coolingDown" and max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW:
             self._mode = "standby"
-        if self._mode in ("off", "standby", "coolingDown"):
+        if self.state == "emergencyStop" and self._mode not in UNHEATED:
+            self._mode, self._settled_s = "warmingUp", 0.0
+        if self.state in UNHEATED:
             return
         farthest = self.heaters.farthest(self.settings)
         ppm = self.atmosphere.concentration

@@ -31,8 +31,8 @@ def sources(oven: Oven) -> dict[str, Read]:
     found |= _machine(oven)
     for half in oven.heaters.halves.values():
         found |= _half_zone(half)
-    for path, cooling in oven.heaters.cooling.items():
-        found[f"{path}/temperature"] = partial(getattr, cooling, "measured")
+    for cooling in oven.heaters.cooling:
+        found[cooling.sensor] = partial(getattr, cooling, "measured")
     for conveyor in oven.conveyors.values():
         found |= _lane(oven, conveyor)
     for number in range(1, 5):
@@ -49,8 +49,8 @@ def _machine(oven: Oven) -> dict[str, Read]:
         "machine/remote": lambda: oven.remote,
         "machine/firmware": lambda: FIRMWARE,
         "machine/serialNumber": lambda: SERIAL_NUMBER,
-        "machine/heartbeat": lambda: int(oven.time) % 65_536,
-        "machine/uptime": lambda: max(0, int(oven.time - oven.started_at)),
+        "machine/heartbeat": lambda: oven.uptime_s % 65_536,
+        "machine/uptime": lambda: oven.uptime_s,
         "recipe/name": lambda: oven.recipe.name,
         "recipe/version": lambda: oven.recipe.version,
     }
@@ -58,7 +58,7 @@ def _machine(oven: Oven) -> dict[str, Read]:
 
 def _half_zone(half: HalfZone) -> dict[str, Read]:
     return {
-        f"{half.path}/temperature": lambda: half.measured,
+        half.sensor: lambda: half.measured,
         f"{half.path}/output": lambda: 100.0 * half.output,
         f"{half.path}/heaterFault": lambda: half.has_heater_fault,
         f"{half.path}/sensorBreak": lambda: math.isnan(half.measured),

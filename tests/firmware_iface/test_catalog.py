@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_iface import catalog
+from firmware_iface.map_keys import SPEEDS
 
 SHIPPED = Path(catalog.__file__).parent / "maps" / "reflow10.toml"
 
@@ -29,7 +30,7 @@ period_ms = 100
 "lane/1/inlet" = { table = "discrete", address = 1, type = "bit" }
 "lane/1/outlet" = { table = "discrete", address = 2, type = "bit" }
 "belt/speed" = { table = "input", address = 1, type = "uint16", scale = 0.1, unit = "cm/min" }
-"belt/setpoint" = { table = "holding", address = 1, type = "uint16", access = "rw" }
+"belt/setpoint" = { table = "holding", address = 1, type = "uint16", unit = "cm/min", access = "rw" }
 [groups.slow]
 period_ms = 500
 max_age_ms = 900
@@ -41,6 +42,7 @@ unit = "degC"
 "zone/1/temperature" = { address = 10, range = [0, 400] }
 "zone/2/temperature" = { address = 11 }
 "oxygen/1/concentration" = { address = 12, type = "uint32", unit = "ppm" }
+"zone/3/temperature" = { address = 16 }
 "machine/name" = { address = 20, type = "text", length = 4 }
 "door/1/open" = { address = 30, type = "bit", bit = 0 }
 "door/2/open" = { address = 30, type = "bit", bit = 1 }
@@ -122,19 +124,75 @@ WRONG = [
     ('unit = "degC"', 'unit = "F"', 'unit = "F"', "groups.slow.defaults.unit", "must be one of"),
     ('"door/2/open" = {', '"Door" = {', '"Door"', "groups.slow.points.Door", "not a path"),
     ('speed = "belt/speed"', 'speed = "belt/sped"', 'speed = "belt/sped"', "lanes.1.speed", "did you mean belt/speed"),
-    ('["zone/1/temperature"]', '["zone/9/temperature"]', "temperatures = [", "zones.1.temperatures", "no point"),
+    ('["zone/1/temperature"]', '["zone/9/temperature"]', "temperatures = [", "zones.1.temperatures.0", "no point"),
     ("[zones.1]", "[zones.one]", "[zones.one]", "zones.one", "not a number"),
     ("start_mm = 700", "start_mm = 500", "start_mm = 500", "zones.2.start_mm", "in front of it ends at 600"),
-    ("start_mm = 300", "start_mm = 200", "", "capture.max_board_mm", "480 mm: its middle"),
+    ("start_mm = 300", "start_mm = 203", "", "capture.max_board_mm", "480 mm: its middle"),
     ("outlet_mm = 2000", "outlet_mm = -5", "outlet_mm = -5", "lanes.1.outlet_mm", "not behind the inlet"),
-    ('"belt/speed > 0"', '"belt/speed >> 0"', 'when = ["belt/speed >>', "states.0.when", "cannot read the condition"),
-    ('"belt/speed > 0"', '"belt/speed > fast"', 'when = ["belt/speed > fast', "states.0.when", "not a number"),
-    ('"belt/speed > 0"', '"machine/name > 0"', 'when = ["machine/name', "states.0.when", "is a text"),
+    ('"belt/speed > 0"', '"belt/speed >> 0"', 'when = ["belt/speed >>', "states.0.when.0", "cannot read the condition"),
+    ('"belt/speed > 0"', '"belt/speed > fast"', 'when = ["belt/speed > fast', "states.0.when.0", "not a number"),
+    ('"belt/speed > 0"', '"machine/name > 0"', 'when = ["machine/name', "states.0.when.0", "is a text"),
     ('state = "ready"', 'state = "redy"', 'state = "redy"', "states.0.state", "did you mean ready"),
     ('when = ["belt/speed - belt/setpoint < -2"]\n', "", "[alarms.E1]", "alarms.E1.when", "missing"),
     ('when = ["belt/speed - belt/setpoint < -2"]', "when = []", "when = []", "alarms.E1.when", "must not be empty"),
     ('object = "belt"', 'object = "bel"', 'object = "bel"', "alarms.E1.object", "did you mean belt"),
     ('oxygen = ["oxygen/1"]', 'oxygen = ["belt"]', "oxygen = [", "machine.oxygen.0", "no point concentration"),
+    ('type = "uint16", unit = "cm/min"', 'type = "uint16"', "speed_setpoint =", "speed_setpoint",
+     "number without a unit"),
+    ('type = "uint16", unit = "cm/min"', 'type = "uint16", unit = "m/min"', "speed_setpoint =", "speed_setpoint",
+     "is in m/min, the speed in cm/min"),
+    ('scale = 0.1, unit = "cm/min"', 'unit = "percent"', 'speed = "belt', "lanes.1.speed",
+     "give a number in cm/min or"),
+    ('inlet = "lane/1/inlet"', 'inlet = "belt/speed"', 'inlet = "belt', "lanes.1.inlet", "give a bit"),
+    ("address = 10,", 'address = 10, unit = "mV",', "temperatures = [", "temperatures.0",
+     "a number in mV (give a number in"),
+    ('unit = "ppm"', 'unit = "percent"', "oxygen = [", "machine.oxygen.0", "a number in percent"),
+    ('oxygen = ["oxygen/1"]', 'oxygen = ["oxygen/1", "oxygen/1"]', "oxygen = [", "machine.oxygen.1", "told twice"),
+    ('"nobody"', '"nobody"\nfirmware = "belt/speed"', "firmware = ", "machine.firmware", "give a text"),
+    ('"nobody"', '"nobody"\nremote = "machine/name"', "remote = ", "machine.remote", "is a text (give a bit)"),
+    ("[device]", '[recipe]\nname = "lane/1/inlet"\n[device]', "name = ", "recipe.name", "is a bit (give a text)"),
+    ("[device]", '[recipe]\nversion = "machine/name"\n[device]', 'version = "machine', "recipe.version", "a number)"),
+    ("[zones.1]", 'scanner = { count = "belt/speed", result = "oxygen/1/concentration", code = "belt/speed", '
+     "position_mm = -9 }\n[zones.1]", "scanner =", "scanner.code", "give a text"),
+    ("address = 10,", f"address = 10, not_available = {[0] * 256},", '"zone/1/temp', "not_available", "256 entries"),
+    ('outlet = "lane/1/outlet"', 'outlet = "lane/1/inlet"', 'outlet = "lane', "lanes.1.outlet",
+     "is lanes.1.inlet already"),
+    ('["zone/2/temperature"]', '["zone/1/temperature"]', 'temperatures = ["zone/1/temperature"]\n[[',
+     "zones.2.temperatures.0",
+     "is zones.1.temperatures.0 already"),
+    ('["zone/1/temperature"]', '["zone/1/temperature", "zone/1/temperature"]', "temperatures = [", "temperatures.1",
+     "already"),
+    ('["zone/1/temperature"]', '["zone/1/temperature"]\nsetpoints = ["zone/1/temperature"]', "setpoints = [",
+     "zones.1.setpoints.0", "is a temperature already"),
+    ('setpoint = "belt/setpoint"', 'setpoint = "belt/speed"', "speed_setpoint =", "speed_setpoint",
+     "is the speed already"),
+    ("[zones.1]", '[lanes.2]\ninlet_mm = 0\noutlet_mm = 2000\nspeed = "belt/speed"\nspeed_setpoint = "belt/setpoint"\n'
+     'inlet = "lane/1/outlet"\noutlet = "door/1/open"\n[zones.1]', 'inlet = "lane/1/outlet"', "lanes.2.inlet",
+     "is lanes.1.outlet already"),
+    ("outlet_mm = 2000", "outlet_mm = 999", "outlet_mm = 999", "lanes.1.outlet_mm", "end of the last zone at 1000"),
+    ('kind = "heated"', 'kind = "cooling"', "[zones.1]", "zones", "no heated zone"),
+    ("[[states]]",
+     '[zones.3]\nkind = "heated"\nstart_mm = 1000\nlength_mm = 300\ntemperatures = ["zone/3/temperature"]\n'
+     "[[states]]", 'kind = "cooling"', "zones.2.kind", "before the last heated zone"),
+    ("[[states]]", "[thermal]\nramp_end_mm = 70\n[[states]]", "ramp_end_mm", "thermal.ramp_end_mm",
+     "not behind ramp_start"),
+    ("length_mm = 300", "length_mm = 200", "", "thermal.ramp_end_mm", "502.5 mm is not before the end of the first"),
+    ("max_age_ms = 900", "max_age_ms = 400", "max_age_ms = 400", "groups.slow.max_age_ms", "shorter than period_ms"),
+    ('"belt/speed > 0"', '"belt/speed == 0.5"', 'when = ["belt/speed ==', "states.0.when.0", "never exactly 0.5"),
+    ('"belt/speed > 0"', '"lane/1/inlet == 2"', 'when = ["lane/1/inlet', "states.0.when.0", "is a bit and never 2"),
+    ("range = [0, 400]", "range = [40000, 50000]", '"zone/1/temp', "temperature.range", "no raw number of int16"),
+    ("address = 10,", "address = 10, type = 'uint16', offset = 500,", '"zone/1/temp', "temperature.range",
+     "no raw number"),
+    ("bit = 1 }", "bit = 1, scale = 2 }", '"door/2', "open.scale", "a bit is 0 or 1"),
+    ("bit = 1 }", "bit = 1, offset = 1 }", '"door/2', "open.offset", "a bit is 0 or 1"),
+    ("bit = 1 }", "bit = 1, range = [0, 1] }", '"door/2', "open.range", "a bit is 0 or 1"),
+    ("bit = 1 }", "bit = 1, not_available = [1] }", '"door/2', "open.not_available", "a bit is 0 or 1"),
+    ("[zones.1]", "[capture]\nmin_board_mm = 480\n[zones.1]", "min_board_mm", "min_board_mm", "not below max_board_mm"),
+    ("[zones.1]", "[capture]\nmin_board_mm = 0\n[zones.1]", "min_board_mm", "min_board_mm", "at least 1"),
+    ("[zones.1]", "[capture]\nmax_board_mm = -1\n[zones.1]", "max_board_mm", "max_board_mm", "at least 1"),
+    ("[zones.1]", "[capture]\ndebounce_ms = 0\n[zones.1]", "debounce_ms", "debounce_ms", "at least 1"),
+    ("[zones.1]", "[capture]\nmin_gap_mm = 40\n[zones.1]", "min_gap_mm", "min_gap_mm", "not below min_board_mm"),
+    ("[zones.1]", "[capture]\nlost_mm = 79\n[zones.1]", "lost_mm", "lost_mm", "below match_mm"),
     ("[zones.2]", "[zones.2", "[zones.2", "", "is not TOML"),
     ("max_registers = 8", "max_registers = 8\nmax_registers = 9", "max_registers = 9", "", "is not TOML"),
 ]  # fmt: skip
@@ -161,6 +219,66 @@ def test_all_faults_of_a_file_are_told_at_once_in_the_order_of_their_lines(tmp_p
     assert [int(re.search(r"map\.toml:(\d+): ", line)[1]) for line in told] == sorted(
         _line(text, fragment) for fragment in ("period_ms = 1\n", "bit = 99", 'state = "x"')
     )
+
+
+@pytest.mark.parametrize("unit", SPEEDS)
+def test_a_belt_tells_its_speed_in_any_of_four_units(tmp_path, unit):
+    small = _load(tmp_path, SMALL.replace('unit = "cm/min"', f'unit = "{unit}"'))
+    assert small.register("belt/speed").unit == unit
+
+
+@pytest.mark.parametrize("unit", ["mV", "mbar", "V", "A", "Hz", "kg/h", "l/min", "degC/s", "percent", "rpm"])
+def test_an_instrument_tells_its_values_in_plain_units(tmp_path, unit):
+    small = _load(tmp_path, SMALL.replace("address = 16 }", f'address = 16, unit = "{unit}" }}'))
+    assert small.register("zone/3/temperature").unit == unit
+
+
+ALL_AT_ONCE = [
+    # what is replaced by what, and the keys of all faults
+    ("several faults of one point",
+     [("address = 30, type = \"bit\", bit = 1", "address = -1, type = \"bit\", scale = 0, decimals = 10, length = 3")],
+     {"door/2/open.address", "door/2/open.bit", "door/2/open.scale", "door/2/open.decimals", "door/2/open.length"}),
+    ("a group's own keys and its points", [("period_ms = 500", "period_ms = 5"), ("[0, 400]", "[400, 0]")],
+     {"groups.slow.period_ms", "zone/1/temperature.range"}),
+    ("wrong defaults and points", [('unit = "degC"', 'unit = "F"'), ("[0, 400]", "[400, 0]"), ("bit = 1", "bit = 16")],
+     {"groups.slow.defaults.unit", "zone/1/temperature.range", "door/2/open.bit"}),
+    ("a type that the defaults have wrong", [('type = "int16"', 'type = "int17"'), ("address = 11", "address = -1")],
+     {"groups.slow.defaults.type", "zone/2/temperature.address"}),
+    ("a lane's key and its scanner",
+     [("inlet_mm = 0", 'inlet_mm = "x"\nscanner = { count = "belt/sped", code = "machine/name", position_mm = 0 }')],
+     {"lanes.1.inlet_mm", "lanes.1.scanner.count", "lanes.1.scanner.result"}),
+    ("several conditions of one rule", [('["belt/speed > 0"]', '["belt/speed >> 0", 3, "belt/speed > 0", "x/y > 0"]')],
+     {"states.0.when.0", "states.0.when.1", "states.0.when.3"}),
+    ("several temperatures", [('["zone/1/temperature"]', '["a/b", "c/d"]')],
+     {"zones.1.temperatures.0", "zones.1.temperatures.1"}),
+    ("a wrong zone beside the others", [("[zones.1]", "[zones]\n5 = 5\n[zones.1]")], {"zones.5"}),
+    ("zones that are no table", [(SMALL[SMALL.index("[zones.1]"):SMALL.index("[[states]]")], ""), ("[map]",
+     "zones = 3\n[map]")],
+     {"zones"}),
+    ("a wrong point beside the others", [('"zone/2/temperature" = { address = 11 }', '"zone/2/temperature" = 11'),
+     ("bit = 1", "bit = 16")], {"groups.slow.points.zone/2/temperature", "door/2/open.bit"}),
+    ("a wrong unit of the device", [("address_base = 1", "address_base = 1\nunit = 300"), ("address = 10",
+     "address = 0")],
+     {"device.unit", "zone/1/temperature.address"}),
+    ("a wrong capture", [("[zones.1]", "[capture]\nmax_board_mm = true\nlost_mm = 1\n[zones.1]")],
+     {"capture.max_board_mm", "capture.lost_mm"}),
+    ("a wrong only zone of heat", [('kind = "heated"', 'kind = "hot"')], {"zones.1.kind"}),
+    ("a wrong kind of map and no states", [('kind = "reflow"', "kind = 3"),
+     ('[[states]]\nstate = "ready"', "[[states]]")],
+     {"map.kind", "states.0.state"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("changes", "keys"), [case[1:] for case in ALL_AT_ONCE], ids=[case[0] for case in ALL_AT_ONCE])
+def test_every_fault_is_told_once_and_no_other(tmp_path, changes, keys):
+    text = SMALL
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new, 1)
+    with pytest.raises(catalog.MapError) as caught:
+        _load(tmp_path, text)
+    told = [re.sub(r"^groups\.slow\.points\.(?=.*\.)", "", fault.key) for fault in caught.value.faults]
+    assert sorted(told) == sorted(keys)
 
 
 @pytest.mark.parametrize(

@@ -54,3 +54,16 @@ def test_mending_ends_what_stands_and_what_was_to_come():
     faults.clear()
     assert not any(faults.standing(name) for name in KINDS)
     assert not list(faults.advance(100.0))
+
+
+@pytest.mark.parametrize("text", ["silent@10+5", "board-removed@10"])
+def test_a_fault_whose_time_is_over_is_refused(text):
+    with pytest.raises(FaultError, match="its time is over, the oven is at 20 s"):
+        FaultList().add(parse(text), 20.0)
+
+
+def test_a_fault_that_ended_between_two_looks_is_not_begun():
+    faults = FaultList()
+    faults.add(parse("controller-reboot@10+5"), 0.0)
+    assert not list(faults.advance(16.0))
+    assert not faults.standing("controller-reboot")

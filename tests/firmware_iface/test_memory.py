@@ -99,6 +99,16 @@ def test_bits_of_one_register_are_read_together():
     assert Memory(replace(REFLOW, registers=tuple(bits)), oven).read("input", 900, 1) == [4]
 
 
+@pytest.mark.parametrize("byte_order", ["big", "little"])
+def test_a_bit_of_a_register_is_the_bit_of_its_number_in_either_byte_order(byte_order):
+    bit = replace(REFLOW.register("zone/2/top/heaterFault"), table="input", address=900, bit=3, byte_order=byte_order)
+    oven = Oven(replace(REFLOW, registers=(*REFLOW.registers, bit)))
+    oven.add_fault(parse("heater-dead:zone/2/top"))
+    oven.advance(10)
+    words = Memory(replace(REFLOW, registers=(bit,)), oven).read("input", 900, 1)
+    assert _oracle(words, "uint16", "big", byte_order) == 1 << 3
+
+
 @pytest.mark.parametrize(
     ("table", "address", "count"), [("input", 2, 1), ("input", 0, 3), ("coil", 0, 1), ("holding", 50, 2)]
 )

@@ -1,11 +1,14 @@
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
 from firmware_iface import catalog
+from firmware_iface.simulated import physics
 from firmware_iface.simulated.faults import FaultError, parse
 from firmware_iface.simulated.oven import Oven
+from firmware_iface.simulated.recipes import NotSimulated
 
 REFLOW = catalog.builtin("reflow10")
 OUTLET = REFLOW.lanes[0].outlet_mm
@@ -194,6 +197,16 @@ def test_boards_vanish_and_appear(ready):
     assert board.entered_s is None
 
 
+def test_what_a_fault_cannot_do_is_told(ready):
+    ready.add_fault(parse("board-removed"))
+    ready.advance(1)
+    for _ in range(40):
+        ready.add_fault(parse("board-appears"))
+        ready.advance(0.25)
+    assert ready.refusals[0] == "board-removed: there is no board in the tunnel"
+    assert ready.refusals[-1] == "board-appears: there is no room in the tunnel"
+
+
 def test_oxygen_spikes_with_a_board_and_rises_with_a_leak(ready):
     ready.advance(600)
     before = ready.atmosphere.concentration
@@ -210,33 +223,156 @@ def test_a_reboot_is_silent_and_starts_the_uptime_anew(ready):
     ready.advance(1)
     assert ready.is_silent
     assert ready.is_rebooting
-    ready.advance(25)
+    beat = ready.read("machine/heartbeat")
+    ready.advance(10)
+    assert ready.read("machine/heartbeat") == beat
+    ready.advance(15)
+    assert ready.read("machine/heartbeat") != beat
     assert not ready.is_silent
     assert ready.read("machine/uptime") < 10
 
 
-def test_an_emergency_stop_stops_belt_and_heaters(ready):
-    ready.add_fault(parse("emergency-stop"))
+def test_an_emergency_stop_stops_belt_and_heaters_and_lets_no_board_in(ready):
+    ready.schedule(1.0)
+    ready.add_fault(parse(f"emergency-stop@{ready.time}+30"))
     ready.advance(2)
     assert ready.state == "emergencyStop"
     assert ready.read("machine/emergencyStop") is True
     assert ready.read("conveyor/1/speed") == 0
     assert ready.read("zone/5/top/output") == 0
+    ready.advance(28.5)
+    assert (ready.state, ready.boards) == ("warmingUp", [])
+    ready.advance(19)
+    assert ready.state == "warmingUp"
 
 
-def test_a_recipe_started_at_the_panel_is_reached_and_cooling_takes_longer(ready):
+def test_after_an_emergency_stop_the_zones_come_back_without_a_further_dip(ready):
+    halves = list(ready.heaters.halves.values())
+    ready.add_fault(parse(f"emergency-stop@{ready.time}+30"))
+    ready.advance(30.5)
+    stopped = [half.temperature for half in halves]
+    coldest = list(stopped)
+    for _ in range(400):
+        ready.advance(0.25)
+        coldest = [min(cold, half.temperature) for cold, half in zip(coldest, halves, strict=True)]
+    assert all(before - cold < 4 for before, cold in zip(stopped, coldest, strict=True))
+    assert ready.heaters.farthest(ready.settings) < 3
+
+
+def test_an_emergency_stop_of_an_oven_that_is_off_leaves_it_off(ready):
+    ready.switch_off()
+    ready.add_fault(parse(f"emergency-stop@{ready.time}+5"))
+    ready.advance(2)
+    assert ready.state == "emergencyStop"
+    ready.advance(10)
+    assert ready.state == "off"
+
+
+def test_a_recipe_started_at_the_panel_is_reached(ready):
     up = {f"zone/3/{side}/setpoint": 175.0 for side in ("top", "bottom")}
     ready.start_recipe("HIGHER", 2, up, 80.0)
     ready.advance(1)
     assert (ready.read("recipe/name"), ready.read("recipe/version"), ready.state) == ("HIGHER", 2, "changeover")
     start = ready.time
-    warming = _until(ready, lambda oven: oven.state == "ready", 300) - start
-    down = dict.fromkeys(up, 165.0)
-    ready.start_recipe("LOWER", 1, down, 76.0)
-    start = ready.time
-    _until(ready, lambda oven: abs(oven.read("zone/3/top/temperature") - 165) < 1, 900)
-    assert warming < 130
-    assert ready.time - start > 20
+    assert _until(ready, lambda oven: oven.state == "ready", 130) > start + 20
+
+
+def test_a_recipe_with_one_wrong_value_changes_nothing(ready):
+    before, recipe = dict(ready.settings), ready.recipe
+    with pytest.raises(ValueError, match="takes 0 to 350"):
+        ready.start_recipe("WRONG", 1, {"zone/1/top/setpoint": 140.0, "zone/2/top/setpoint": 900.0}, 70.0)
+    assert (ready.settings, ready.recipe, ready.state) == (before, recipe, "ready")
+
+
+def test_a_recipe_starts_only_in_an_oven_that_heats(ready):
+    ready.cool_down()
+    with pytest.raises(ValueError, match="not in state coolingDown"):
+        ready.start_recipe("COLD", 1, {}, 70.0)
+
+
+@pytest.mark.parametrize(("zone", "step"), [(3, 10), (3, 20), (8, 10), (10, 10)])
+def test_a_zone_cools_three_to_six_times_slower_than_it_warms(ready, zone, step):
+    half = ready.heaters.halves[f"zone/{zone}/top"]
+    low = ready.settings[half.setpoint]
+
+    def reach(celsius):
+        start = ready.time
+        for side in ("top", "bottom"):
+            ready.write(f"zone/{zone}/{side}/setpoint", celsius)
+        return _until(ready, lambda _: abs(half.temperature - celsius) < 1, 600, 0.25) - start
+
+    warming = reach(low + step)
+    ready.advance(600)
+    cooling = reach(low)
+    assert 3 * warming < cooling < 6 * warming
+
+
+def test_a_setpoint_written_to_a_ready_oven_is_a_changeover_and_no_fault(ready):
+    for side in ("top", "bottom"):
+        ready.write(f"zone/3/{side}/setpoint", 195.0)
+    seen = {ready.state}
+    for _ in range(600):
+        ready.advance(0.5)
+        seen.add(ready.state)
+    assert (seen, ready.state) == ({"changeover", "ready"}, "ready")
+    ready.write("zone/3/top/setpoint", 195.0)
+    ready.write("blower/1/setpoint", 50.0)
+    assert ready.state == "ready"
+
+
+def test_the_cooling_zones_show_the_air_that_a_board_feels_there(ready):
+    ready.advance(300)
+    for zone in REFLOW.zones[-2:]:
+        air = physics.air(zone.start_mm + zone.length_mm / 2, ready.heaters.temperatures(),
+                          physics.geometry(REFLOW.zones), REFLOW.thermal)
+        for path, setpoint in zip(zone.temperatures, zone.setpoints, strict=True):
+            assert ready.read(path) == pytest.approx(air, abs=4)
+            assert ready.read(path) == pytest.approx(ready.read(setpoint), abs=2)
+
+
+def test_cooling_zones_never_heat_by_themselves():
+    oven = Oven(REFLOW, cold=True)
+    oven.advance(60)
+    assert oven.read("zone/11/top/temperature") < 40
+    for _ in range(120):
+        oven.advance(10)
+        assert oven.read("zone/12/top/temperature") < oven.read("zone/11/top/temperature") + 3
+        assert oven.read("zone/11/top/temperature") < oven.read("zone/10/top/temperature") + 3
+
+
+def test_the_fans_cool_towards_their_setpoint_and_not_beyond_their_reach(ready):
+    ready.advance(300)
+    before = ready.read("zone/11/top/temperature")
+    ready.write("zone/11/top/setpoint", 20.0)
+    ready.advance(300)
+    assert before - 5 < ready.read("zone/11/top/temperature") < before - 1
+    ready.write("zone/11/top/setpoint", 300.0)
+    ready.advance(300)
+    assert before < ready.read("zone/11/top/temperature") < before + 5
+
+
+def _bare(zones):
+    return tuple(replace(zone, setpoints=()) if zone.number in (2, 5) else zone for zone in zones)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({"zones": _bare(REFLOW.zones)}, "reflow10 gives no setpoints for heated zone 2, 5"),
+    ({"kind": "instrument", "lanes": (), "zones": ()}, "is no reflow oven with a lane"),
+    ({"registers": (*REFLOW.registers, replace(REFLOW.register("machine/uptime"), path="door/1/open"))},
+     "knows nothing of door/1/open"),
+    ({"zones": (*REFLOW.zones[:10], replace(REFLOW.zones[9], number=13), *REFLOW.zones[10:])}, "11 heated zones"),
+])  # fmt: skip
+def test_a_map_that_cannot_be_simulated_is_refused_in_one_sentence(change, reason):
+    with pytest.raises(NotSimulated, match=reason):
+        Oven(replace(REFLOW, **change))
+
+
+def test_cooling_zones_without_setpoints_follow_the_air():
+    zones = tuple(replace(zone, setpoints=()) if zone.kind == "cooling" else zone for zone in REFLOW.zones)
+    points = tuple(r for r in REFLOW.registers if not r.path.startswith(("zone/11", "zone/12")) or "temp" in r.path)
+    oven = Oven(replace(REFLOW, zones=zones, registers=points))
+    oven.advance(300)
+    assert oven.read("zone/11/top/temperature") == pytest.approx(205.5, abs=2)
 
 
 def test_an_oven_cools_down_to_standby_and_is_switched_off(ready):
