@@ -52,12 +52,11 @@ class Delivery:
             session.offer(told)
 
     async def next_commit(self) -> None:
-        """Wait until more events are on disk."""
+        """Wait until more events are on disk, or are known to be lost."""
         await self._news.wait()
 
-    def _committed(self, events: Sequence[StoredEvent]) -> None:
-        if events:
-            self._news.set()
-            self._news = asyncio.Event()
-            for session in self._sessions:
-                session.wake()
+    def _committed(self, _: Sequence[StoredEvent]) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+        for session in self._sessions:
+            session.wake()

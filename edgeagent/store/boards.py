@@ -18,6 +18,9 @@ from edgeagent.store.database import Database, checksum
 
 _END_OF_TIME = (1 << 63) - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_BYTES_OF_A_VALUE = 32
+"""A float in a list, in memory."""
+
 _log = logging.getLogger(__name__)
 
 Place = tuple[int, str]
@@ -77,6 +80,8 @@ class PreparedBoard(msgspec.Struct, frozen=True):
     place: Place
     codes: frozenset[str]
     trace: BoardTrace | None
+    size: int
+    """Bytes of the record, and about those of the trace."""
 
     def insert(self, connection: sqlite3.Connection) -> None:
         """Write record, barcodes and trace inside somebody's transaction; an older record of the id is replaced."""
@@ -112,7 +117,8 @@ def prepare(record: BoardRecord, trace: BoardTrace | None, lost: bool) -> Prepar
         _wall_ns(record.exited_at) if record.exited_at else None, record.verdict.process, record.verdict.profile,
         record.identity, int(lost), checksum(record.id, body), body,
     )  # fmt: skip
-    return PreparedBoard(row, (entered_ns, record.id), frozenset(b.code for b in record.barcodes), trace)
+    size = len(body) + (len(trace.seconds) * (len(trace.zones) + 2) * _BYTES_OF_A_VALUE if trace else 0)
+    return PreparedBoard(row, (entered_ns, record.id), frozenset(b.code for b in record.barcodes), trace, size)
 
 
 def search(

@@ -10,6 +10,9 @@ import msgspec
 from edgeagent.clock import Clock, boot_id
 from edgeagent.store.database import Database, checksum
 
+_MOST_ROWS = 7200
+"""Rows of history of one machine that wait while the disk refuses: two hours, as much as is ever read back."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -50,7 +53,9 @@ class Checkpoints:
         """Add one row of history at `t_ns`; a second one of the same time takes its place."""
         row = (machine, t_ns, checksum(machine, str(t_ns), body), body)
         query = "INSERT OR REPLACE INTO history(machine, t_ns, crc, body) VALUES(?, ?, ?, ?)"
-        self._database.submit(lambda c: c.execute(query, row) and None)
+        self._database.submit(
+            lambda c: c.execute(query, row) and None, replaces=f"history {machine}", most=_MOST_ROWS
+        )
 
     async def history(self, machine: str, since_ns: int) -> list[tuple[int, bytes]]:
         """Read the rows at or after `since_ns`, oldest first; damaged ones are left out."""
@@ -59,9 +64,11 @@ class Checkpoints:
         return [(t_ns, body) for t_ns, body, crc in rows if crc == checksum(machine, str(t_ns), body)]
 
     def forget(self, machine: str, before_ns: int) -> None:
-        """Delete the rows of history before a time."""
+        """Delete the rows of history before a time, all for one in the future; a newer call replaces one that waits."""
         query = "DELETE FROM history WHERE machine = ? AND t_ns < ?"
-        self._database.submit(lambda c: c.execute(query, (machine, before_ns)) and None)
+        # Rows are recorded anew after all were deleted, so this deletion must keep its place before them.
+        replaces = None if before_ns > self._clock.monotonic_ns() else f"forget {machine}"
+        self._database.submit(lambda c: c.execute(query, (machine, before_ns)) and None, replaces=replaces)
 
 
 def take(machine: str, body: bytes, clock: Clock) -> tuple[str, Checkpoint]:

@@ -8,21 +8,18 @@ import os
 import sqlite3
 import threading
 import zlib
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from edgeagent.errors import StoreError
+from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.connection import connect_reader, connect_writer, lock
 
-T = TypeVar("T")
-Work = Callable[[sqlite3.Connection], T]
-Done = Callable[[T | None, BaseException | None], None]
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 
 _READERS = 2
@@ -46,28 +43,24 @@ class StoreHealth(msgspec.Struct, frozen=True):
     commits: int
 
 
-class _Write:
-    __slots__ = ("done", "work")
-
-    def __init__(self, work: Work[Any] | None, done: Done[Any] | None) -> None:
-        self.work = work
-        self.done = done
-
-
 class Database:
     """One SQLite file; `write` and `read` belong to the event loop, `submit`, `health` and `close` to any thread.
 
     Args:
         path: the file; it and its folder are made when missing.
         retry_s: how long to wait before a failed commit is tried again, in seconds.
+
+    Attributes:
+        after_commit: called on the writer's thread after each commit, before anybody is told of it; must not raise.
     """
 
     def __init__(self, path: Path | str, retry_s: float = 1.0) -> None:
         self.path = Path(path)
         self._retry_s = retry_s
         self._change = threading.Condition()
-        self._queue: deque[_Write] = deque()
-        self._replaceable: dict[str, _Write] = {}
+        self.after_commit: list[Callable[[], object]] = []
+        self._backlog = Backlog()
+        self._thread: threading.Thread | None = None
         self._closing = False
         self._failing: str | None = None
         self._writes = 0
@@ -97,51 +90,55 @@ class Database:
         except StoreError:
             self._unlock()
             raise
+        self._closing = False
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Write everything that waits, then close the file.
+        """Write everything that waits, then close the file; nothing to do when it is not open.
 
         Raises:
             StoreError: the disk still refuses; what could not be written is lost, and its callbacks are told so.
         """
         with self._change:
+            thread, self._thread = self._thread, None
             self._closing = True
             self._change.notify()
-        self._thread.join()
+        if thread is None:
+            return
+        thread.join()
         self._readers.shutdown()
         for connection in (*self._connections, self._writer):
             with suppress(sqlite3.Error):
                 connection.close()
+        self._connections.clear()
         self._unlock()
-        lost = [write for write in self._queue if write.work]
+        lost = self._backlog.batch()
         if lost:
             error = StoreError(f"{self.path}: {len(lost)} writes could not be saved: {self._failing}")
             self._tell([(write.done, None, error) for write in lost])
+            self._backlog.took(lost)
             raise error
 
-    def submit(self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None) -> None:
+    def submit(
+        self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None, most: int = 1, size: int = 0
+    ) -> None:
         """Queue one write, in order; it is kept however long the disk refuses.
 
         Args:
             work: runs on the writer's thread inside a transaction, again after a failed commit, and must not commit.
             done: called on the loop after the commit, with the result or with what the work raised.
-            replaces: a name; an earlier write of the same name that still waits is left out, its `done` is not called.
+            replaces: a name; of one name at most `most` writes wait, the oldest is left out, its `done` is not called.
+            size: bytes held by a write that is never left out; of 64 MiB and more `health` tells.
 
         Raises:
             StoreError: the database is closed.
         """
-        write = _Write(work, done)
         with self._change:
-            if self._closing:
+            if self._thread is None:
                 raise StoreError(f"{self.path}: is closed, nothing more can be written")
-            if replaces is not None:
-                if older := self._replaceable.get(replaces):
-                    older.work = None
-                self._replaceable[replaces] = write
-            self._queue.append(write)
+            self._backlog.add(Write(work, done, size), replaces, most)
             self._change.notify()
 
     async def write(self, work: Work[T]) -> T:
@@ -178,15 +175,17 @@ class Database:
 
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
-        return StoreHealth(len(self._queue), self._failing, self._writes, self._commits)
+        with self._change:
+            faults = (self._failing, self._backlog.overflow)
+            failing = "; ".join(fault for fault in faults if fault) or None
+            return StoreHealth(len(self._backlog), failing, self._writes, self._commits)
 
     def _run(self) -> None:
         while True:
             with self._change:
-                while not self._queue and not self._closing:
+                while not self._backlog and not self._closing:
                     self._change.wait()
-                self._queue = deque(write for write in self._queue if write.work)
-                batch = tuple(self._queue)
+                batch = self._backlog.batch()
                 last_try = self._closing
             if not batch:
                 if last_try:
@@ -203,14 +202,14 @@ class Database:
                 continue
             self._took(batch, outcomes)
 
-    def _commit(self, batch: tuple[_Write, ...]) -> list[Outcome]:
+    def _commit(self, batch: tuple[Write, ...]) -> list[Outcome]:
         connection = self._writer
         outcomes: list[Outcome] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
             for write in batch:
                 if work := write.work:
-                    outcomes.append((write.done, *_attempt(connection, work)))
+                    outcomes.append((write.done, *attempt(connection, work)))
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -218,16 +217,16 @@ class Database:
                     connection.rollback()
         return outcomes
 
-    def _took(self, batch: tuple[_Write, ...], outcomes: list[Outcome]) -> None:
+    def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
         with self._change:
-            for _ in batch:
-                self._queue.popleft()
-            self._replaceable = {name: w for name, w in self._replaceable.items() if w not in batch}
+            self._backlog.took(batch)
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
         self._writes += len(outcomes)
         self._commits += 1
+        for callback in self.after_commit:
+            callback()
         self._tell(outcomes)
 
     def _tell(self, outcomes: list[Outcome]) -> None:
@@ -263,7 +262,12 @@ def checksum(*parts: bytes | str) -> int:
     return crc
 
 
-def _attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
+def attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
+    """Do work inside somebody's transaction: its result, or what it raised once all it wrote is undone.
+
+    Raises:
+        sqlite3.Error: a fault of the disk and not of the work: the whole transaction is to be tried again.
+    """
     connection.execute("SAVEPOINT work")
     try:
         value = work(connection)

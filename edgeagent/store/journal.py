@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -13,13 +12,14 @@ import msgspec
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, StoredEvent, matches
-from edgeagent.store import boards, checkpoints, meta
+from edgeagent.store import boards, checkpoints, standing
 from edgeagent.store import events as table
-from edgeagent.store.database import Database
+from edgeagent.store.database import Database, attempt
 from edgeagent.store.events import Kind
+from edgeagent.store.mark import Mark
+from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 
-_STREAM, _LAST = "journal.stream", "journal.last"
 _SPAN = 50_000
 """Sequences examined by one read on disk: some milliseconds of a reader's time."""
 
@@ -30,30 +30,47 @@ _log = logging.getLogger(__name__)
 class Journal:
     """Durable events numbered from 1 without a hole, over all machines and restarts; on the event loop only.
 
+    If the journal's tail is ever found missing, a new stream begins: a number is never used twice.
+
     Attributes:
-        stream: 16 hexadecimal digits, made once with the file.
+        stream: 16 hexadecimal digits, made with the file and anew when the tail is found missing.
         last_sequence: newest number given; committed_sequence: newest number on disk; first_sequence: oldest kept.
-        on_commit: called on the loop with the events of each append, in order, once they are on disk.
+        on_commit: called on the loop with the events of each append, in order, once they are on disk; with none of
+            them when the file refused them and their numbers are a gap.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, stream: str, first: int, last: int, kinds: dict[Kind, int]
+        self, database: Database, clock: Clock, mark: Mark, patience_s: float, found: Standing
     ) -> None:
         self._database = database
         self._clock = clock
-        self.stream = stream
-        self.first_sequence = first
-        self.last_sequence = last
-        self.committed_sequence = last
+        self._mark = mark
+        self._patience_s = patience_s
+        self.stream = found.stream
+        self.first_sequence = found.first
+        self.last_sequence = found.last
+        self.committed_sequence = found.last
         self.on_commit: list[Callable[[Sequence[StoredEvent]], object]] = []
-        self._kinds = kinds
+        self._kinds = found.kinds
         self._tail = Tail()
-        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        self._waiting: dict[asyncio.Future[None], int] = {}
 
     @classmethod
-    async def open(cls, database: Database, clock: Clock | None = None) -> Journal:
-        """Go on where the file ends; `clock` stamps checkpoints, real time if None."""
-        return cls(database, clock or Clock(), *await database.write(_stand))
+    async def open(cls, database: Database, clock: Clock | None = None, patience_s: float = 10.0) -> Journal:
+        """Go on where the file ends, in a new stream when its end is missing.
+
+        Args:
+            clock: stamps checkpoints, real time if None.
+            patience_s: longest wait of `settled`, in real seconds.
+
+        Raises:
+            StoreError: the mark beside the file cannot be written.
+        """
+        mark = Mark(database.path)
+        found = await database.write(lambda connection: standing.find(connection, mark.read()))
+        await asyncio.to_thread(mark.begin, found.stream, found.last)
+        database.after_commit.append(mark.keep)
+        return cls(database, clock or Clock(), mark, patience_s, found)
 
     def append(
         self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted"
@@ -82,16 +99,22 @@ class Journal:
         if not stored and saved is None:
             return self.last_sequence
 
-        def work(connection: sqlite3.Connection) -> None:
-            if stored:
-                table.insert(connection, stored)
-                meta.put(connection, _LAST, str(stored[-1].sequence))
+        def write(connection: sqlite3.Connection) -> None:
+            table.insert(connection, stored)
             for record in records:
                 record.insert(connection)
             if saved:
                 checkpoints.put(connection, saved)
 
-        self._database.submit(work, lambda _, error: self._settle(stored, error))
+        def work(connection: sqlite3.Connection) -> BaseException | None:
+            _, refusal = attempt(connection, write)
+            if stored:
+                standing.keep(connection, stored[-1].sequence, refusal is not None)
+                self._mark.reach(stored[-1].sequence)
+            return refusal
+
+        size = sum(len(event.body) for event in stored) + sum(record.size for record in records)
+        self._database.submit(work, lambda refusal, error: self._settle(stored, refusal, error), size=size)
         self.last_sequence += len(stored)
         return self.last_sequence
 
@@ -100,14 +123,22 @@ class Journal:
 
         Raises:
             ValueError: the number is not given yet.
-            StoreError: it could not be written and will be told as a gap.
+            StoreError: it could not be written and will be told as a gap, or the disk does not take it in time.
         """
         if sequence > self.last_sequence:
             raise ValueError(f"sequence {sequence} is not given yet, the last one is {self.last_sequence}")
-        if sequence > self.committed_sequence:
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append((sequence, future))
-            await future
+        if sequence <= self.committed_sequence:
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._waiting[future] = sequence
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await future
+        except TimeoutError as error:
+            reason = self._database.health().failing or "the disk is slow"
+            raise StoreError(f"event {sequence} is not on disk after {self._patience_s:g} s: {reason}") from error
+        finally:
+            del self._waiting[future]
 
     async def read(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -150,26 +181,31 @@ class Journal:
             if (machines is None or machine in machines) and any(matches(pattern, topic) for pattern in topics)
         }
 
-    def _settle(self, stored: list[StoredEvent], error: BaseException | None) -> None:
-        if error is not None:
-            _log.error("the journal could not take %d events and the records with them: %r", len(stored), error)
+    def _settle(
+        self, stored: list[StoredEvent], refusal: BaseException | None, error: BaseException | None
+    ) -> None:
+        fault = refusal or error
+        if fault is not None:
+            _log.error("the journal could not take %d events and the records with them: %r", len(stored), fault)
         if not stored:
             return
-        self.committed_sequence = stored[-1].sequence
+        last = stored[-1].sequence
         if error is None:
-            for event in stored:
-                self._kinds[event.machine, event.topic] = event.sequence
-            loop = asyncio.get_running_loop()
-            for callback in self.on_commit:
-                loop.call_soon(callback, stored)
-        self._tail.extend(stored if error is None else [], self.committed_sequence + 1)
-        self._wake(None if error is None else StoreError(f"an event could not be written: {error}"))
+            self._advance([] if refusal else stored, last)
+        self._wake(last, None if fault is None else StoreError(f"an event could not be written: {fault}"))
 
-    def _wake(self, error: StoreError | None) -> None:
-        ready = [future for sequence, future in self._waiting if sequence <= self.committed_sequence]
-        self._waiting = [waiter for waiter in self._waiting if waiter[0] > self.committed_sequence]
-        for future in ready:
-            if future.done():
+    def _advance(self, stored: list[StoredEvent], last: int) -> None:
+        self.committed_sequence = last
+        for event in stored:
+            self._kinds[event.machine, event.topic] = event.sequence
+        self._tail.extend(stored, last + 1)
+        loop = asyncio.get_running_loop()
+        for callback in self.on_commit:
+            loop.call_soon(callback, stored)
+
+    def _wake(self, last: int, error: StoreError | None) -> None:
+        for future, sequence in self._waiting.items():
+            if sequence > last or future.done():
                 continue
             if error is None:
                 future.set_result(None)
@@ -181,16 +217,6 @@ def _body(event: Event, clock: str) -> bytes:
     return b'"time":"%b","clock":"%b","machine":%b,"data":%b' % (
         iso(event.time_ns).encode(), clock.encode(), _encode(event.machine), _encode(event.data),
     )  # fmt: skip
-
-
-def _stand(connection: sqlite3.Connection) -> tuple[str, int, int, dict[Kind, int]]:
-    stream = meta.get(connection, _STREAM) or secrets.token_hex(8)
-    meta.put(connection, _STREAM, stream)
-    first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0]
-    last = max(newest or 0, int(meta.get(connection, _LAST) or 0))
-    kinds = {kind: table.before(connection, kind, last + 1) for kind in table.kinds(connection)}
-    return stream, first or last + 1, last, kinds
 
 
 def _told(ranges: list[tuple[int, int]]) -> list[GapRange]:

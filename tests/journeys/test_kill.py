@@ -8,7 +8,7 @@ import pytest
 
 from tests.journeys.plant import Client, Plant, plant
 
-SPEED = 8.0
+SPEED = 10.0
 
 
 class Mes:

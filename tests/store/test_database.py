@@ -141,6 +141,24 @@ def test_writing_after_closing_is_an_error(tmp_path):
     asyncio.run(use())
 
 
+def test_closing_what_is_not_open_does_nothing(tmp_path):
+    async def use(database):
+        second = Database(database.path)
+        second.close()
+        with pytest.raises(StoreError, match="already open"):
+            second.open()
+        second.close()
+        with pytest.raises(StoreError, match="is closed"):
+            second.submit(put("a"))
+        database.close()
+        database.close()
+        second.open()
+        await second.write(put("a"))
+        second.close()
+
+    with_store(tmp_path / "s.db", use)
+
+
 def test_closing_on_a_full_disk_says_what_is_lost(tmp_path):
     async def use():
         database = Database(tmp_path / "s.db", retry_s=0.01)

@@ -1,0 +1,64 @@
+"""Where the journal stands at its start, and whether its end is still there."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import sqlite3
+
+import msgspec
+
+from edgeagent.store import events as table
+from edgeagent.store import meta
+from edgeagent.store.events import Kind
+from edgeagent.store.mark import Reached
+
+_STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
+_log = logging.getLogger(__name__)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """The stream, the oldest number kept, the last one given, and the newest of each machine and topic."""
+
+    stream: str
+    first: int
+    last: int
+    kinds: dict[Kind, int]
+
+
+def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
+    """Find where to go on inside somebody's transaction; begin a new stream when the file's end is missing.
+
+    Args:
+        reached: what the mark beside the file tells; None where there is none.
+    """
+    stream = meta.get(connection, _STREAM)
+    first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    written, refused = (int(meta.get(connection, name) or 0) for name in (_WRITTEN, _REFUSED))
+    last = max(newest, written, refused)
+    if stream is None:
+        stream = _begin(connection)
+    elif newest < written or (reached is not None and (reached.stream != stream or reached.last > last)):
+        if reached is not None and reached.stream == stream:
+            last = max(last, reached.last)
+        before, stream = stream, _begin(connection)
+        meta.put(connection, _WRITTEN, str(newest))
+        meta.put(connection, _REFUSED, str(last))
+        _log.error(
+            "the end of the journal is missing: its newest event is %d, but there was more of stream %s or after it; "
+            "stream %s begins after %d", newest, before, stream, last,
+        )  # fmt: skip
+    kinds = {kind: table.before(connection, kind, last + 1) for kind in table.kinds(connection)}
+    return Standing(stream, first or last + 1, last, kinds)
+
+
+def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
+    """Remember the last number given, whether its event was written or refused."""
+    meta.put(connection, _REFUSED if is_refused else _WRITTEN, str(last))
+
+
+def _begin(connection: sqlite3.Connection) -> str:
+    stream = secrets.token_hex(8)
+    meta.put(connection, _STREAM, stream)
+    return stream
