@@ -30,8 +30,9 @@ from edgeagent.config import (
     WindowTable,
 )
 from edgeagent.errors import ConfigError
+from edgeagent.publish.transports import CannotListen
 from edgeagent.screen import Screen
-from edgeagent.simulate import SimulatedOven
+from edgeagent.simulate import PortTaken, SimulatedOven
 from firmware_iface import catalog
 from firmware_iface.map_reader import FileFault
 from firmware_iface.simulated.faults import FaultError, parse
@@ -81,7 +82,10 @@ class Demo:
             except FaultError as error:
                 raise ConfigError([FileFault("command line", None, "--fault", str(error))]) from None
         oven.oven.schedule(options.interval)
-        modbus_port = await oven.start(_HOST, options.modbus_port)
+        try:
+            modbus_port = await oven.start(_HOST, options.modbus_port)
+        except PortTaken as error:
+            raise OSError(f"{error} with --modbus-port") from None
         configuration = Configuration(
             machines=(MachineTable("RO0001", (SourceTable("reflow10", _HOST, port=modbus_port),), window=_WINDOW),),
             agent=AgentTable(str(folder / "edgeagent.sqlite3")),
@@ -90,7 +94,7 @@ class Demo:
         )
         agent = Agent(configuration, {"RO0001": (register_map,)}, folder / "edgeagent.sqlite3", clock)
         try:
-            await agent.start()
+            await _started(agent, options)
             agent.addresses["Modbus TCP of the oven"] = f"{_HOST}:{modbus_port}"
             yield agent
         finally:
@@ -100,12 +104,7 @@ class Demo:
     async def _show(self, agent: Agent) -> None:
         host, port = agent.addresses["TCP lines"].rsplit(":", 1)
         reader, writer = await asyncio.open_connection(host, int(port), limit=1 << 22)
-        screen = None if self._options.json else Screen(sys.stdout, self._options.speed, agent.addresses)
-        if screen:
-            kind = "cold" if self._options.cold else "nearly warm"
-            takes = await asyncio.to_thread(_warm_up_s, self._options.cold, self._options.seed)
-            screen.say(f"The oven is {kind} and warms up first: {takes / 60:.0f} min of its time, "
-                       f"{takes / self._options.speed:.0f} s at this speed.")
+        screen = None if self._options.json else await self._screen(reader, writer, agent)
         _ask(writer, "subscribe", "Event.Subscribe", {"topics": ["*"], "from": "beginning"})
         listening = asyncio.create_task(self._listen(reader, screen))
         asking = asyncio.create_task(self._ask_for_state(writer)) if screen else None
@@ -119,6 +118,16 @@ class Demo:
         writer.close()
         if screen:
             screen.end(self._finished)
+
+    async def _screen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, agent: Agent) -> Screen:
+        _ask(writer, "machine", "Configuration.GetMachine", {})
+        machine = msgspec.json.decode(await reader.readline())["result"]
+        screen = Screen(sys.stdout, self._options.speed, agent.addresses, machine["lanes"][0]["outletMm"])
+        kind = "cold" if self._options.cold else "nearly warm"
+        takes = await asyncio.to_thread(_warm_up_s, self._options.cold, self._options.seed)
+        screen.say(f"The {kind} oven warms up first: {takes / 60:.0f} min of its time, "
+                   f"{takes / self._options.speed:.0f} s at this speed.")
+        return screen
 
     async def _ask_for_state(self, writer: asyncio.StreamWriter) -> None:
         while True:
@@ -140,6 +149,15 @@ class Demo:
                 self._finished += 1
                 if self._finished == self._options.boards:
                     return
+
+
+async def _started(agent: Agent, options: Namespace) -> None:
+    """Start the agent; where a port is taken, name its option."""
+    try:
+        await agent.start()
+    except CannotListen as error:
+        option = "--http-port" if error.port == options.http_port else "--tcp-port"
+        raise OSError(f"{error} with {option}") from None
 
 
 def _warm_up_s(cold: bool, seed: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from typing import Any
 
@@ -39,8 +40,11 @@ CODES = {
 MOST_CALLS = 100
 """Calls in one batch."""
 
-MOST_ANSWERS = 16 << 20
-"""Bytes of answers to one batch; its calls beyond that are refused."""
+MOST_ANSWERS = 1 << 20
+"""Bytes of answers to one batch; once they are reached, its further calls are refused."""
+
+MOST_PARAMETERS = 64 << 10
+"""Bytes of one call's parameters: so much is decoded in under 5 ms, whatever it holds."""
 
 _WORTH_A_RETRY = ("unreachable", "tooMany", "busy")
 _SPACE = b" \t\r\n"
@@ -48,15 +52,24 @@ _NO_ID = b"null"
 
 
 class _Call(msgspec.Struct):
-    """One request; the id stays as it was written, so that 1.0 does not come back as 1."""
+    """One request; the id stays as it was written, so that 1.0 does not come back as 1; the parameters wait."""
 
     jsonrpc: Any = UNSET
     method: Any = UNSET
-    params: Any = UNSET
+    params: Raw | UnsetType = UNSET
     id: Raw | UnsetType = UNSET
 
 
+def _number(text: str) -> int | float:
+    """Read a number with a fraction or an exponent: JSON has one type of number, so 5.0 is 5."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:32]} is out of range")
+    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+
 _CALL = msgspec.json.Decoder(_Call)
+_PARAMETERS = msgspec.json.Decoder(float_hook=_number)
 _BATCH = msgspec.json.Decoder(list[Raw])
 _ENCODER = msgspec.json.Encoder()
 
@@ -109,7 +122,7 @@ class Dispatcher:
         answers: list[bytes] = []
         size = 0
         for call in calls:
-            answer = await self._one(call, caller, full=size > MOST_ANSWERS)
+            answer = await self._one(call, caller, full=size >= MOST_ANSWERS)
             await asyncio.sleep(0)  # a batch shares the loop with everybody else
             if answer is not None:
                 answers.append(answer)
@@ -125,7 +138,7 @@ class Dispatcher:
         try:
             if full:
                 raise CommandRefused("tooLarge", "The answers to this batch are too large; ask in smaller ones.")
-            result = await self._outlet.call(call.method, None if call.params is UNSET else call.params, caller)
+            result = await self._outlet.call(call.method, _parameters(call), caller)
             answer = b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (_ENCODER.encode(result), ident)
         except CommandRefused as error:
             answer = refusal(error.kind, error.reason, ident, error.machine, error.more)
@@ -149,6 +162,22 @@ def _read(message: bytes | Raw) -> _Call | None:
         return None
 
 
+def _parameters(call: _Call) -> Any:
+    """Read a call's parameters.
+
+    Raises:
+        CommandRefused: tooLarge, or invalidParameters for a number that cannot be kept.
+    """
+    if call.params is UNSET:
+        return None
+    if len(call.params) > MOST_PARAMETERS:
+        raise CommandRefused("tooLarge", f"The parameters of a call hold at most {MOST_PARAMETERS} bytes.")
+    try:
+        return _PARAMETERS.decode(call.params)
+    except msgspec.ValidationError as error:
+        raise CommandRefused("invalidParameters", f"{call.method}: {error}") from None
+
+
 def _is_id(ident: bytes) -> bool:
     return ident[:1] in b'"-0123456789' or ident == _NO_ID
 
@@ -159,7 +188,7 @@ def _wrong(call: _Call, ident: bytes) -> str | None:
         return 'The member "jsonrpc" must be "2.0".'
     if not isinstance(call.method, str):
         return 'The member "method" must be a string.'
-    if call.params is not UNSET and not isinstance(call.params, list | dict):
+    if call.params is not UNSET and memoryview(call.params)[0] not in b"{[":
         return 'The member "params" must be an object or an array.'
     if not _is_id(ident):
         return 'The member "id" must be a string, a number or null.'

@@ -34,6 +34,7 @@ class Served:
     delivery: Delivery
     dispatcher: Dispatcher
     lines: LineServer
+    http: HttpServer
     lines_port: int
     http_port: int
 
@@ -89,8 +90,9 @@ def request(method: str, ident: Any = 1, **params: Any) -> bytes:
 
 @asynccontextmanager
 async def serving(
-    folder: Path, *, machines: tuple[str, ...] = ("RO0001",), most: int = 256, limit: int = 1 << 20, **patience: float
-) -> AsyncIterator[Served]:
+    folder: Path, *, machines: tuple[str, ...] = ("RO0001",), most: int = 256, limit: int = 1 << 20,
+    header_s: float = 10.0, **patience: float
+) -> AsyncIterator[Served]:  # fmt: skip
     database = Database(folder / "edge.db")
     database.open(asyncio.get_running_loop())
     try:
@@ -101,10 +103,13 @@ async def serving(
         dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, journal, Boards(database), delivery, clock)))
         lines = LineServer(dispatcher, delivery, most=most, limit=limit)
         route = WebSocketRoute(dispatcher, delivery, limit=limit)
-        http = HttpServer(dispatcher, route, limit=limit, most=most, origins=("http://panel:8080",))
+        http = HttpServer(
+            dispatcher, route, limit=limit, most=most, origins=("http://panel:8080",), header_s=header_s,
+            patience_s=patience.get("patience_s", 60.0),
+        )  # fmt: skip
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
         try:
-            yield Served(fakes[0], journal, delivery, dispatcher, lines, *ports)
+            yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports)
         finally:
             await lines.stop()
             await http.stop()

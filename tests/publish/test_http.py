@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+import os
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from edgeagent.publish.transports.http import MOST_UNSENT
 from tests.publish.serving import Served, event, request, serving
 
 Run = Callable[..., None]
@@ -97,7 +101,7 @@ def test_subscribing_over_http_says_where_to_go(tmp_path: Path) -> None:
             client.post(url, data=request("Event.Subscribe", topics=["*"]), headers=JSON) as answer,
         ):
             error = (await answer.json())["error"]
-            assert error["code"] == -32601
+            assert error["code"] == -32600
             assert "WebSocket" in error["message"]
 
     asyncio.run(main())
@@ -193,3 +197,124 @@ def test_stopping_tells_websockets_that_the_agent_goes_away(tmp_path: Path, run:
             assert (await farewell).data == 1001
 
     run(main())
+
+
+BATCH = b"[" + b",".join([request("Event.Read", limit=1000, **{"from": "beginning"})] * 100) + b"]"
+
+
+def head(served: Served, body: bytes) -> bytes:
+    host = f"Host: localhost:{served.http_port}\r\nContent-Type: application/json\r\n"
+    return f"POST /rpc HTTP/1.1\r\n{host}Content-Length: {len(body)}\r\n\r\n".encode()
+
+
+async def deaf(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection that takes next to nothing until it is read from, neither here nor in the kernel."""
+    with socket.socket(fileno=os.dup(served.http._server.sockets[0].fileno())) as listening:  # type: ignore[union-attr]
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+    its = socket.socket()
+    its.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    its.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(its, ("127.0.0.1", served.http_port))
+    return await asyncio.open_connection(sock=its, limit=1024)
+
+
+async def fill(served: Served) -> None:
+    served.journal.append([event("Status.MachineStatusChanged", reason="x" * 20_000) for _ in range(60)])
+    await served.journal.settled(served.journal.last_sequence)
+
+
+def test_clients_that_ask_for_much_and_do_not_read_cost_bounded_memory_and_are_cut_off(
+    tmp_path: Path, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(20), serving(tmp_path, patience_s=0.3) as served:
+            await fill(served)
+            clients = [await deaf(served) for _ in range(40)]
+            for _, writer in clients:
+                writer.write(head(served, BATCH) + BATCH)
+            most = 0
+            while not most or served.http._unsent:
+                most = max(most, served.http._unsent)
+                await asyncio.sleep(0)
+            assert most < MOST_UNSENT + (2 << 20)
+            assert "did not take its answer" in caplog.text
+            for _, writer in clients:
+                writer.transport.abort()
+
+    run(main())
+
+
+def test_while_too_much_is_unsent_further_requests_may_try_again(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with asyncio.timeout(20), asking(tmp_path) as (client, url, served):
+            await fill(served)
+            clients = [await deaf(served) for _ in range(20)]
+            for _, writer in clients:
+                writer.write(head(served, BATCH) + BATCH)
+            status = 200
+            while status == 200:
+                async with client.post(url, data=BATCH, headers=JSON) as answer:
+                    status, told = answer.status, await answer.json()
+            assert (status, told["error"]["code"], told["error"]["data"]["retry"]) == (503, -32009, True)
+            async with client.post(url, data=request("Status.Get"), headers=JSON) as answer:
+                assert "result" in await answer.json()
+            for _, writer in clients:
+                writer.transport.abort()
+            while served.http._unsent:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            async with client.post(url, data=BATCH, headers=JSON) as answer:
+                assert len(await answer.json()) == 100
+
+    run(main())
+
+
+def test_a_connection_that_sends_no_whole_header_gives_its_place_back(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, most=2, header_s=0.2) as served:
+            silent = [await asyncio.open_connection("127.0.0.1", served.http_port) for _ in range(2)]
+            silent[1][1].write(b"POST /rpc HTTP/1.1\r\nHost: loc")
+            for reader, writer in silent:
+                assert await asyncio.wait_for(reader.read(), 10) == b""
+                writer.close()
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.http_port)
+            body = request("Status.Get")
+            writer.write(head(served, body) + body)
+            assert b"200 OK" in await reader.readline()
+            writer.close()
+
+    run(main())
+
+
+def test_a_connection_that_has_asked_may_be_silent(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, header_s=0.05) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.http_port)
+            body = request("Event.Read", waitMs=200, **{"from": "now"})
+            for _ in range(2):
+                writer.write(head(served, body) + body)
+                assert b"200 OK" in await reader.readline()
+                length = int((await reader.readuntil(b"\r\n\r\n")).lower().split(b"content-length: ")[1].split()[0])
+                await reader.readexactly(length)
+            writer.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("sent", [
+    b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", b"GET\r\n\r\n", b"GET /rpc HTTP/1.1\r\nA B\r\n\r\n",
+    b"POST /rpc HTTP/1.1\r\nHost: HOST\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+])  # fmt: skip
+def test_what_is_not_http_is_refused_without_an_error_in_the_log(
+    tmp_path: Path, sent: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.http_port)
+            writer.write(sent.replace(b"HOST", b"localhost:%d" % served.http_port))
+            assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+            writer.close()
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(main())
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
+    assert len(caplog.records) <= 1

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from edgeagent.errors import StoreError, Unreachable
 from edgeagent.model.functions import Function, Nothing
 from edgeagent.publish.access import Access
-from edgeagent.publish.jsonrpc import MOST_CALLS, Dispatcher
+from edgeagent.publish.jsonrpc import MOST_ANSWERS, MOST_CALLS, MOST_PARAMETERS, Dispatcher
 from edgeagent.publish.outlet import Caller
 
 CASES = json.loads((Path(__file__).parent.parent / "golden" / "jsonrpc_cases.json").read_text(encoding="utf-8"))
@@ -32,6 +32,14 @@ class Numbers(msgspec.Struct, forbid_unknown_fields=True):
     c: float = 0
     d: float = 0
     e: float = 0
+
+
+class Count(msgspec.Struct, forbid_unknown_fields=True):
+    number: int
+
+
+async def count(it: Count, _: Caller) -> int:
+    return it.number
 
 
 async def subtract(it: Subtract, _: Caller) -> float:
@@ -76,6 +84,7 @@ TABLE: dict[str, tuple[Any, Any, str]] = {
     "get_data": (get_data, Nothing, "viewer"), "nothing": (nothing, Nothing, "viewer"),
     "boom": (boom, Nothing, "viewer"), "typeerr": (typeerr, Nothing, "viewer"), "store": (store, Nothing, "viewer"),
     "silent": (silent, Nothing, "viewer"), "large": (large, Nothing, "viewer"),
+    "count": (count, Count, "viewer"),
     "forbidden": (nothing, Nothing, "engineer"),
 }  # fmt: skip
 DISPATCHER = Dispatcher(
@@ -137,10 +146,32 @@ def test_a_batch_has_a_largest_size() -> None:
 
 def test_the_answers_to_a_batch_have_a_largest_size() -> None:
     call = b'{"jsonrpc":"2.0","method":"large","id":1}'
-    got = json.loads(answer(b"[" + b",".join([call] * 40) + b"]") or b"")
-    assert len(got) == 40
-    assert "result" in got[15]
-    assert {each["error"]["code"] for each in got[17:]} == {-32011}
+    got = answer(b"[" + b",".join([call] * 100) + b"]") or b""
+    assert len(got) < MOST_ANSWERS + (1 << 15)
+    answers = json.loads(got)
+    assert len(answers) == 100
+    assert "result" in answers[0]
+    assert {each["error"]["code"] for each in answers[1:]} == {-32011}
+
+
+def test_a_number_that_cannot_be_kept_is_a_wrong_parameter_of_its_own_request() -> None:
+    call = b'{"jsonrpc":"2.0","id":5,"method":"sum","params":{"a":1e400}}'
+    got = json.loads(answer(call) or b"")
+    assert (got["error"]["code"], got["id"]) == (-32602, 5)
+    assert [each["id"] for each in json.loads(answer(b"[" + call + b"," + call + b"]") or b"")] == [5, 5]
+    assert answer(call.replace(b'"id":5,', b"")) is None
+
+
+@pytest.mark.parametrize(("number", "taken"), [("5.0", 5), ("5e0", 5), ("-5.0", -5), ("5.5", None), ('"5"', None)])
+def test_a_whole_number_is_an_integer_however_it_is_written(number: str, taken: int | None) -> None:
+    got = json.loads(answer(b'{"jsonrpc":"2.0","id":1,"method":"count","params":[%b]}' % number.encode()) or b"")
+    assert got.get("result") == taken
+    assert got.get("error", {}).get("code") == (-32602 if taken is None else None)
+
+
+def test_parameters_have_a_largest_size() -> None:
+    call = b'{"jsonrpc":"2.0","id":1,"method":"sum","params":[%b1]}' % (b"1," * MOST_PARAMETERS)
+    assert json.loads(answer(call) or b"")["error"]["code"] == -32011
 
 
 def test_an_unexpected_error_tells_the_peer_a_number_and_the_log_the_rest(caplog: pytest.LogCaptureFixture) -> None:

@@ -108,6 +108,30 @@ def test_a_web_page_that_posts_here_is_cut_off_before_its_body_is_run(tmp_path: 
     run(main())
 
 
+def test_a_web_page_that_posts_to_a_path_over_the_limit_is_cut_off_too(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, limit=1000) as served:
+            client = await served.connect()
+            client.write(b"POST /" + b"x" * 2000 + b" HTTP/1.1\r\n\r\n" + request("Status.Get") + b"\n")
+            with suppress(ConnectionResetError):
+                assert await client.message() is None
+            await client.close()
+
+    run(main())
+
+
+def test_a_request_whose_last_string_looks_like_http_is_answered(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            client = await served.connect()
+            for line in (b'" HTTP/1.1"', b'{"jsonrpc":"2.0","method":"Status.Get","id":"GET / HTTP/1.1"}'):
+                client.write(line + b"\n")
+                assert (await client.message())["jsonrpc"] == "2.0"
+            await client.close()
+
+    run(main())
+
+
 def test_a_line_of_two_mebibytes_is_refused_before_it_ends_and_the_connection_lives(tmp_path: Path, run: Run) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
@@ -189,8 +213,12 @@ def test_a_peer_that_asks_and_never_reads_costs_bounded_memory_and_is_cut_off(tm
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
-            with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{served.http_port}"):
+            with pytest.raises(OSError, match="is in use") as refused:
                 await served.lines.start("127.0.0.1", served.http_port)
+            assert str(refused.value) == (
+                f"port {served.http_port} on 127.0.0.1 is in use: "
+                "end the program that has it, or choose another port"
+            )
 
     asyncio.run(main())
 

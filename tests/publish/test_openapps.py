@@ -101,7 +101,7 @@ def test_the_machine_is_told_as_its_map_says(tmp_path: Path) -> None:
         ("Board.Find", {"since": "2026-11-21T21:53:00"}, -32602),
         ("Board.Find", {"since": "yesterday"}, -32602),
         ("Board.Find", {"until": "0001-01-01T00:00:00Z"}, -32005),
-        ("Event.Subscribe", {"topics": ["*"]}, -32601),
+        ("Event.Subscribe", {"topics": ["*"]}, -32600),
     ],
 )
 def test_what_cannot_be_answered_is_refused_in_a_sentence(

@@ -37,6 +37,9 @@ _MOST_BYTES = 1 << 20
 _STEP = 64
 """Events read from the journal at once."""
 
+_MOST_COLLECTING = 8
+"""Reads that hold events at the same time; the others wait for their turn."""
+
 _Page = tuple[list[StoredEvent], int, list[GapRange]]
 """Events, where to go on, what is gone."""
 
@@ -50,6 +53,7 @@ class EventAnswers:
         self._delivery = delivery
         self._clock = clock
         self._waiting = 0
+        self._turns = asyncio.Semaphore(_MOST_COLLECTING)
 
     def handlers(self) -> dict[str, Handler]:
         """The functions answered here."""
@@ -121,12 +125,13 @@ class EventAnswers:
         events: list[StoredEvent] = []
         gaps: list[GapRange] = []
         size = 0
-        while len(events) < wanted.limit and size < _MOST_BYTES and first <= self._journal.committed_sequence:
-            step = min(wanted.limit - len(events), _STEP)
-            found, first, lost = await self._journal.read(first, wanted.topics, wanted.machines, step)
-            events += found
-            gaps += lost
-            size += sum(len(event.body) for event in found)
+        async with self._turns:
+            while len(events) < wanted.limit and size < _MOST_BYTES and first <= self._journal.committed_sequence:
+                step = min(wanted.limit - len(events), _STEP)
+                found, first, lost = await self._journal.read(first, wanted.topics, wanted.machines, step)
+                events += found
+                gaps += lost
+                size += sum(len(event.body) for event in found)
         return events, first, gaps
 
     def _told(self, events: list[StoredEvent], gaps: list[GapRange], previous: int) -> tuple[Raw, ...]:
@@ -169,5 +174,5 @@ class EventAnswers:
 def _session(caller: Caller) -> Subscriptions:
     if caller.session is None:
         reason = "Nothing can be pushed over this connection: use WebSocket or TCP, or ask with Event.Read."
-        raise CommandRefused("methodNotFound", reason)
+        raise CommandRefused("invalidRequest", reason)
     return caller.session

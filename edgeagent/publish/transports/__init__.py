@@ -1,5 +1,5 @@
 """The ways in and out: JSON lines over TCP, HTTP, WebSocket; all on this computer only."""
 
-from edgeagent.publish.transports.listening import listen, require_loopback
+from edgeagent.publish.transports.listening import CannotListen, listen, require_loopback
 
-__all__ = ["listen", "require_loopback"]
+__all__ = ["CannotListen", "listen", "require_loopback"]

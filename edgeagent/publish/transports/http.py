@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection
 from typing import Protocol, cast
 
 from aiohttp import web
 
-from edgeagent.publish.jsonrpc import Dispatcher, refusal
+from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
 from edgeagent.publish.transports.listening import listen
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
+
+MOST_UNSENT = 16 << 20
+"""Bytes of answers that are not sent yet, of all connections together; a batch counts from its start."""
+
+_SMALL = 64 << 10
+"""Answers up to this many bytes are always sent: what was done is never kept secret for want of room."""
+
+log = logging.getLogger(__name__)
 
 
 class Upgrade(Protocol):
@@ -34,12 +43,15 @@ class HttpServer:
         role: of everybody who asks.
         limit: largest body in bytes.
         most: connections at the same time, WebSockets among them.
+        header_s: time for the header of a connection's first request, in seconds.
+        patience_s: an answer that a peer does not take in this time ends the connection, in seconds.
         origins: web pages that may ask, as browsers name them ("http://panel:8080"), beside those of this server.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, upgrade: Upgrade | None = None, *,
         role: str = "viewer", limit: int = 1 << 20, most: int = 256, origins: Collection[str] = (),
+        header_s: float = 10.0, patience_s: float = 60.0,
     ) -> None:  # fmt: skip
         self._dispatcher = dispatcher
         self._upgrade = upgrade
@@ -47,16 +59,16 @@ class HttpServer:
         self._limit = limit
         self._most = most
         self._origins = frozenset(origins)
+        self._header_s = header_s
+        self._patience_s = patience_s
+        self._unsent = 0
         self._hosts: frozenset[str] = frozenset()
         self._server: asyncio.Server | None = None
         app = web.Application(client_max_size=limit + 1)
         app.router.add_post("/rpc", self._post)
         if upgrade is not None:
             app.router.add_get("/rpc", self._get, allow_head=False)
-        self._runner = web.AppRunner(
-            app, handle_signals=False, access_log=None, handler_cancellation=True, shutdown_timeout=1.0,
-            keepalive_timeout=75.0, lingering_time=1.0, auto_decompress=False,
-        )  # fmt: skip
+        self._runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises like `listen`."""
@@ -81,7 +93,7 @@ class HttpServer:
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        return server() if len(server.connections) < self._most else _Refused()
+        return _Connection(server, self._header_s) if len(server.connections) < self._most else _Refused()
 
     async def _post(self, request: web.Request) -> web.Response:
         if reason := self._unwelcome(request):
@@ -97,11 +109,39 @@ class HttpServer:
             return _error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
         except TimeoutError:
             return _error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
+        except web.RequestPayloadError:
+            return _error(400, "invalidRequest", "The body is not what its header announces.")
+        return await self._answer(request, message)
+
+    async def _answer(self, request: web.Request, message: bytes) -> web.Response:
         peer = request.remote or "unknown"
-        answer = await self._dispatcher.answer(message, Caller(peer, self._role, "http", peer))
-        if answer is None:
-            return web.Response(status=204)
-        return web.Response(body=answer, content_type="application/json")
+        held = MOST_ANSWERS if message.lstrip()[:1] == b"[" else 0
+        if self._unsent + held > MOST_UNSENT:
+            return _full()
+        self._unsent += held
+        try:
+            answer = await self._dispatcher.answer(message, Caller(peer, self._role, "http", peer))
+            if answer is None:
+                return web.Response(status=204)
+            self._unsent += len(answer) - held
+            held = len(answer)
+            if self._unsent > MOST_UNSENT and held > _SMALL:
+                return _full()
+            return await self._sent(request, web.Response(body=answer, content_type="application/json"))
+        finally:
+            self._unsent -= held
+
+    async def _sent(self, request: web.Request, response: web.Response) -> web.Response:
+        """Send a response; a peer that does not take it in time is cut off."""
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await response.prepare(request)
+                await response.write_eof()
+        except TimeoutError:
+            log.warning("connection of %s ended: it did not take its answer in %g s", request.remote, self._patience_s)
+            if request.transport is not None:
+                request.transport.abort()
+        return response
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         assert self._upgrade is not None
@@ -122,6 +162,44 @@ class HttpServer:
         return None
 
 
+class _Connection(web.RequestHandler):
+    """One peer; closed when the header of its first request is late."""
+
+    __slots__ = ("_header_s", "_late")
+
+    def __init__(self, server: web.Server, header_s: float) -> None:
+        super().__init__(
+            server, loop=asyncio.get_running_loop(), keepalive_timeout=75.0, lingering_time=1.0, auto_decompress=False,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's own runner gives None as well
+        )  # fmt: skip
+        self._header_s = header_s
+        self._late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._late = asyncio.get_running_loop().call_later(self._header_s, self._is_late)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._late is not None:
+            self._late.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what is not HTTP with a sentence, and log one, without a traceback."""
+        if status >= 500:
+            return super().handle_error(request, status, exc, message)
+        log.warning("%s sent what is not HTTP", request.remote)
+        response = _error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
+        response.force_close()
+        return response
+
+    def _is_late(self) -> None:
+        if not self._request_count:
+            self.force_close()
+
+
 class _Refused(asyncio.Protocol):
     """A connection beyond the bound: told so and closed."""
 
@@ -129,6 +207,10 @@ class _Refused(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
+
+
+def _full() -> web.Response:
+    return _error(503, "tooMany", "Too many answers wait to be read; read them and ask again.")
 
 
 def _error(status: int, kind: str, reason: str) -> web.Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import cast
 
 from edgeagent.errors import DeliveryError
@@ -22,10 +23,20 @@ _MOST_TURNED_AWAY = 32
 """Connections beyond the bound that are still being told so."""
 
 _SPACE = b" \t\r\n"
+_HTTP = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|CONNECT|OPTIONS|TRACE|PRI) ")
+"""How a request of a browser begins; no JSON does."""
+
+
+_START = 16
+"""Bytes that are kept of a line that is too long."""
 
 
 class LineTooLong(Exception):
-    """A line went over the limit; it is gone, the next one is not."""
+    """A line went over the limit; it is gone but for its start, the next one is not."""
+
+    def __init__(self, start: bytes) -> None:
+        super().__init__("line too long")
+        self.start = start
 
 
 class LineSplitter:
@@ -65,16 +76,17 @@ class LineSplitter:
         if end < 0:
             self._searched = len(self._buffer)
             if self.full:
+                start = bytes(self._buffer[:_START])
                 self._buffer.clear()
                 self._searched = 0
                 self._dropping = True
-                raise LineTooLong
+                raise LineTooLong(start)
             return None
         line = bytes(memoryview(self._buffer)[:end])
         del self._buffer[: end + 1]
         self._searched = 0
         if len(line) > self._limit:
-            raise LineTooLong
+            raise LineTooLong(line[:_START])
         return line
 
 
@@ -207,11 +219,14 @@ class _Connection(asyncio.Protocol):
                         self._arrived.clear()
                         await self._arrived.wait()
                         continue
-                    if b" HTTP/1." in line[-10:]:
-                        self.end("a browser or another HTTP client; HTTP has a port of its own")
+                    if _HTTP.match(line):
+                        self._end_http()
                         return
                     answer = await self._server.dispatcher.answer(line, caller)
-                except LineTooLong:
+                except LineTooLong as error:
+                    if _HTTP.match(error.start):
+                        self._end_http()
+                        return
                     answer = refusal("tooLarge", f"A line holds at most {self._server.limit} bytes.")
                 await self._session.answer(answer)
                 answered += 1
@@ -221,6 +236,9 @@ class _Connection(asyncio.Protocol):
             return
         if not self._session.subscribed:
             self._transport.close()
+
+    def _end_http(self) -> None:
+        self.end("a browser or another HTTP client; HTTP has a port of its own")
 
     def _take(self) -> bytes | None:
         try:

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable
 
 from edgeagent.config import is_loopback
 from edgeagent.errors import ConfigError
 from firmware_iface.map_reader import FileFault
+
+
+class CannotListen(OSError):
+    """A port cannot be listened on; the sentence says what to do."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        if error.errno == errno.EADDRINUSE:
+            reason = "is in use: end the program that has it, or"
+        elif error.errno == errno.EACCES:
+            reason = "is for programs with more rights only:"
+        else:
+            reason = f"cannot be listened on ({error.strerror or error}):"
+        super().__init__(f"port {port} on {host} {reason} choose another port")
+        self.port = port
 
 
 def require_loopback(host: str) -> None:
@@ -28,12 +43,11 @@ async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: i
 
     Raises:
         ConfigError: the host is not a loopback address.
-        OSError: the port is taken or not allowed.
+        CannotListen: the port is taken or not allowed.
     """
     require_loopback(host)
     try:
         server = await asyncio.get_running_loop().create_server(factory, host, port)
     except OSError as error:
-        reason = f"cannot listen on {host}:{port}: {error.strerror} (choose another port, or end who has it)"
-        raise OSError(error.errno, reason) from error
+        raise CannotListen(host, port, error) from error
     return server, int(server.sockets[0].getsockname()[1])
