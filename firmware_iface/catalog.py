@@ -25,7 +25,7 @@ from firmware_iface.map_keys import Key
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values, near
 from firmware_iface.map_tables import read_alarms, read_lanes, read_zones
-from firmware_iface.registers import Capture, Device, Register, RegisterMap, StateRule, Thermal
+from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, StateRule, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
 
 __all__ = ["FileFault", "MapError", "builtin", "builtin_names", "load"]
@@ -107,7 +107,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         return reader.read(top[name], (name,), tables[name].keys) if name in top else Values()
 
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
-    _listed(reader, "sources", top, map_keys.SOURCE)
+    sources = _listed(reader, "sources", top, map_keys.SOURCE)
     base = device.pop("address_base", 0)
     groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
     registers = tuple(register for register in reader.points.values() if register)
@@ -130,7 +130,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         **about, **machine, device=Device(**device), groups=groups, registers=registers, lanes=lanes, zones=zones,
         states=tuple(StateRule(**state) for state in states), alarms=alarms, capture=Capture(**capture),
         thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
-        fingerprint=fingerprint(registers),
+        fingerprint=fingerprint(registers), sources=tuple(Source(**source) for source in sources),
     )  # fmt: skip
 
 

@@ -10,6 +10,19 @@ from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, Capture, Th
 REQUIRED: Final = object()
 """Default of a key that must be given."""
 
+MAX_TEXT = 500
+"""Characters in a text of a map."""
+
+MAX_LISTED = 255
+"""Entries in a list of a map."""
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+PATH = r"[a-z][A-Za-z0-9]*(/[A-Za-z0-9]+)*/[a-z][A-Za-z0-9]*"
+CODE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}"
+ORDINAL = r"[1-9][0-9]{0,2}"
+CONDITION = r"([\w/]+)(?:\s+-\s+([\w/]+))?\s*([=!<>]=|[<>])\s*(\S+)"
+"""A point's path, perhaps another that is taken off, an operator and a number."""
+
 ORDERS = ("big", "little")
 SPEEDS = ("cm/min", "m/min", "mm/min", "mm/s")
 UNITS = (
@@ -48,6 +61,7 @@ class Key:
         low, high: smallest and largest number, both allowed.
         choices: the texts allowed; empty for any.
         keys: of the tables inside.
+        names: what the names of a table of tables look like; empty for any.
         role: what the points that the paths name must be.
     """
 
@@ -60,6 +74,7 @@ class Key:
     choices: tuple[str, ...] = ()
     keys: tuple[Key, ...] = ()
     role: Role | None = None
+    names: str = ""
 
 
 def _numbers(defaults: type[Capture] | type[Thermal], texts: dict[str, tuple[float, str]]) -> tuple[Key, ...]:
@@ -130,7 +145,7 @@ GROUP = (
     Key("period_ms", "integer", "time between two reads", low=10, high=3_600_000),
     Key("max_age_ms", "integer", "an older value is not good any more; 3 periods by default", None, 10, 10_800_000),
     Key("defaults", "table", "keys that all points share", {}, keys=POINT),
-    Key("points", "named", "points by path", keys=POINT),
+    Key("points", "named", "points by path", keys=POINT, names=PATH),
 )
 SCANNER = (
     Key("count", "path", "point that moves with every reading", role=NUMBER),
@@ -201,10 +216,10 @@ MAP = (
     Key("recipe", "table", "where it tells its recipe", {}, keys=RECIPE),
     Key("device", "table", "how it wants to be asked", {}, keys=DEVICE),
     Key("groups", "named", "points that are read together", keys=GROUP),
-    Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE),
-    Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE),
+    Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE, names=ORDINAL),
+    Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE, names=ORDINAL),
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
-    Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM),
+    Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
     Key("capture", "table", "how boards are recognised", {}, keys=CAPTURE),
     Key("thermal", "table", "nominal model of air and board", {}, keys=THERMAL),
 )

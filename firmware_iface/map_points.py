@@ -14,7 +14,6 @@ from firmware_iface.map_reader import Reader, Values
 from firmware_iface.registers import WIDTHS, Device, Group, Register
 from firmware_iface.toml_lines import KeyPath
 
-_PATH = re.compile(r"[a-z][A-Za-z0-9]*(/[A-Za-z0-9]+)*/[a-z][A-Za-z0-9]*")
 _BITS = ("coil", "discrete")
 
 
@@ -53,7 +52,7 @@ def _read_points(reader: Reader, name: str, group: Values, base: int, device: De
             reader.fault(where, "is described twice", "a path is unique in its map")
             continue
         reader.points[path] = None
-        if not _PATH.fullmatch(path):
+        if not re.fullmatch(map_keys.PATH, path):
             reader.fault(where, "is not a path", 'write "object/name", "zone/1/top/temperature"')
         # What the defaults have wrong is told there once.
         keys = [key for key in map_keys.POINT if key.name in readable or key.name in table]

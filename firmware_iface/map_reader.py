@@ -9,18 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firmware_iface.map_keys import REQUIRED, Key, Role
+from firmware_iface.map_keys import CONDITION, MAX_LISTED, MAX_TEXT, NAME, REQUIRED, Key, Role
 from firmware_iface.registers import Register, Term
 from firmware_iface.toml_lines import KeyPath
-
-MAX_TEXT = 500
-"""Characters in a text of a map."""
-
-MAX_LISTED = 255
-"""Entries in a list of a map."""
-
-_CONDITION = re.compile(r"(?P<path>[\w/]+)(?:\s+-\s+(?P<minus>[\w/]+))?\s*(?P<operator>[=!<>]=|[<>])\s*(?P<number>\S+)")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,25 +138,25 @@ class Reader:
 
     def condition(self, value: Any) -> Term:
         """Read `path [- path] operator number`."""
-        match = _CONDITION.fullmatch(value.strip()) if isinstance(value, str) else None
+        match = re.fullmatch(CONDITION, value.strip()) if isinstance(value, str) else None
         if match is None:
             raise Wrong(f"cannot read the condition {_shown(value)}", 'write "path > number" or "path - path > number"')
-        path, minus = match.group("path", "minus")
+        path, minus, operator, given = match.groups()
         registers = [self.points[self.find(each)] for each in (path, minus) if each]
         for register in filter(None, registers):
             if register.type == "text":
                 raise Wrong(f"{register.path} is a text and cannot be compared with a number")
         try:
-            number = float(match["number"])
+            number = float(given)
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise Wrong(f"{_shown(match['number'])} is not a number")
+            raise Wrong(f"{_shown(given)} is not a number")
         if not minus and registers[0] and registers[0].type == "bit" and number not in (0, 1):
             raise Wrong(f"{path} is a bit and never {number:g}", "compare it with 0 or 1")
-        if match["operator"] in ("==", "!=") and not number.is_integer():
+        if operator in ("==", "!=") and not number.is_integer():
             raise Wrong(f"a measured value is never exactly {number:g}", "compare with < or >")
-        return Term(path, minus, match["operator"], number)
+        return Term(path, minus, operator, number)
 
 
 def near(name: str, names: Iterable[str]) -> str:
@@ -193,7 +184,7 @@ def _text(reader: Reader, key: Key, value: Any) -> str:
 
 
 def _name(reader: Reader, key: Key, value: Any) -> str:
-    if not _NAME.fullmatch(_text(reader, key, value)):
+    if not re.fullmatch(NAME, _text(reader, key, value)):
         raise Wrong("must be of letters, digits, dots and dashes, up to 64")
     return str(value)
 

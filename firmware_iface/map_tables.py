@@ -10,7 +10,6 @@ from firmware_iface import map_keys
 from firmware_iface.map_reader import Reader
 from firmware_iface.registers import AlarmRule, Lane, Scanner, Zone
 
-_CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}")
 _Tables = Mapping[str, dict[str, Any]]
 
 
@@ -43,7 +42,7 @@ def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:
     """Read the alarms in the order of the file; those with a fault are left out."""
     alarms = []
     for code, table in tables.items():
-        if not _CODE.fullmatch(code):
+        if not re.fullmatch(map_keys.CODE, code):
             reader.fault(("alarms", code), "is not a code", "letters, digits, dots and dashes, up to 32")
         alarm = reader.read(table, ("alarms", code), map_keys.ALARM)
         if alarm.is_whole:
@@ -52,7 +51,7 @@ def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:
 
 
 def _number(reader: Reader, table: str, name: str) -> int:
-    if name.isascii() and name.isdigit() and 1 <= len(name) <= 3 and name[0] != "0":
+    if re.fullmatch(map_keys.ORDINAL, name):
         return int(name)
     reader.fault((table, name), "is not a number", f"name it [{table}.1], [{table}.2], ...")
     return 0

@@ -217,6 +217,20 @@ class Thermal:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """A document that a map was made from.
+
+    Attributes:
+        page: page or section of it; empty for the whole.
+        status: "own", "official", "derived" or "inferred".
+    """
+
+    title: str
+    page: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegisterMap:
     """One machine or instrument, whole.
 
@@ -251,6 +265,7 @@ class RegisterMap:
     remote: str | None
     recipe_name: str | None
     recipe_version: str | None
+    sources: tuple[Source, ...] = ()
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeagent._core.decode import Decoder
 from edgeagent.acquire.source import Block
 from edgeagent.model.points import Quality
+from firmware_iface.spans import BIT_TABLES, reads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Device, Register
-
-_BITS = frozenset({"coil", "discrete"})
 
 
 class TextField(NamedTuple):
@@ -99,15 +98,12 @@ class GroupPlan:
             block.miss()
 
     def _build(self, max_gap: int) -> list[BlockPlan]:
-        plans: list[BlockPlan] = []
-        for table in ("discrete", "coil", "input", "holding"):
-            fields = sorted((f for f in self._fields if f[1].table == table), key=lambda f: f[1].address)
-            limit = self._device.max_bits if table in _BITS else self._device.max_registers
-            for run in _runs(fields, limit, max_gap):
-                first = run[0][1].address
-                end = max(register.address + register.count for _, register in run)
-                plans.append(BlockPlan(Block(table, first, end - first), run, self._row))
-        return plans
+        columns = {register.path: column for column, register in self._fields}
+        return [
+            BlockPlan(Block(span.table, span.address, span.count), [(columns[r.path], r) for r in span.registers],
+                      self._row)
+            for span in reads((register for _, register in self._fields), self._device, max_gap)
+        ]  # fmt: skip
 
 
 def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
@@ -120,24 +116,9 @@ def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
     return [GroupPlan(index, of_group, register_map.device, row) for index, of_group in sorted(fields.items())]
 
 
-def _runs(
-    fields: Sequence[tuple[int, Register]], limit: int, max_gap: int
-) -> list[list[tuple[int, Register]]]:
-    runs: list[list[tuple[int, Register]]] = []
-    first = end = 0
-    for field in fields:
-        address, after = field[1].address, field[1].address + field[1].count
-        if not runs or address - end > max_gap or max(end, after) - first > limit:
-            runs.append([])
-            first, end = address, after
-        runs[-1].append(field)
-        end = max(end, after)
-    return runs
-
-
 def _field(column: int, register: Register, block: Block) -> Field:
     distance = register.address - block.address
-    in_bits = register.table in _BITS
+    in_bits = register.table in BIT_TABLES
     return (
         column, register.type, distance if in_bits else 2 * distance, -1 if in_bits else register.bit or 0,
         register.word_order, register.byte_order, register.scale, register.offset,

@@ -1,0 +1,175 @@
+"""A register map as a page for people, in Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from firmware_iface import map_keys
+from firmware_iface.map_keys import Key
+from firmware_iface.registers import Capture, Group, Register, RegisterMap, Thermal
+from firmware_iface.spans import BIT_TABLES, Span, reads
+from firmware_iface.wording import condition, formula, number, raw_numbers, reach
+
+_TABLES = (
+    ("discrete", "Discrete inputs", 2), ("coil", "Coils", 1), ("input", "Input registers", 4),
+    ("holding", "Holding registers", 3),
+)  # fmt: skip
+
+
+def page_text(register_map: RegisterMap) -> str:
+    """The page, which ends with a line feed; of one map always the same text."""
+    parts = (_about, _sources, _device, _groups, _points, _lanes, _zones, _states, _alarms, _models)
+    return "\n".join(line for part in parts for line in part(register_map))
+
+
+def _about(m: RegisterMap) -> Iterator[str]:
+    yield f"# {_plain(m.title)}\n"
+    if m.note:
+        yield f"{_plain(m.note)}\n"
+    known = {
+        "Map": f"`{m.id}`, version {_plain(m.version)}, kind {m.kind}",
+        "Machine": _plain(f"{m.manufacturer}, {m.model}"),
+        "Fingerprint": f"`{m.fingerprint}`",
+        "Firmware": _path(m.firmware), "Serial number": _path(m.serial), "Remote control allowed": _path(m.remote),
+        "Recipe": ", ".join(filter(None, (_path(m.recipe_name), _path(m.recipe_version)))),
+        "Oxygen": ", ".join(f"`{name}`" for name in m.oxygen),
+    }  # fmt: skip
+    yield from _table(("", ""), (row for row in known.items() if row[1]))
+    yield "This page is made of the map by `edgeagent firmware page`.\n"
+
+
+def _sources(m: RegisterMap) -> Iterator[str]:
+    yield from _section("Sources", ("Document", "Page", "Status"),
+                        ((_plain(s.title), _plain(s.page), s.status) for s in m.sources))
+
+
+def _device(m: RegisterMap) -> Iterator[str]:
+    texts = {key.name: key.text for key in map_keys.DEVICE}
+    yield from _section("Device", ("Limit", "", "What it is"),
+                        ((f"`{name}`", str(getattr(m.device, name)), texts[name]) for name in m.device.__slots__))
+
+
+def _groups(m: RegisterMap) -> Iterator[str]:
+    def row(group: Group) -> Sequence[str]:
+        points = [register for register in m.registers if register.group == group.name]
+        asked = ", ".join(map(_span, reads(points, m.device, m.device.max_gap)))
+        return _plain(group.name), f"{group.period_ms} ms", f"{group.max_age_ms} ms", str(len(points)), asked
+
+    yield from _section("Groups", ("Group", "Read every", "Good for", "Points", "Requests"), map(row, m.groups))
+
+
+def _span(span: Span) -> str:
+    return f"{span.count} of {span.table} from {span.address}"
+
+
+def _points(m: RegisterMap) -> Iterator[str]:
+    yield "## Points\n"
+    yield "Addresses are as sent in a request; a value is good within its range only.\n"
+    for table, title, function in _TABLES:
+        here = sorted((r for r in m.registers if r.table == table), key=lambda r: (r.address, r.bit or 0))
+        if not here:
+            continue
+        yield f"### {title} (read by function {function})\n"
+        if table in BIT_TABLES:
+            yield from _table(("Address", "Point", "Access", "What it is"),
+                              ((str(r.address), f"`{r.path}`", _access(r), _plain(r.text)) for r in here))
+        else:
+            heads = ("Address", "Point", "Type", "Value", "Unit", "Range", "No value", "Access", "What it is")
+            yield from _table(heads, map(_register, here))
+
+
+def _register(r: Register) -> Sequence[str]:
+    last = r.address + r.count - 1
+    place = f"{r.address}.{r.bit}" if r.bit is not None else str(r.address)
+    orders = [f"{name} {order}" for name, order, is_seen in (
+        ("words", r.word_order, r.count > 1 and r.type != "text"), ("bytes", r.byte_order, True),
+    ) if is_seen and order == "little"]  # fmt: skip
+    return (
+        f"{place} to {last}" if r.count > 1 else place, f"`{r.path}`", ", ".join((r.type, *orders)),
+        "" if r.type in ("bit", "text") else formula(r).replace("*", "×"), r.unit or "", reach(r),
+        ", ".join(raw_numbers(r)), _access(r), _plain(r.text),
+    )  # fmt: skip
+
+
+def _access(r: Register) -> str:
+    return "read, write" if r.writable else "read"
+
+
+def _lanes(m: RegisterMap) -> Iterator[str]:
+    rows = (
+        (str(lane.number), f"{number(lane.inlet_mm)} to {number(lane.outlet_mm)} mm", _path(lane.inlet),
+         _path(lane.outlet), _path(lane.speed), _path(lane.speed_setpoint),
+         f"{_code(condition(lane.blocked))} for {number(lane.blocked_delay_s)} s" if lane.blocked else "",
+         f"{_path(lane.scanner.code)} at {number(lane.scanner.position_mm)} mm" if lane.scanner else "")
+        for lane in m.lanes
+    )  # fmt: skip
+    heads = ("Lane", "Barriers", "Inlet", "Outlet", "Speed", "Its setpoint", "Blocked when", "Barcode reader")
+    yield from _section("Lanes", heads, rows)
+
+
+def _zones(m: RegisterMap) -> Iterator[str]:
+    rows = (
+        (str(zone.number), zone.kind, f"{number(zone.length_mm)} mm from {number(zone.start_mm)} mm on",
+         ", ".join(map(_path, zone.temperatures)), ", ".join(map(_path, zone.setpoints)))
+        for zone in m.zones
+    )  # fmt: skip
+    yield from _section("Zones", ("Zone", "Kind", "Place", "Temperatures", "Setpoints"), rows)
+
+
+def _states(m: RegisterMap) -> Iterator[str]:
+    rows = ((str(place), rule.state, _code(condition(rule.when)), _plain(rule.reason))
+            for place, rule in enumerate(m.states, 1))
+    yield from _section("States: the first that holds wins", ("", "State", "When", "Reason"), rows)
+
+
+def _alarms(m: RegisterMap) -> Iterator[str]:
+    rows = (
+        (f"`{a.code}`", a.severity, _plain(a.object), _plain(a.text), _code(condition(a.when)), number(a.hysteresis),
+         f"{number(a.delay_s)} s, {number(a.clear_delay_s)} s", ", ".join(a.states) or "all",
+         "yes" if a.remote_reset else "no")
+        for a in m.alarms
+    )  # fmt: skip
+    heads = ("Code", "Severity", "About", "What is wrong", "When", "Hysteresis", "Delay on, off", "In states",
+             "Remote reset")
+    yield from _section("Alarms", heads, rows)
+
+
+def _models(m: RegisterMap) -> Iterator[str]:
+    if m.lanes:
+        yield from _numbers("How boards are recognised", m.capture, map_keys.CAPTURE)
+        yield from _numbers("Nominal model of air and board", m.thermal, map_keys.THERMAL)
+
+
+def _numbers(title: str, model: Capture | Thermal, keys: Iterable[Key]) -> Iterator[str]:
+    rows = ((f"`{key.name}`", number(float(getattr(model, key.name))), key.text) for key in keys)
+    yield from _section(title, ("Key", "", "What it is"), rows)
+
+
+def _section(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """A titled table; nothing at all when it has no rows."""
+    if told := list(rows):
+        yield f"## {title}\n"
+        yield from _table(heads, told)
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(heads)} |"
+    yield "|---" * len(heads) + "|"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+    yield ""
+
+
+def _path(path: str | None) -> str:
+    return f"`{path}`" if path else ""
+
+
+def _code(text: str) -> str:
+    return f"`{text}`"
+
+
+def _plain(text: str) -> str:
+    """A text of one line in which Markdown and HTML find nothing of their own."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return re.sub(r"([\\`*_\[\]<>|&#~])", r"\\\1", " ".join(printable.split()))
