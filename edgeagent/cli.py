@@ -15,6 +15,8 @@ from typing import Any
 import edgeagent
 from edgeagent import config, logs
 from edgeagent.errors import ConfigError, EdgeAgentError
+from firmware_iface import catalog
+from firmware_iface.registers import RegisterMap
 
 OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
 """Exit codes; 78 is EX_CONFIG of sysexits.h."""
@@ -67,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("configuration", type=Path)
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
+    firmware = command("firmware", _firmware, "write what is made from a register map")
+    firmware.add_argument("what", choices=("header", "page", "schema"),
+                          help="a C99 header, a Markdown page, or the JSON Schema of the map language")
+    firmware.add_argument("map", nargs="?", help="name or file of a register map (not for schema)")
     return parser
 
 
@@ -87,17 +93,32 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _simulate(options: argparse.Namespace) -> int:
     from edgeagent.simulate import serve  # noqa: PLC0415
-    from firmware_iface import catalog  # noqa: PLC0415
-
-    try:
-        register_map = catalog.load(options.map) if options.map.endswith(".toml") else catalog.builtin(options.map)
-    except catalog.MapError as error:
-        print(error, file=sys.stderr)
-        return BAD_CONFIGURATION
     return _loop(_until_signalled(serve(
-        register_map, options.host, options.port, options.speed, options.cold, options.seed, options.boards,
+        _map(options.map), options.host, options.port, options.speed, options.cold, options.seed, options.boards,
         options.interval, options.fault, lambda line: print(line, flush=True),
     )))  # fmt: skip
+
+
+def _firmware(options: argparse.Namespace) -> int:
+    from firmware_iface import header, pages, schema  # noqa: PLC0415
+
+    if options.what == "schema":
+        sys.stdout.write(schema.schema_text())
+        return OK
+    if options.map is None:
+        print(f"edgeagent: name a map: edgeagent firmware {options.what} reflow10", file=sys.stderr)
+        return USAGE
+    make = {"header": header.header_text, "page": pages.page_text}[options.what]
+    sys.stdout.write(make(_map(options.map)))
+    return OK
+
+
+def _map(name: str) -> RegisterMap:
+    """Load a map by its name or file; raises ConfigError."""
+    try:
+        return catalog.load(name) if name.endswith(".toml") else catalog.builtin(name)
+    except catalog.MapError as error:
+        raise ConfigError(error.faults) from None
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -131,3 +131,13 @@ def test_a_second_agent_on_the_same_store_is_refused(tmp_path):
     finally:
         first.kill()
         first.stdout.close()
+
+
+def test_what_is_made_from_a_map_is_written_to_standard_output():
+    header, page, schema = (edgeagent("firmware", *words) for words in
+                            (("header", "reflow10"), ("page", "reflow10"), ("schema",)))
+    assert header.stdout.startswith("/* Reflow oven with 10 heated")
+    assert page.stdout.startswith("# Reflow oven with 10 heated")
+    assert json.loads(schema.stdout)["$schema"].endswith("2020-12/schema")
+    assert edgeagent("firmware", "page").returncode == 2
+    assert edgeagent("firmware", "page", "reflow11").returncode == 78
