@@ -9,11 +9,11 @@ from itertools import islice
 from edgeagent.model.events import StoredEvent
 
 _MOST_EVENTS = 1024
-_MOST_BYTES = 8 << 20
+_MOST_BYTES = 1 << 20
 
 
 class Tail:
-    """At most 1024 events and 8 MiB of bodies, without a hole; `first_sequence` is the first it can answer for."""
+    """At most 1024 events and 1 MiB of bodies, without a hole; `first_sequence` is the first it can answer for."""
 
     def __init__(self) -> None:
         self.first_sequence = 1 << 62

@@ -290,7 +290,7 @@ def test_the_tail_in_memory_is_bounded_and_what_fell_out_is_read_from_disk(tmp_p
         assert [event.sequence for event in events] == list(range(1, 3001))
         assert gaps == []
         await journal.settled(journal.append([scanned("x" * 1_000_000)] * 20))
-        assert sum(len(event.body) for event in journal._tail._events) <= 8 << 20
+        assert sum(len(event.body) for event in journal._tail._events) <= 1 << 20
         assert len((await whole(journal, limit=1000))[0]) == 3020
 
     with_store(tmp_path / "s.db", use)
