@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.journeys.plant import Client, Plant, plant
 
 SPEED = 10.0
+BOARD_MM = 300.0
+"""So long that no restart, sped up as it is, can hide a whole board at the outlet."""
 
 
 class Mes:
@@ -56,7 +58,7 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
         while killed < kills or oven.boards:
             await asyncio.sleep(chance.uniform(0.8, 2.4))
             if oven.state == "ready" and oven.time - laid_s > 50 and killed < kills:
-                oven.insert_board(f"K{killed:02.0f}")
+                oven.insert_board(f"K{killed:02.0f}", BOARD_MM)
                 laid_s = oven.time
             if killed < kills and oven.boards:
                 await the_plant.kill_agent()
