@@ -1,0 +1,294 @@
+"""Modbus RTU on a serial line: one question at a time, and no late, foreign or doubled answer becomes a value."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from time import monotonic
+
+import serial  # type: ignore[import-untyped]
+
+from edgeagent.acquire.source import Block
+from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
+from firmware_iface.frames.rtu import SHORTEST, Answer, Refusal
+
+_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+_MARGIN_S = 0.05
+"""What a USB adapter and a busy computer add to every answer."""
+_SHORTEST_GAP_S = 0.00175
+"""Modbus over serial line, section 2.5.1: 3.5 characters, but no less than this."""
+_CHUNK = 4096
+_SHOWN = 32
+"""Bytes of a bad answer that an error quotes."""
+
+_WHY = {
+    errno.ENOENT: "there is no such port; is the adapter plugged in?",
+    errno.ENXIO: "there is no such port; is the adapter plugged in?",
+    errno.ENODEV: "there is no such port; is the adapter plugged in?",
+    errno.EACCES: "not permitted; add the agent's user to the port's group (often dialout)",
+    errno.EPERM: "not permitted; add the agent's user to the port's group (often dialout)",
+    errno.EAGAIN: "in use by another program",
+    errno.EBUSY: "in use by another program",
+    errno.EIO: "the adapter was pulled out, or the line's other end is gone",
+}
+
+
+class SerialLine:
+    """One serial port with all units on it; opened for this program alone.
+
+    After anything but a clean answer the next question waits until the line has been silent for the longest latency
+    of its units. A unit whose last question was not answered cleanly is proven: its next answer counts only if no
+    other one comes before the time is up.
+
+    Args:
+        port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
+        parity: "N", "E" or "O".
+    """
+
+    def __init__(self, port: str, baud: int = 19200, parity: str = "E", stop_bits: int = 1) -> None:
+        self.port = port
+        self.quarantine_s = 0.0
+        self._settings = {"baudrate": baud, "parity": parity, "stopbits": stop_bits}
+        self._character_s = (1 + 8 + (parity != "N") + stop_bits) / baud
+        self._gap_s = max(3.5 * self._character_s, _SHORTEST_GAP_S)
+        self._lock = asyncio.Lock()
+        self._serial: serial.Serial | None = None
+        self._lost = "not open"
+        self._units: set[int] = set()
+        self._proven: set[int] = set()
+        self._is_settled = False
+        self._is_listening = False
+        self._heard = bytearray()
+        self._unasked = 0
+        self._busy_at = 0.0
+        """Monotonic time (s) at which the line was last not silent, or not to be trusted."""
+        self._waiter: asyncio.Future[None] | None = None
+
+    def has(self, unit: int) -> bool:
+        """Whether the port is open and this unit is using it."""
+        return self._serial is not None and unit in self._units
+
+    def seconds(self, characters: int) -> float:
+        """How long so many characters take."""
+        return characters * self._character_s
+
+    def join(self, unit: int) -> None:
+        """Use the port for this unit and open it if need be; raises Unreachable."""
+        if self._serial is None:
+            self._open()
+        self._units.add(unit)
+
+    def leave(self, unit: int) -> None:
+        """Use the port no longer; the last unit closes it."""
+        self._units.discard(unit)
+        if not self._units:
+            self._close("closed")
+
+    async def ask(self, answer: Answer, timeout_s: float) -> bytes:
+        """Ask once, when the line is free and silent; a caller that is cancelled leaves the exchange to its end.
+
+        Raises:
+            Unreachable, Silent, BadAnswer: no answer that can be trusted. Refusal: the device refused.
+        """
+        await self._lock.acquire()
+        exchange = asyncio.ensure_future(self._exchange(answer, timeout_s))
+        exchange.add_done_callback(lambda _: self._lock.release())
+        return await asyncio.shield(exchange)
+
+    async def _exchange(self, answer: Answer, timeout_s: float) -> bytes:
+        await self._settle(timeout_s)
+        is_proven = answer.unit in self._proven
+        self._proven.discard(answer.unit)
+        self._is_settled, self._is_listening, self._unasked = False, True, 0
+        self._heard.clear()
+        try:
+            self._send(answer.request)
+            deadline = monotonic() + timeout_s
+            data = await self._first(answer, deadline)
+            await self._no_other(answer, data, 0.0 if is_proven else deadline)
+            self._proven.add(answer.unit)
+            self._is_settled = True
+            return data
+        except Refusal:
+            self._is_settled = True
+            if is_proven:
+                self._proven.add(answer.unit)
+            raise
+        finally:
+            self._is_listening = False
+            self._busy_at = monotonic()
+
+    async def _settle(self, limit_s: float) -> None:
+        """Wait until the line is silent, throwing away what is heard; raises BadAnswer when it never is."""
+        give_up = monotonic() + self.quarantine_s + limit_s
+        self._receive()
+        while True:
+            if self._unasked >= SHORTEST:
+                self._is_settled = False
+                self._proven.clear()
+            silent_at = self._busy_at + (self._gap_s if self._is_settled else self.quarantine_s)
+            if monotonic() >= silent_at:
+                break
+            if monotonic() >= give_up:
+                raise BadAnswer(f"{self.port} is never silent: a unit babbles, or another master is on the line")
+            await self._hear(silent_at)
+        if self._serial is None:
+            raise Unreachable(f"{self.port}: {self._lost}")
+
+    async def _first(self, answer: Answer, deadline: float) -> bytes:
+        seen = bytearray()
+        while True:
+            heard = await self._hear(deadline)
+            data = answer.feed(heard)
+            if data is not None:
+                return data
+            if len(seen) < _CHUNK:
+                seen += heard
+            if monotonic() >= deadline:
+                break
+        seen = seen.removeprefix(answer.request)
+        if not seen:
+            raise Silent(f"{self.port}: unit {answer.unit} did not answer in time")
+        raise BadAnswer(f"{self.port}: no answer of unit {answer.unit} in what was heard: {seen[:_SHOWN].hex(' ')}")
+
+    async def _no_other(self, answer: Answer, data: bytes, until: float) -> None:
+        """A second answer that differs says that one of the two is late: neither is believed."""
+        heard = b""
+        while True:
+            try:
+                other = answer.feed(heard)
+            except Refusal:
+                other = b""
+            if other is None:
+                if monotonic() >= until:
+                    return
+                heard = await self._hear(until)
+            elif other != data:
+                raise BadAnswer(f"{self.port}: unit {answer.unit} gave two different answers to one question")
+            else:
+                heard = b""
+
+    async def _hear(self, until: float) -> bytes:
+        """Return what was heard, waiting for it as long as given; nothing is not an error."""
+        if not self._heard and self._serial is not None:
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_later(until - monotonic(), self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+            if not self._heard:
+                # A loop that was held up finds the timer due before it looks at the port.
+                self._receive()
+        if self._serial is None:
+            raise Unreachable(f"{self.port}: {self._lost}")
+        heard = bytes(self._heard)
+        self._heard.clear()
+        return heard
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _open(self) -> None:
+        try:
+            # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up, not "nothing yet".
+            self._serial = serial.Serial(self.port, **self._settings, timeout=0, inter_byte_timeout=0, exclusive=True)
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self.port}: {_why(error)}") from error
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._serial.fileno(), self._receive)
+        self._busy_at = monotonic()
+        self._is_settled = False
+        self._unasked = 0
+        self._proven.clear()
+
+    def _close(self, why: str) -> None:
+        if self._serial is None:
+            return
+        self._lost = why
+        self._loop.remove_reader(self._serial.fileno())
+        self._serial.close()
+        self._serial = None
+        self._heard.clear()
+        self._wake()
+
+    def _receive(self) -> None:
+        """Take what the port has; closes it when it is gone."""
+        if self._serial is None:
+            return
+        try:
+            data = os.read(self._serial.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._close(_why(error))
+            return
+        if not data:
+            self._close(_WHY[errno.EIO])
+            return
+        self._busy_at = monotonic()
+        if self._is_listening:
+            self._heard += data
+        else:
+            self._unasked += len(data)
+        self._wake()
+
+    def _send(self, request: bytes) -> None:
+        if self._serial is None:
+            raise Unreachable(f"{self.port}: {self._lost}")
+        try:
+            sent = os.write(self._serial.fileno(), request)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._close(_why(error))
+            raise Unreachable(f"{self.port}: {self._lost}") from error
+        if sent < len(request):
+            raise Unreachable(f"{self.port} takes no more bytes; the adapter is stuck")
+
+
+class ModbusRtu:
+    """One unit on a serial line.
+
+    Args:
+        unit: 1 to 247, one ModbusRtu for each on a line.
+        latency_s: longest time between the end of the question and the beginning of the unit's answer.
+    """
+
+    def __init__(self, line: SerialLine, unit: int, latency_s: float) -> None:
+        self.name = f"{line.port}/{unit}"
+        self._line = line
+        self._unit = unit
+        self._latency_s = latency_s
+        line.quarantine_s = max(line.quarantine_s, latency_s)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the port is open."""
+        return self._line.has(self._unit)
+
+    async def connect(self) -> None:
+        """Open the port, or use it together with the line's other units; raises Unreachable."""
+        self._line.join(self._unit)
+
+    async def read(self, block: Block) -> bytes:
+        """Ask once; the answer's unit, function, length and checksum must fit the question."""
+        answer = Answer(self._unit, _FUNCTION[block.table], block.address, block.count)
+        timeout_s = self._line.seconds(len(answer.request) + answer.length) + self._latency_s + _MARGIN_S
+        try:
+            return await self._line.ask(answer, timeout_s)
+        except Refusal as refusal:
+            raise Refused(f"{self.name} refused {block}: {refusal}", refusal.code) from refusal
+        except MachineError as error:
+            raise type(error)(f"{error} ({block})") from error
+
+    def close(self) -> None:
+        """Leave the line; it is closed when no unit uses it any more."""
+        self._line.leave(self._unit)
+
+
+def _why(error: OSError | ValueError) -> str:
+    return _WHY.get(getattr(error, "errno", None) or 0, str(error))

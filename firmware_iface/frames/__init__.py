@@ -1,0 +1,1 @@
+"""Serial protocols: bytes in, frames out; no port, no clock."""

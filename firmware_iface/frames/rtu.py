@@ -1,0 +1,130 @@
+"""Modbus RTU as a master reads it: requests, and answers found by their length and checksum, never by a gap."""
+
+from __future__ import annotations
+
+import struct
+
+EXCEPTION = {
+    1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 5: "acknowledged, not done",
+    6: "busy", 7: "refused", 8: "memory parity error", 10: "gateway has no path", 11: "gateway target is silent",
+}  # fmt: skip
+"""Modbus Application Protocol, section 7."""
+
+SHORTEST = 5
+"""Bytes of the shortest answer, an exception: unit, function, code, CRC."""
+
+_UNITS = range(1, 248)
+_MOST = {1: 2000, 2: 2000, 3: 125, 4: 125}
+"""Function → bits or registers that one answer can carry."""
+
+
+class Refusal(Exception):
+    """The device answered the question with an exception code."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"{EXCEPTION.get(code, 'exception')} ({code})")
+        self.code = code
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0xA001 if value & 1 else 0)  # noqa: PLW2901
+        table.append(value)
+    return tuple(table)
+
+
+_CRC = _crc_table()
+
+
+def crc16(data: bytes | bytearray) -> int:
+    """CRC-16 of Modbus, sent with its low byte first; 0 over a frame together with its CRC."""
+    crc = 0xFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC[(crc ^ byte) & 0xFF]
+    return crc
+
+
+def framed(body: bytes) -> bytes:
+    """Put the CRC behind unit, function and data."""
+    return body + struct.pack("<H", crc16(body))
+
+
+def request(unit: int, function: int, address: int, count: int) -> bytes:
+    """Make the question for `count` bits (function 1, 2) or registers (3, 4).
+
+    Raises:
+        ValueError: unit not 1 to 247, or more than one answer can carry.
+    """
+    if unit not in _UNITS:
+        raise ValueError(f"unit {unit}: a unit that answers on a serial line is 1 to 247")
+    if function not in _MOST or not 1 <= count <= _MOST[function] or not 0 <= address <= 65536 - count:
+        raise ValueError(f"function {function}, {count} from {address}: no Modbus answer carries that")
+    return framed(struct.pack(">BBHH", unit, function, address, count))
+
+
+def expected(function: int, count: int) -> int:
+    """Bytes of the whole answer to `count` bits or registers, CRC included."""
+    return SHORTEST + ((count + 7) // 8 if function in {1, 2} else 2 * count)
+
+
+class Answer:
+    """Finds the answer to one question in whatever is heard on the line.
+
+    A frame counts when unit, function, byte count and CRC fit. Noise, frames of other units and echoes of the request
+    are passed over; an answer that is, bit for bit, the beginning of the request is taken for its echo. At most one
+    answer's length and the last piece are held.
+
+    Attributes:
+        request: the bytes to send. length: bytes of the right answer.
+    """
+
+    def __init__(self, unit: int, function: int, address: int, count: int) -> None:
+        self.unit = unit
+        self.request = request(unit, function, address, count)
+        self.length = expected(function, count)
+        self._data = bytes([unit, function, self.length - SHORTEST])
+        self._exception = bytes([unit, function | 0x80])
+        self._buffer = bytearray()
+
+    def feed(self, heard: bytes) -> bytes | None:
+        """Take what was heard and return the next answer's data, or None until it is whole.
+
+        Raises:
+            Refusal: the answer is an exception to this function.
+        """
+        buffer = self._buffer
+        buffer += heard
+        keep = len(buffer)
+        at = buffer.find(self.unit)
+        while at >= 0:
+            step = 1
+            length = self._length(at)
+            if buffer.startswith(self.request, at):
+                step = len(self.request)
+            elif at + length > len(buffer) or self.request.startswith(buffer[at:]):
+                keep = min(keep, at)
+                if self.request.startswith(buffer[at:]):
+                    break
+            elif length and self._is_whole(frame := bytes(buffer[at:at + length])):
+                del buffer[:at + length]
+                return self._told(frame)
+            at = buffer.find(self.unit, at + step)
+        del buffer[:keep]
+        return None
+
+    def _length(self, at: int) -> int:
+        """Bytes of the frame that may begin here, 0 when none can."""
+        head = self._buffer[at:at + 3]
+        if self._data.startswith(head):
+            return self.length
+        return SHORTEST if self._exception.startswith(head[:2]) else 0
+
+    def _is_whole(self, frame: bytes) -> bool:
+        return crc16(frame) == 0 and not self.request.startswith(frame)
+
+    def _told(self, frame: bytes) -> bytes:
+        if frame[1] & 0x80:
+            raise Refusal(frame[2])
+        return frame[3:-2]
