@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import edgeagent
+from edgeagent.acquire.wires import Wires
 from edgeagent.errors import EdgeAgentError
 from edgeagent.model.events import ConfigurationChanged, Event
 from edgeagent.model.functions import FUNCTIONS
@@ -89,8 +90,9 @@ class Agent:
         checkpoints, boards = Checkpoints(self._database, self._clock), Boards(self._database)
         delivery = Delivery(journal, self._clock)
         self._stops.append(delivery.close)
+        wires = Wires(self._configuration.lines, self._clock)
         for table in self._configuration.machines:
-            unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry)
+            unit = Unit(table, self._maps[table.id], wires, self._clock, journal, checkpoints, delivery.telemetry)
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
@@ -98,8 +100,8 @@ class Agent:
         handlers = answers(self.units, journal, boards, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
         for unit in self.units:
-            for poller in unit.pollers:
-                self._tasks.append(asyncio.create_task(_supervised(poller.source.name, poller.run)))
+            for reader in unit.readers:
+                self._tasks.append(asyncio.create_task(_supervised(reader.name, reader.run)))
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
         http, lines = self._configuration.openapps.http, self._configuration.openapps.lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +18,18 @@ from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
 from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
+from firmware_iface.rename import renamed
 from firmware_iface.toml_lines import KeyPath
+
+_LAST_UNIT = 247
+"""Modbus over serial line, section 2.2."""
 
 LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 """Keys of a window that are limits."""
 
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="0 takes any free port")]
+Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, . _ -")]
 
 
@@ -61,14 +67,40 @@ class OpenAppsTable(_Table, frozen=True):
     lines: LinesTable = LinesTable()
 
 
-class SourceTable(_Table, frozen=True):
-    """One device on a wire, and the register map that it speaks: a name of a shipped map or the path of a file."""
+class LineTable(_Table, frozen=True):
+    """One serial line, and how it is spoken there; `master` says that this agent alone asks on it."""
 
-    map: Annotated[str, Meta(min_length=1)]
-    host: Annotated[str, Meta(min_length=1)]
-    kind: Literal["modbus-tcp"] = "modbus-tcp"
+    id: Name
+    port: Text
+    baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 19200
+    parity: Literal["none", "even", "odd"] = "even"
+    stop_bits: Literal[1, 2] = 1
+    master: bool = False
+
+
+class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
+    """A device on the network, and the register map that it speaks: a shipped map's name or the path of a file.
+
+    `rename` gives objects of the map other names, so that several devices of one kind belong to one machine.
+    """
+
+    map: Text
+    host: Text
     port: Port = 502
     unit: Annotated[int, Meta(ge=0, le=255)] | None = None
+    rename: dict[str, str] = {}
+
+
+class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
+    """A unit on a serial line, and the register map that it speaks."""
+
+    map: Text
+    line: Text
+    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
+    rename: dict[str, str] = {}
+
+
+SourceTable = ModbusTcpTable | ModbusRtuTable
 
 
 class WindowTable(_Table, frozen=True):
@@ -113,6 +145,7 @@ class Configuration(_Table, frozen=True):
     """The whole file, read."""
 
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32)]
+    lines: Annotated[tuple[LineTable, ...], Meta(max_length=32)] = ()
     agent: AgentTable = AgentTable()
     openapps: OpenAppsTable = OpenAppsTable()
     simulation: SimulationTable = SimulationTable()
@@ -138,7 +171,7 @@ def load(path: str | Path) -> tuple[Configuration, dict[str, tuple[RegisterMap, 
     if configuration is not None:
         for m, machine in enumerate(configuration.machines):
             maps[machine.id] = tuple(_maps(file, m, machine, faults, of_maps))
-        for where, reason in _contradictions(configuration):
+        for where, reason in (*_contradictions(configuration), *_on_lines(configuration, maps)):
             faults.add(where, reason)
     if faults.found or configuration is None:
         raise ConfigError(sorted(faults.found, key=lambda fault: fault.line or 0) + of_maps)
@@ -158,6 +191,11 @@ def _maps(
         except catalog.MapError as error:
             faults.add(where, f"the map {source.map} cannot be used, see below")
             of_maps.extend(error.faults)
+            continue
+        try:
+            register_map = renamed(register_map, source.rename)
+        except ValueError as error:
+            faults.add((*where[:-1], "rename"), str(error))
             continue
         paths = {register.path for register in register_map.registers}
         if twice := sorted(paths & seen):
@@ -194,6 +232,46 @@ def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str
             yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def _on_lines(
+    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
+) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with serial lines and who is on them."""
+    lines = {line.id: line for line in configuration.lines}
+    ids, ports, units, used = Counter[str](), Counter[str](), Counter[tuple[str, int]](), set[str]()
+    for m, machine in enumerate(configuration.machines):
+        for s, source in enumerate(machine.sources):
+            where = ("machines", m, "sources", s)
+            if isinstance(source, ModbusRtuTable) and source.line != STAND_IN:
+                used.add(source.line)
+                if source.line not in lines:
+                    yield (*where, "line"), f"there is no line {source.line}; add it as [[lines]]"
+                unit = unit_of(source, maps[machine.id][s]) if len(maps[machine.id]) == len(machine.sources) else 0
+                units[source.line, unit] += 1
+                if unit and units[source.line, unit] > 1:
+                    yield (*where, "unit"), f"unit {unit} is another source of line {source.line} already"
+                if unit > _LAST_UNIT:
+                    yield (*where, "unit"), f"unit {unit}: on a serial line units are 1 to {_LAST_UNIT}"
+    for index, line in enumerate(configuration.lines):
+        for key, seen, name in (("id", ids, line.id), ("port", ports, line.port)):
+            seen[name] += 1
+            if seen[name] > 1 and name != STAND_IN:
+                yield ("lines", index, key), f"{name} is another line's {key} already"
+        if line.id not in used and line.id != STAND_IN:
+            yield ("lines", index, "id"), f"no source is on line {line.id}; take it out, or name it in a source"
+
+
+def unit_of(source: SourceTable, register_map: RegisterMap) -> int:
+    """The Modbus unit of a source: its own, or its map's."""
+    return register_map.device.unit if source.unit is None else source.unit
+
+
+def place_of(source: SourceTable) -> str:
+    """Where a source is, in words for people."""
+    if isinstance(source, ModbusTcpTable):
+        return f"modbus-tcp {source.host}:{source.port}"
+    return f"modbus-rtu line {source.line}"
 
 
 def is_loopback(host: str) -> bool:

@@ -26,7 +26,7 @@ from edgeagent.config import (
     MachineTable,
     OpenAppsTable,
     SimulationTable,
-    SourceTable,
+    ModbusTcpTable,
     WindowTable,
 )
 from edgeagent.errors import ConfigError
@@ -87,7 +87,7 @@ class Demo:
         except PortTaken as error:
             raise OSError(f"{error} with --modbus-port") from None
         configuration = Configuration(
-            machines=(MachineTable("RO0001", (SourceTable("reflow10", _HOST, port=modbus_port),), window=_WINDOW),),
+            machines=(MachineTable("RO0001", (ModbusTcpTable("reflow10", _HOST, port=modbus_port),), window=_WINDOW),),
             agent=AgentTable(str(folder / "edgeagent.sqlite3")),
             openapps=OpenAppsTable(HttpTable(_HOST, options.http_port), LinesTable(_HOST, options.tcp_port)),
             simulation=SimulationTable(options.speed),

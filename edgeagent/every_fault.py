@@ -58,26 +58,32 @@ class Faults:
         """Tell one fault and put something right in its place; False when that cannot be."""
         field = re.search(r"`(.+)`$", reason)
         if reason.startswith("Object contains unknown field") and field:
-            near = difflib.get_close_matches(field[1], [f.name for f in _fields(type_, where)], 1)
+            near = difflib.get_close_matches(field[1], [f.name for f in _fields(type_, document, where)], 1)
             self.add((*where, field[1]), "unknown key", f"did you mean {near[0]}?" if near else "take it out")
             del _at(document, where)[field[1]]
             return True
         if reason.startswith("Object missing required field") and field:
-            self.add(where, f"missing key `{field[1]}`")
-            wanted = next(f for f in _fields(type_, where) if f.name == field[1])
-            _at(document, where)[field[1]] = _simplest(wanted.type)
+            self.add(where, f"missing key `{field[1]}`", _kinds(type_, document, where, field[1]))
+            self._put(document, type_, (*where, field[1]))
             return True
         self.add(where, reason)
         while where and isinstance(where[-1], int):
             where = where[:-1]
         if not where:
             return False
-        wanted = next(f for f in _fields(type_, where[:-1]) if f.name == where[-1])
-        if wanted.required:
-            _at(document, where[:-1])[where[-1]] = _simplest(wanted.type)
-        else:
-            del _at(document, where[:-1])[where[-1]]
+        self._put(document, type_, where)
         return True
+
+    def _put(self, document: Any, type_: type, where: KeyPath) -> None:
+        """Put a value that its type takes at a key, or leave it out where it need not be."""
+        table = _at(document, where[:-1])
+        wanted = next((f for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
+        if wanted is None:
+            table[where[-1]] = _tagged(type_, document, where[:-1]).tag
+        elif wanted.required:
+            table[where[-1]] = _simplest(wanted.type)
+        else:
+            del table[where[-1]]
 
 
 def key_name(where: KeyPath) -> str:
@@ -98,16 +104,39 @@ def _at(document: Any, where: KeyPath) -> Any:
     return document
 
 
-def _fields(type_: type, where: KeyPath) -> tuple[inspect.Field, ...]:
+def _fields(type_: type, document: Any, where: KeyPath) -> tuple[inspect.Field, ...]:
     """Fields of the table that stands at a path."""
+    return _tagged(type_, document, where).fields
+
+
+def _tagged(type_: type, document: Any, where: KeyPath) -> inspect.StructType:
+    """Type of the table that stands at a path; of several kinds that of its tag, or of most of its keys."""
+    return _struct(_type_at(type_, document, where), _at(document, where))
+
+
+def _type_at(type_: type, document: Any, where: KeyPath) -> inspect.Type:
     info = inspect.type_info(type_)
     for part in where:
         if isinstance(part, int):
             info = next(t.item_type for t in _choices(info) if isinstance(t, inspect.VarTupleType))
         else:
-            struct = next(t for t in _choices(info) if isinstance(t, inspect.StructType))
-            info = next(field.type for field in struct.fields if field.name == part)
-    return next(t.fields for t in _choices(info) if isinstance(t, inspect.StructType))
+            info = next(field.type for field in _struct(info, document).fields if field.name == part)
+        document = document[part]
+    return info
+
+
+def _struct(info: inspect.Type, table: Any) -> inspect.StructType:
+    structs = [t for t in _choices(info) if isinstance(t, inspect.StructType)]
+    if len(structs) == 1:
+        return structs[0]
+    return max(structs, key=lambda s: (table.get(s.tag_field) == s.tag, sum(f.name in table for f in s.fields)))
+
+
+def _kinds(type_: type, document: Any, where: KeyPath, key: str) -> str:
+    """Say what a missing tag can be; empty for any other key."""
+    choices = _choices(_type_at(type_, document, where))
+    tags = [str(t.tag) for t in choices if isinstance(t, inspect.StructType) and t.tag_field == key]
+    return f"give one of {', '.join(tags)}" if tags else ""
 
 
 def _choices(info: inspect.Type) -> Iterator[inspect.Type]:
@@ -116,8 +145,10 @@ def _choices(info: inspect.Type) -> Iterator[inspect.Type]:
 
 def _simplest(info: inspect.Type) -> Any:
     """A value that a type takes, to stand in for one that is wrong or missing."""
+    info = next(_choices(info))
     if isinstance(info, inspect.StructType):
-        return {field.name: _simplest(field.type) for field in info.fields if field.required}
+        tag = {info.tag_field: info.tag} if info.tag_field else {}
+        return tag | {field.name: _simplest(field.type) for field in info.fields if field.required}
     if isinstance(info, inspect.VarTupleType):
         return [_simplest(info.item_type)] * (info.min_length or 0)
     if isinstance(info, inspect.LiteralType):

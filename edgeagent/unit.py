@@ -1,12 +1,9 @@
-"""One machine in the running agent: its row, its pipeline and its pollers, and how beats become events on disk."""
+"""One machine in the running agent: its row, its pipeline and its readers, and how beats become events on disk."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edgeagent.acquire.modbus import ModbusTcp
-from edgeagent.acquire.plan import plan
-from edgeagent.acquire.poller import Poller
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
 from edgeagent.config import LIMITS
@@ -16,8 +13,9 @@ from edgeagent.model.samples import Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from edgeagent.acquire.wires import Wires
     from edgeagent.clock import Clock
-    from edgeagent.config import MachineTable, SourceTable
+    from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
     from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.events import Event
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from firmware_iface.registers import RegisterMap
 
 _CHECKPOINT_NS = 1_000_000_000
-_LEAST_TIMEOUT_S = 0.25
-"""Real seconds: a sped-up clock does not make the computer's network faster."""
 
 
 class Unit:
@@ -39,7 +35,7 @@ class Unit:
     """
 
     def __init__(
-        self, table: MachineTable, maps: tuple[RegisterMap, ...], clock: Clock, journal: Journal,
+        self, table: MachineTable, maps: tuple[RegisterMap, ...], wires: Wires, clock: Clock, journal: Journal,
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
     ) -> None:  # fmt: skip
         self.machine = machine_of(table, maps)
@@ -52,11 +48,9 @@ class Unit:
         self._checkpoints = checkpoints
         self._telemetry = telemetry
         self._saved_ns = 0
-        self.pollers = [
-            Poller(self.machine, _source(source, maps[i], clock.speed), plan(self.machine, i, self.row), clock,
-                   self.beat, maps[i].device.pause_ms)
-            for i, source in enumerate(table.sources)
-        ]  # fmt: skip
+        self.readers = [
+            wires.reader(source, self.machine, i, self.row, self.beat) for i, source in enumerate(table.sources)
+        ]
 
     async def resume(self) -> None:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
@@ -159,11 +153,3 @@ def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
         ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
         Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm),
     )  # fmt: skip
-
-
-def _source(source: SourceTable, register_map: RegisterMap, speed: float) -> ModbusTcp:
-    device = register_map.device
-    timeout_s = device.timeout_ms / 1000
-    if speed != 1.0:
-        timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / speed)
-    return ModbusTcp(source.host, source.port, device.unit if source.unit is None else source.unit, timeout_s)

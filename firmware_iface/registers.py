@@ -88,6 +88,7 @@ class Device:
     max_bits: int = 2000
     max_gap: int = 16
     timeout_ms: int = 500
+    latency_ms: int = 100
     pause_ms: int = 0
 
 

@@ -35,7 +35,7 @@ def test_a_wrong_configuration_ends_with_78_and_every_fault_in_a_line(tmp_path):
 
 def test_check_tells_what_a_good_configuration_reads(tmp_path):
     (tmp_path / "a.toml").write_text(
-        '[[machines]]\nid = "A"\n[[machines.sources]]\nmap = "reflow10"\nhost = "10.0.0.1"\n')
+        '[[machines]]\nid = "A"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "10.0.0.1"\n')
     ended = edgeagent("check", "a.toml", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert "modbus-tcp 10.0.0.1:502 speaks reflow10 1.0 (138 points" in ended.stdout
@@ -43,7 +43,7 @@ def test_check_tells_what_a_good_configuration_reads(tmp_path):
 
 def test_a_listener_beyond_loopback_is_refused_at_start(tmp_path):
     (tmp_path / "a.toml").write_text('[openapps.lines]\nhost = "192.168.1.5"\n[[machines]]\nid = "A"\n'
-                                     '[[machines.sources]]\nmap = "reflow10"\nhost = "10.0.0.1"\n')
+                                     '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "10.0.0.1"\n')
     ended = edgeagent("run", "a.toml", cwd=tmp_path)
     assert ended.returncode == 78
     assert ended.stderr.startswith("a.toml:2: openapps.lines.host: 192.168.1.5 may be reached from beyond")
@@ -115,7 +115,7 @@ def test_a_reader_of_the_lines_that_goes_away_ends_the_demo(free_ports):
 
 def test_a_second_agent_on_the_same_store_is_refused(tmp_path):
     text = ('[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "A"\n[[machines.sources]]\n'
-            'map = "reflow10"\nhost = "127.0.0.1"\nport = 9\n')
+            'kind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = 9\n')
     (tmp_path / "a.toml").write_text(text)
     first = subprocess.Popen([*EDGEAGENT, "run", "a.toml"], cwd=tmp_path, text=True,
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

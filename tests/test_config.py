@@ -13,6 +13,7 @@ GOOD = """\
 [[machines]]
 id = "RO0001"
 [[machines.sources]]
+kind = "modbus-tcp"
 map = "reflow10"
 host = "127.0.0.1"
 """
@@ -40,29 +41,29 @@ def test_the_commented_example_is_a_configuration_that_loads():
 
 WRONG = {
     "unknown key with a hint": (GOOD + "prot = 5\n", [
-        "agent.toml:6: machines[0].sources[0].prot: unknown key (did you mean port?)"]),
-    "unknown table": (GOOD + "[openaps]\n", ["agent.toml:6: openaps: unknown key (did you mean openapps?)"]),
-    "wrong type": (GOOD + 'port = "five"\n', ["agent.toml:6: machines[0].sources[0].port: Expected `int`, got `str`"]),
-    "out of range": (GOOD + "port = 70000\n", ["agent.toml:6: machines[0].sources[0].port: Expected `int` <= 65535"]),
+        "agent.toml:7: machines[0].sources[0].prot: unknown key (did you mean port?)"]),
+    "unknown table": (GOOD + "[openaps]\n", ["agent.toml:7: openaps: unknown key (did you mean openapps?)"]),
+    "wrong type": (GOOD + 'port = "five"\n', ["agent.toml:7: machines[0].sources[0].port: Expected `int`, got `str`"]),
+    "out of range": (GOOD + "port = 70000\n", ["agent.toml:7: machines[0].sources[0].port: Expected `int` <= 65535"]),
     "missing key": ('[[machines]]\nid = "A"\n', ["agent.toml:1: machines[0]: missing key `sources`"]),
     "no machine": ("[agent]\n", ["agent.toml: missing key `machines`"]),
     "beyond loopback": (GOOD + '[openapps.http]\nhost = "0.0.0.0"\n', [
-        "agent.toml:7: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; until users and TLS exist "
+        "agent.toml:8: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; until users and TLS exist "
         "only 127.0.0.0/8, ::1 and localhost can be used"]),
-    "two machines of one name": (GOOD + GOOD, ["agent.toml:7: machines[1].id: RO0001 is used by machine 1 too"]),
+    "two machines of one name": (GOOD + GOOD, ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
     "a limit upside down": (GOOD + "[machines.window]\npeak = [250, 240]\n", [
-        "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
+        "agent.toml:8: machines[0].window.peak: give a low limit and a higher one"]),
     "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
-        "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
+        "agent.toml:8: machines[0].window.peak: give a low limit and a higher one"]),
     "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
-        "agent.toml:9: openapps.lines.port: 9000 is the port of openapps.http too"]),
-    "two sources of one map": (GOOD + '[[machines.sources]]\nmap = "reflow10"\nhost = "a"\n', [
-        "agent.toml:7: machines[0].sources[1].map: it describes blower/1/setpoint and 137 more points that another "
+        "agent.toml:10: openapps.lines.port: 9000 is the port of openapps.http too"]),
+    "two sources of one map": (GOOD + '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "a"\n', [
+        "agent.toml:9: machines[0].sources[1].map: it describes blower/1/setpoint and 137 more points that another "
         "source has"]),
     "a fast clock without origin": (GOOD + "[simulation]\nspeed = 10\n", [
-        "agent.toml:7: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
+        "agent.toml:8: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
     "unknown map": (GOOD.replace("reflow10", "reflow1"), [
-        "agent.toml:4: machines[0].sources[0].map: the map reflow1 cannot be used, see below",
+        "agent.toml:5: machines[0].sources[0].map: the map reflow1 cannot be used, see below",
         "reflow1: no map of this name comes with the agent (did you mean reflow10?)"]),
     "not TOML": ("[agent\n", ["agent.toml:1: is not TOML: Expected ']' at the end of a table declaration"]),
     "not UTF-8": (b"[agent]\n# \xff\n", ["agent.toml:2: is not UTF-8 (save it as UTF-8)"]),
@@ -80,13 +81,13 @@ def test_faults_of_every_kind_are_told_at_once(tmp_path):
     text = ("[openapps.http]\nprot = 5\nhost = \"0.0.0.0\"\n" + GOOD + GOOD.replace("reflow10", "./m.toml")
             + "[machines.window]\nsoak = [3, 2]\n")
     told = faults(tmp_path, text)
-    assert [fault.split(":")[1] for fault in told[:5]] == ["2", "3", "10", "12", "15"]
+    assert [fault.split(":")[1] for fault in told[:5]] == ["2", "3", "11", "14", "17"]
     assert any("m.toml:2" in fault for fault in told)
 
 
 def test_all_faults_are_told_at_once(tmp_path):
     text = '[agent]\nstor = "x"\n' + GOOD + 'port = -1\nunit = 300\n[openapps.lines]\nport = "x"\n'
-    assert [fault.split(":")[1] for fault in faults(tmp_path, text)] == ["2", "8", "9", "11"]
+    assert [fault.split(":")[1] for fault in faults(tmp_path, text)] == ["2", "9", "10", "12"]
 
 
 def test_a_file_that_is_not_there_is_a_fault(tmp_path):
@@ -98,3 +99,66 @@ def test_the_faults_of_a_map_file_are_told_with_its_own_lines(tmp_path):
     (tmp_path / "oven.toml").write_text("[map]\nid = 5\n")
     told = faults(tmp_path, GOOD.replace('"reflow10"', '"./oven.toml"'))
     assert any("oven.toml:2" in fault for fault in told)
+
+
+BUS = """\
+[[lines]]
+id = "bus"
+port = "/dev/serial/by-id/adapter"
+baud = 9600
+[[machines]]
+id = "RO0001"
+[[machines.sources]]
+kind = "modbus-rtu"
+map = "reflow10"
+line = "bus"
+"""
+
+WRONG_ON_LINES = {
+    "no such line": (BUS.replace('line = "bus"', 'line = "bsu"'), [
+        "agent.toml:2: lines[0].id: no source is on line bus; take it out, or name it in a source",
+        "agent.toml:10: machines[0].sources[0].line: there is no line bsu; add it as [[lines]]"]),
+    "two lines of one port": (BUS + BUS[:BUS.index("[[machines")].replace('"bus"', '"other"'), [
+        "agent.toml:12: lines[1].id: no source is on line other; take it out, or name it in a source",
+        "agent.toml:13: lines[1].port: /dev/serial/by-id/adapter is another line's port already"]),
+    "one unit twice": (BUS + BUS[BUS.index("[[machines"):].replace("RO0001", "RO0002"), [
+        "agent.toml:13: machines[1].sources[0].unit: unit 1 is another source of line bus already"]),
+    "a unit that no line has": (BUS + "unit = 248\n", [
+        "agent.toml:11: machines[0].sources[0].unit: Expected `int` <= 247"]),
+    "keys of another kind": (BUS + 'host = "oven"\n', ["agent.toml:11: machines[0].sources[0].host: unknown key"
+                                                       " (take it out)"]),
+    "no kind": (BUS.replace('kind = "modbus-rtu"\n', ""), [
+        "agent.toml:7: machines[0].sources[0]: missing key `kind` (give one of modbus-tcp, modbus-rtu)"]),
+    "unknown kind": (BUS.replace('"modbus-rtu"', '"modbus-ascii"'), [
+        "agent.toml:8: machines[0].sources[0].kind: Invalid value 'modbus-ascii'"]),
+    "a parity that is none": (BUS.replace("baud = 9600", 'parity = "mark"'), [
+        "agent.toml:4: lines[0].parity: Invalid enum value 'mark'"]),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_ON_LINES)
+def test_a_wrong_line_is_refused_with_line_key_and_reason(tmp_path, case):
+    text, expected = WRONG_ON_LINES[case]
+    assert faults(tmp_path, text) == expected
+
+
+def test_units_of_several_machines_may_share_a_line(tmp_path):
+    text = BUS + BUS[BUS.index("[[machines"):].replace("RO0001", "RO0002") + "unit = 2\n"
+    (tmp_path / "agent.toml").write_text(text)
+    configuration, _ = config.load(tmp_path / "agent.toml")
+    assert [machine.sources[0].unit for machine in configuration.machines] == [None, 2]
+    assert not configuration.lines[0].master, "nothing is sent unless it is asked for"
+
+
+def test_instruments_of_one_kind_are_told_apart_by_other_names(tmp_path):
+    (tmp_path / "probe.toml").write_text((ROOT / "tests" / "journeys" / "instrument.toml").read_text())
+    probe = '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "./probe.toml"\nhost = "a"\n'
+    text = GOOD + probe + probe + 'rename = { "analyser/1" = "analyser/2" }\n'
+    (tmp_path / "agent.toml").write_text(text)
+    _, maps = config.load(tmp_path / "agent.toml")
+    assert [m.registers[0].path for m in maps["RO0001"][1:]] == ["analyser/1/oxygen", "analyser/2/oxygen"]
+    assert maps["RO0001"][1].fingerprint == maps["RO0001"][2].fingerprint
+    assert faults(tmp_path, text.replace('"analyser/1" =', '"analyzer/1" =')) == [
+        "agent.toml:15: machines[0].sources[2].rename: analyser has no object analyzer/1; it has analyser/1"]
+    assert faults(tmp_path, GOOD + 'rename = { "zone/1/top" = "zone/20/top" }\n') == [
+        "agent.toml:7: machines[0].sources[0].rename: reflow10 describes a reflow machine; only an instrument is renamed"]

@@ -10,6 +10,7 @@ from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInput
 
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, Refused, Silent, Unreachable
+from firmware_iface.frames.rtu import EXCEPTION
 
 _REQUEST: dict[str, type[ModbusPDU]] = {
     "coil": ReadCoilsRequest,
@@ -17,13 +18,6 @@ _REQUEST: dict[str, type[ModbusPDU]] = {
     "holding": ReadHoldingRegistersRequest,
     "input": ReadInputRegistersRequest,
 }
-
-_EXCEPTION = {
-    1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 5: "acknowledged, not done",
-    6: "busy", 7: "refused", 8: "memory parity error", 10: "gateway has no path", 11: "gateway target is silent",
-}  # fmt: skip
-"""Modbus Application Protocol, section 7."""
-
 
 class _RawAnswer(ModbusPDU):
     """Keeps the answer's data as bytes, so that no object is made for each register."""
@@ -82,8 +76,14 @@ class ModbusTcp:
                 raise Silent(f"{self.name} did not answer {block} in time") from error
             raise Unreachable(f"{self.name}: the connection was lost") from error
         except ModbusException as error:
+            self.close()
             raise BadAnswer(f"{self.name}: {error}") from error
-        return self._checked(block, request, answer)
+        try:
+            return self._checked(block, request, answer)
+        except BadAnswer:
+            # The stream may be out of step for good: what comes next on it is not to be believed.
+            self.close()
+            raise
 
     def _checked(self, block: Block, request: ModbusPDU, answer: ModbusPDU) -> bytes:
         if answer.transaction_id != request.transaction_id:
@@ -95,7 +95,7 @@ class ModbusTcp:
                 raise BadAnswer(f"{self.name} refused function {answer.function_code & 0x7F}, "
                                 f"asked was {request.function_code}")
             code = answer.exception_code
-            raise Refused(f"{self.name} refused {block}: {_EXCEPTION.get(code, 'exception')} ({code})", code)
+            raise Refused(f"{self.name} refused {block}: {EXCEPTION.get(code, 'exception')} ({code})", code)
         if answer.function_code != request.function_code or not isinstance(answer, _RawAnswer):
             raise BadAnswer(f"{self.name} answered function {answer.function_code}, asked was {request.function_code}")
         data = answer.raw

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.beats import Beats
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 
 if TYPE_CHECKING:
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _ILLEGAL_ADDRESS = 2
-
-
+_TARGET_IS_SILENT = (10, 11)
+"""A gateway says that the device behind it does not answer; asking on would only keep its line busy."""
 
 _BACK_OFF_S = 0.5
 _BACK_OFF_CAP_S = 30.0
 _DOUBLINGS = 6
 _STABLE_NS = 10_000_000_000
-_SILENT_LIMIT = 3
+_UNANSWERED_LIMIT = 3
+"""Questions in a row without a right answer, before the device is left alone for a while."""
 
 
 class Poller:
@@ -45,6 +46,7 @@ class Poller:
         self, machine: Machine, source: Source, groups: Sequence[GroupPlan], clock: Clock, beat: Callable[[int], None],
         pause_ms: int = 0,
     ) -> None:  # fmt: skip
+        self.name = source.name
         self.source = source
         self.errors: Counter[str] = Counter()
         self.reads = 0
@@ -54,7 +56,7 @@ class Poller:
         self._clock = clock
         self._beat = beat
         self._pause_s = pause_ms / 1000
-        self._silent = 0
+        self._unanswered = 0
         self._failures = 0
         self._next_try_ns = 0
         self._good_since_ns = 0
@@ -63,28 +65,15 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
-        start = self._clock.monotonic_ns()
-        schedule = [(start, place) for place in range(len(self._groups))]
-        heapq.heapify(schedule)
+        beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock)
         try:
-            while schedule:
-                due, place = schedule[0]
-                await self._clock.sleep_until(due)
-                group = self._groups[place]
+            while True:
+                group = self._groups[await beats.next()]
+                self.skipped = beats.skipped
                 await self._read(group)
                 self._beat(group.index)
-                heapq.heapreplace(schedule, (self._next(due, group), place))
         finally:
             self.source.close()
-
-    def _next(self, due: int, group: GroupPlan) -> int:
-        period = self._machine.groups[group.index].period_ns
-        late = self._clock.monotonic_ns() - (due + period)
-        if late < period:
-            return due + period
-        skipped = late // period
-        self.skipped += skipped
-        return due + period * (1 + skipped)
 
     async def _read(self, group: GroupPlan) -> None:
         """Fill the row from one read of the whole group, or mark it as missed."""
@@ -116,7 +105,7 @@ class Poller:
         return True
 
     def _worked(self, now: int, group: GroupPlan) -> None:
-        self._silent = 0
+        self._unanswered = 0
         self._good_since_ns = self._good_since_ns or now
         if self._failures and now - self._good_since_ns > _STABLE_NS:
             self._failures = 0
@@ -129,24 +118,22 @@ class Poller:
         if self._told.get(group.index) != error.cause:
             _log.warning("%s: %s: %s", self._machine.id, self._machine.groups[group.index].name, error)
             self._told[group.index] = error.cause
-        if isinstance(error, Refused):
+        if isinstance(error, Refused) and error.code not in _TARGET_IS_SILENT:
             if error.code == _ILLEGAL_ADDRESS and group.split():
                 _log.warning("%s: %s refuses to be read across gaps; reading its blocks one by one",
                              self._machine.id, self.source.name)
             return
         self._good_since_ns = 0
-        if isinstance(error, Silent):
-            self._silent += 1
-            if self._silent < _SILENT_LIMIT and not self._failures:
+        if isinstance(error, (Silent, BadAnswer, Refused)):
+            self._unanswered += 1
+            if self._unanswered < _UNANSWERED_LIMIT and not self._failures:
                 return
-        if isinstance(error, BadAnswer):
-            _log.debug("closing %s after an answer that does not fit", self.source.name)
         self._rest()
 
     def _rest(self) -> None:
         """Close the way and wait: full jitter, longer with each failure, shorter only after a stable while."""
         self.source.close()
-        self._silent = 0
+        self._unanswered = 0
         longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0 ** min(self._failures, _DOUBLINGS))
         self._failures += 1
         wait_s = random.uniform(0, longest)  # noqa: S311

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from time import monotonic
 
-import serial  # type: ignore[import-untyped]
-
+from edgeagent.acquire.serial_port import SerialPort
 from edgeagent.acquire.source import Block
-from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
+from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 from firmware_iface.frames.rtu import SHORTEST, Answer, Refusal
 
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
@@ -18,20 +15,9 @@ _MARGIN_S = 0.05
 """What a USB adapter and a busy computer add to every answer."""
 _SHORTEST_GAP_S = 0.00175
 """Modbus over serial line, section 2.5.1: 3.5 characters, but no less than this."""
-_CHUNK = 4096
+_KEPT = 4096
+"""Bytes of what was heard that are kept for an error, of which _SHOWN are quoted."""
 _SHOWN = 32
-"""Bytes of a bad answer that an error quotes."""
-
-_WHY = {
-    errno.ENOENT: "there is no such port; is the adapter plugged in?",
-    errno.ENXIO: "there is no such port; is the adapter plugged in?",
-    errno.ENODEV: "there is no such port; is the adapter plugged in?",
-    errno.EACCES: "not permitted; add the agent's user to the port's group (often dialout)",
-    errno.EPERM: "not permitted; add the agent's user to the port's group (often dialout)",
-    errno.EAGAIN: "in use by another program",
-    errno.EBUSY: "in use by another program",
-    errno.EIO: "the adapter was pulled out, or the line's other end is gone",
-}
 
 
 class SerialLine:
@@ -43,18 +29,15 @@ class SerialLine:
 
     Args:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
-        parity: "N", "E" or "O".
+        parity: "none", "even" or "odd".
     """
 
-    def __init__(self, port: str, baud: int = 19200, parity: str = "E", stop_bits: int = 1) -> None:
+    def __init__(self, port: str, baud: int = 19200, parity: str = "even", stop_bits: int = 1) -> None:
         self.port = port
         self.quarantine_s = 0.0
-        self._settings = {"baudrate": baud, "parity": parity, "stopbits": stop_bits}
-        self._character_s = (1 + 8 + (parity != "N") + stop_bits) / baud
-        self._gap_s = max(3.5 * self._character_s, _SHORTEST_GAP_S)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take)
+        self._gap_s = max(3.5 * self._port.character_s, _SHORTEST_GAP_S)
         self._lock = asyncio.Lock()
-        self._serial: serial.Serial | None = None
-        self._lost = "not open"
         self._units: set[int] = set()
         self._proven: set[int] = set()
         self._is_settled = False
@@ -67,23 +50,27 @@ class SerialLine:
 
     def has(self, unit: int) -> bool:
         """Whether the port is open and this unit is using it."""
-        return self._serial is not None and unit in self._units
+        return self._port.is_open and unit in self._units
 
     def seconds(self, characters: int) -> float:
         """How long so many characters take."""
-        return characters * self._character_s
+        return characters * self._port.character_s
 
     def join(self, unit: int) -> None:
         """Use the port for this unit and open it if need be; raises Unreachable."""
-        if self._serial is None:
-            self._open()
+        if not self._port.is_open:
+            self._port.open()
+            self._busy_at = monotonic()
+            self._is_settled = False
+            self._unasked = 0
+            self._proven.clear()
         self._units.add(unit)
 
     def leave(self, unit: int) -> None:
         """Use the port no longer; the last unit closes it."""
         self._units.discard(unit)
         if not self._units:
-            self._close("closed")
+            self._port.close()
 
     async def ask(self, answer: Answer, timeout_s: float) -> bytes:
         """Ask once, when the line is free and silent; a caller that is cancelled leaves the exchange to its end.
@@ -103,7 +90,7 @@ class SerialLine:
         self._is_settled, self._is_listening, self._unasked = False, True, 0
         self._heard.clear()
         try:
-            self._send(answer.request)
+            self._port.send(answer.request)
             deadline = monotonic() + timeout_s
             data = await self._first(answer, deadline)
             await self._no_other(answer, data, 0.0 if is_proven else deadline)
@@ -122,7 +109,7 @@ class SerialLine:
     async def _settle(self, limit_s: float) -> None:
         """Wait until the line is silent, throwing away what is heard; raises BadAnswer when it never is."""
         give_up = monotonic() + self.quarantine_s + limit_s
-        self._receive()
+        self._port.receive()
         while True:
             if self._unasked >= SHORTEST:
                 self._is_settled = False
@@ -133,8 +120,7 @@ class SerialLine:
             if monotonic() >= give_up:
                 raise BadAnswer(f"{self.port} is never silent: a unit babbles, or another master is on the line")
             await self._hear(silent_at)
-        if self._serial is None:
-            raise Unreachable(f"{self.port}: {self._lost}")
+        self._port.demand()
 
     async def _first(self, answer: Answer, deadline: float) -> bytes:
         seen = bytearray()
@@ -143,7 +129,7 @@ class SerialLine:
             data = answer.feed(heard)
             if data is not None:
                 return data
-            if len(seen) < _CHUNK:
+            if len(seen) < _KEPT:
                 seen += heard
             if monotonic() >= deadline:
                 break
@@ -171,9 +157,10 @@ class SerialLine:
 
     async def _hear(self, until: float) -> bytes:
         """Return what was heard, waiting for it as long as given; nothing is not an error."""
-        if not self._heard and self._serial is not None:
-            self._waiter = self._loop.create_future()
-            timer = self._loop.call_later(until - monotonic(), self._wake)
+        if not self._heard and self._port.is_open:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(until - monotonic(), self._wake)
             try:
                 await self._waiter
             finally:
@@ -181,9 +168,8 @@ class SerialLine:
                 self._waiter = None
             if not self._heard:
                 # A loop that was held up finds the timer due before it looks at the port.
-                self._receive()
-        if self._serial is None:
-            raise Unreachable(f"{self.port}: {self._lost}")
+                self._port.receive()
+        self._port.demand()
         heard = bytes(self._heard)
         self._heard.clear()
         return heard
@@ -192,62 +178,16 @@ class SerialLine:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _open(self) -> None:
-        try:
-            # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up, not "nothing yet".
-            self._serial = serial.Serial(self.port, **self._settings, timeout=0, inter_byte_timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
-            raise Unreachable(f"{self.port}: {_why(error)}") from error
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self._serial.fileno(), self._receive)
-        self._busy_at = monotonic()
-        self._is_settled = False
-        self._unasked = 0
-        self._proven.clear()
-
-    def _close(self, why: str) -> None:
-        if self._serial is None:
-            return
-        self._lost = why
-        self._loop.remove_reader(self._serial.fileno())
-        self._serial.close()
-        self._serial = None
-        self._heard.clear()
-        self._wake()
-
-    def _receive(self) -> None:
-        """Take what the port has; closes it when it is gone."""
-        if self._serial is None:
-            return
-        try:
-            data = os.read(self._serial.fileno(), _CHUNK)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._close(_why(error))
-            return
-        if not data:
-            self._close(_WHY[errno.EIO])
-            return
-        self._busy_at = monotonic()
-        if self._is_listening:
-            self._heard += data
+    def _take(self, data: bytes) -> None:
+        if data:
+            self._busy_at = monotonic()
+            if self._is_listening:
+                self._heard += data
+            else:
+                self._unasked += len(data)
         else:
-            self._unasked += len(data)
+            self._heard.clear()
         self._wake()
-
-    def _send(self, request: bytes) -> None:
-        if self._serial is None:
-            raise Unreachable(f"{self.port}: {self._lost}")
-        try:
-            sent = os.write(self._serial.fileno(), request)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            self._close(_why(error))
-            raise Unreachable(f"{self.port}: {self._lost}") from error
-        if sent < len(request):
-            raise Unreachable(f"{self.port} takes no more bytes; the adapter is stuck")
 
 
 class ModbusRtu:
@@ -288,7 +228,3 @@ class ModbusRtu:
     def close(self) -> None:
         """Leave the line; it is closed when no unit uses it any more."""
         self._line.leave(self._unit)
-
-
-def _why(error: OSError | ValueError) -> str:
-    return _WHY.get(getattr(error, "errno", None) or 0, str(error))

@@ -121,7 +121,7 @@ async def device(tmp_path: Path):
 async def connected(tmp_path: Path, *units: int):
     """(device, one source for each unit)"""
     async with device(tmp_path) as the_device:
-        line = SerialLine(the_device.port, 115200, "N", 1)
+        line = SerialLine(the_device.port, 115200, "none", 1)
         sources = [ModbusRtu(line, unit, LATENCY_S) for unit in units or (1,)]
         for source in sources:
             await source.connect()

@@ -445,5 +445,5 @@ def test_a_file_that_is_no_serial_port_is_unreachable(tmp_path):
 
 
 def test_a_slow_line_is_given_the_time_its_characters_take():
-    assert SerialLine("any", 9600, "E", 1).seconds(8 + 5 + 250) == pytest.approx(0.301, abs=0.001)
-    assert SerialLine("any", 9600, "N", 1).seconds(960) == pytest.approx(1.0)
+    assert SerialLine("any", 9600, "even", 1).seconds(8 + 5 + 250) == pytest.approx(0.301, abs=0.001)
+    assert SerialLine("any", 9600, "none", 1).seconds(960) == pytest.approx(1.0)

@@ -109,7 +109,7 @@ async def main(seconds: float) -> None:
         port = await oven.start()
         (folder / "agent.toml").write_text(
             f'[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "M"\n[[machines.sources]]\n'
-            f'map = "./map.toml"\nhost = "127.0.0.1"\nport = {port}\n')
+            f'kind = "modbus-tcp"\nmap = "./map.toml"\nhost = "127.0.0.1"\nport = {port}\n')
         started = time.perf_counter()
         agent = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "edgeagent", "run", str(folder / "agent.toml"), stdout=asyncio.subprocess.PIPE)

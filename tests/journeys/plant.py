@@ -41,6 +41,7 @@ origin = {self.origin.isoformat()}
 [[machines]]
 id = "RO0001"
 [[machines.sources]]
+kind = "modbus-tcp"
 map = "reflow10"
 host = "127.0.0.1"
 port = {port}

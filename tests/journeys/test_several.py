@@ -20,10 +20,11 @@ def configuration(folder: Path, ports: list[int], analyser: int) -> tuple:
     shutil.copy(Path(__file__).parent / "instrument.toml", folder)
     text = "[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n"
     for number, port in enumerate(ports, start=1):
-        text += f'[[machines]]\nid = "RO{number}"\n[[machines.sources]]\nmap = "reflow10"\n'
+        text += f'[[machines]]\nid = "RO{number}"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\n'
         text += f'host = "127.0.0.1"\nport = {port}\n'
         if number == 1:
-            text += f'[[machines.sources]]\nmap = "./instrument.toml"\nhost = "127.0.0.1"\nport = {analyser}\n'
+            text += '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "./instrument.toml"\n'
+            text += f'host = "127.0.0.1"\nport = {analyser}\n'
     (folder / "agent.toml").write_text(text)
     return config.load(folder / "agent.toml")
 

@@ -1,0 +1,191 @@
+"""Listening on a line where another master asks: what it is answered becomes values; nothing is ever sent."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeagent.acquire.beats import Beats
+from edgeagent.acquire.plan import GroupPlan
+from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.errors import Unreachable
+from firmware_iface.frames.overheard import Conversation
+from firmware_iface.spans import BIT_TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from edgeagent.acquire.source import Block
+    from edgeagent.clock import Clock
+    from edgeagent.model.machine import Machine
+    from edgeagent.model.samples import Row
+    from firmware_iface.frames.overheard import Overheard
+    from firmware_iface.registers import Register
+
+_log = logging.getLogger(__name__)
+
+_TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
+_PAUSE_NS = 250_000_000
+"""Longest pause inside of one frame: what a USB adapter and a busy computer can hold back, with room."""
+_OPEN_AGAIN_NS = 2_000_000_000
+
+
+class Heard(NamedTuple):
+    """One register (two bytes) or one bit (one byte, 0 or 1), and when it was heard."""
+
+    data: bytes
+    monotonic_ns: int
+    wall_ns: int
+
+
+class ListeningLine:
+    """A port on which nothing is sent, and the newest of what was said there of the places that are wanted."""
+
+    def __init__(self, port: str, baud: int, parity: str, stop_bits: int, clock: Clock) -> None:
+        self.port = port
+        self.answers = 0
+        """Answers understood so far."""
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take)
+        self._clock = clock
+        self._conversation = Conversation()
+        self._heard_ns = 0
+        self._open_ns = 0
+        self._places: dict[tuple[int, str, int], Heard | None] = {}
+        self._listeners = 0
+
+    def want(self, unit: int, register: Register) -> None:
+        """Keep what is heard of a register."""
+        for address in range(register.address, register.address + register.count):
+            self._places.setdefault((unit, register.table, address), None)
+
+    def open(self) -> bool:
+        """Open the port where it is not, seldom when that fails; says whether it is open. Raises Unreachable."""
+        if self._port.is_open:
+            return True
+        now = self._clock.monotonic_ns()
+        if now < self._open_ns:
+            return False
+        self._open_ns = now + _OPEN_AGAIN_NS
+        self._conversation = Conversation()
+        self._port.open()
+        return True
+
+    def close(self) -> None:
+        """Close the port."""
+        self._port.close()
+
+    def read(self, unit: int, block: Block, since_ns: int) -> tuple[bytes, int, int] | None:
+        """What was heard of a block, and the monotonic and wall time of its oldest part; None where one is older."""
+        parts = [self._places.get((unit, block.table, block.address + i)) for i in range(block.count)]
+        heard = [part for part in parts if part is not None and part.monotonic_ns >= since_ns]
+        if not heard or len(heard) < len(parts):
+            return None
+        oldest = min(heard, key=lambda part: part.monotonic_ns)
+        data = b"".join(part.data for part in heard)
+        return _packed(data) if block.table in BIT_TABLES else data, oldest.monotonic_ns, oldest.wall_ns
+
+    def _take(self, data: bytes) -> None:
+        now = self._clock.monotonic_ns()
+        if not data or now - self._heard_ns > _PAUSE_NS:
+            self._conversation.silence()
+        self._heard_ns = now
+        for answer in self._conversation.feed(data):
+            self.answers += 1
+            self._keep(answer, now, self._clock.wall_ns())
+
+    def _keep(self, answer: Overheard, now: int, wall: int) -> None:
+        table = _TABLES[answer.function]
+        for i in range(answer.quantity):
+            place = (answer.unit, table, answer.address + i)
+            if place in self._places:
+                data = (bytes([answer.data[i >> 3] >> (i & 7) & 1]) if table in BIT_TABLES
+                        else answer.data[2 * i:2 * i + 2])
+                self._places[place] = Heard(data, now, wall)
+
+
+class Listener:
+    """Makes rows of what another master is answered by one unit; tells each beat as a poller does.
+
+    A point's value is good while it was heard within its group's longest age; nothing of it is invented, so a point
+    that the other master never asks for stays bad. The time of a group is that of its oldest value.
+    """
+
+    def __init__(
+        self, machine: Machine, source: int, line: ListeningLine, unit: int, row: Row, clock: Clock,
+        beat: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self.name = f"{line.port}/{unit}"
+        self.errors: Counter[str] = Counter()
+        self.skipped = 0
+        self._machine = machine
+        self._line = line
+        self._unit = unit
+        self._row = row
+        self._clock = clock
+        self._beat = beat
+        self._groups: dict[int, list[GroupPlan]] = {}
+        register_map = machine.maps[source]
+        for register in register_map.registers:
+            column = machine.column[register.path]
+            group = machine.points[column].group
+            line.want(unit, register)
+            self._groups.setdefault(group, []).append(
+                GroupPlan(group, [(column, register)], register_map.device, row))
+        self._told = ""
+
+    @property
+    def reads(self) -> int:
+        """Answers understood on the line."""
+        return self._line.answers
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        indexes = list(self._groups)
+        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock)
+        try:
+            while True:
+                index = indexes[await beats.next()]
+                self.skipped = beats.skipped
+                self._update(index)
+                self._beat(index)
+        finally:
+            self._line.close()
+
+    def _update(self, index: int) -> None:
+        """Fill the group's points with what was heard of each within the group's longest age."""
+        try:
+            is_open = self._line.open()
+        except Unreachable as error:
+            is_open = False
+            self._tell(error.cause, str(error))
+        since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
+        times = []
+        for point in self._groups[index]:
+            block = point.blocks[0].block
+            heard = self._line.read(self._unit, block, since) if is_open else None
+            if heard is None:
+                point.miss()
+            else:
+                point.decode([heard[0]], heard[1], heard[2])
+                times.append(heard[1:])
+        if times:
+            self._row.times[index], self._row.stamps[index] = min(times)
+            self._tell("", f"{self.name} is heard")
+        elif is_open:
+            self.errors["not heard"] += 1
+            self._tell("not heard", f"{self.name}: nobody is heard asking it; where this agent is to ask by itself,"
+                       " and no other master does, say `master = true` of the line")
+
+    def _tell(self, cause: str, sentence: str) -> None:
+        if cause != self._told:
+            (_log.warning if cause else _log.info)("%s: %s", self._machine.id, sentence)
+            self._told = cause
+
+
+def _packed(bits: bytes) -> bytes:
+    """Put bits, one a byte, eight to a byte as an answer carries them, the first in the lowest place."""
+    packed = bytearray((len(bits) + 7) // 8)
+    for i, bit in enumerate(bits):
+        packed[i >> 3] |= bit << (i & 7)
+    return bytes(packed)

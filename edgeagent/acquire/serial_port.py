@@ -1,0 +1,112 @@
+"""One serial port, opened for this program alone: bytes in, bytes out, and why it is gone when it is."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import serial  # type: ignore[import-untyped]
+
+from edgeagent.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHUNK = 4096
+_NO_PORT = "there is no such port; is the adapter plugged in?"
+_NOT_PERMITTED = "not permitted; add the agent's user to the port's group (often dialout)"
+_GONE = "the adapter was pulled out, or the line's other end is gone"
+_WHY = {
+    errno.ENOENT: _NO_PORT, errno.ENXIO: _NO_PORT, errno.ENODEV: _NO_PORT,
+    errno.EACCES: _NOT_PERMITTED, errno.EPERM: _NOT_PERMITTED,
+    errno.EAGAIN: "in use by another program", errno.EBUSY: "in use by another program",
+    errno.EIO: _GONE,
+}  # fmt: skip
+_PARITY = {"none": "N", "even": "E", "odd": "O"}
+
+
+class SerialPort:
+    """A port by a name that stays the same when the adapter is plugged in again; on the event loop only.
+
+    Args:
+        parity: "none", "even" or "odd".
+        take: called with what was heard, and with nothing when the port was lost.
+    """
+
+    def __init__(self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None]) -> None:
+        self.name = name
+        self.character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
+        self._settings = {"baudrate": baud, "parity": _PARITY[parity], "stopbits": stop_bits}
+        self._take = take
+        self._serial: serial.Serial | None = None
+        self._lost = "not open"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port can be used."""
+        return self._serial is not None
+
+    def open(self) -> None:
+        """Open the port; raises Unreachable."""
+        try:
+            # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up, not "nothing yet".
+            self._serial = serial.Serial(self.name, **self._settings, timeout=0, inter_byte_timeout=0, exclusive=True)
+        except (OSError, ValueError) as error:
+            raise Unreachable(f"{self.name}: {_why(error)}") from error
+        with suppress(OSError, ValueError, NotImplementedError):
+            # An FTDI adapter otherwise holds what it hears for up to 16 ms; others have no such switch.
+            self._serial.set_low_latency_mode(True)
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._serial.fileno(), self.receive)
+
+    def close(self, why: str = "closed") -> None:
+        """Close the port; may be called twice."""
+        if self._serial is None:
+            return
+        self._lost = why
+        self._loop.remove_reader(self._serial.fileno())
+        self._serial.close()
+        self._serial = None
+        self._take(b"")
+
+    def demand(self) -> None:
+        """Raise Unreachable where the port is not open, and say why."""
+        if self._serial is None:
+            raise Unreachable(f"{self.name}: {self._lost}")
+
+    def receive(self) -> None:
+        """Take what the port has; closes it when it is gone."""
+        if self._serial is None:
+            return
+        try:
+            data = os.read(self._serial.fileno(), _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self.close(_why(error))
+            return
+        if data:
+            self._take(data)
+        else:
+            self.close(_GONE)
+
+    def send(self, data: bytes) -> None:
+        """Send all of it at once; raises Unreachable."""
+        self.demand()
+        assert self._serial is not None
+        try:
+            sent = os.write(self._serial.fileno(), data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self.close(_why(error))
+            raise Unreachable(f"{self.name}: {self._lost}") from error
+        if sent < len(data):
+            raise Unreachable(f"{self.name} takes no more bytes; the adapter is stuck")
+
+
+def _why(error: OSError | ValueError) -> str:
+    return _WHY.get(getattr(error, "errno", None) or 0, str(error))

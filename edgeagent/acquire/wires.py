@@ -1,0 +1,73 @@
+"""From the configuration to the readers of a machine: one owner for each serial port, shared by all units on it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeagent.acquire.listening import Listener, ListeningLine
+from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.plan import plan
+from edgeagent.acquire.poller import Poller
+from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.config import ModbusTcpTable, unit_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from edgeagent.acquire.source import Source
+    from edgeagent.clock import Clock
+    from edgeagent.config import LineTable, SourceTable
+    from edgeagent.model.machine import Machine
+    from edgeagent.model.samples import Row
+    from firmware_iface.registers import RegisterMap
+
+_LEAST_TIMEOUT_S = 0.25
+"""Real seconds: a sped-up clock does not make the computer's network faster."""
+
+Reader = Poller | Listener
+"""Keeps the beat of one source."""
+
+
+class Wires:
+    """All wires of one agent."""
+
+    def __init__(self, lines: Iterable[LineTable], clock: Clock) -> None:
+        self._clock = clock
+        self._lines: dict[str, SerialLine | ListeningLine] = {
+            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits) if line.master
+            else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock)
+            for line in lines
+        }  # fmt: skip
+
+    def reader(
+        self, table: SourceTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
+    ) -> Reader:
+        """Make the reader of a machine's source.
+
+        Args:
+            index: the source's place in the machine. beat: called after each beat with its group's index.
+        """
+        register_map = machine.maps[index]
+        if not isinstance(table, ModbusTcpTable):
+            line = self._lines[table.line]
+            if isinstance(line, ListeningLine):
+                return Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
+        return Poller(machine, self.source(table, register_map), plan(machine, index, row), self._clock, beat,
+                      register_map.device.pause_ms)
+
+    def source(self, table: SourceTable, register_map: RegisterMap) -> Source:
+        """Make the way to a device that this agent may ask.
+
+        Raises:
+            ValueError: it is on a line where another master asks.
+        """
+        device, unit = register_map.device, unit_of(table, register_map)
+        if isinstance(table, ModbusTcpTable):
+            timeout_s = device.timeout_ms / 1000
+            if self._clock.speed != 1.0:
+                timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
+            return ModbusTcp(table.host, table.port, unit, timeout_s)
+        line = self._lines[table.line]
+        if isinstance(line, ListeningLine):
+            raise ValueError(f"another master asks on line {table.line}")
+        return ModbusRtu(line, unit, device.latency_ms / 1000)
