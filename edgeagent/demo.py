@@ -24,9 +24,9 @@ from edgeagent.config import (
     HttpTable,
     LinesTable,
     MachineTable,
+    ModbusTcpTable,
     OpenAppsTable,
     SimulationTable,
-    ModbusTcpTable,
     WindowTable,
 )
 from edgeagent.errors import ConfigError

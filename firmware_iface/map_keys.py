@@ -120,6 +120,9 @@ DEVICE = (
     Key("max_gap", "integer", "registers that may be read for nothing to join two blocks", 16, 0, 124),
     Key("timeout_ms", "integer", "longest wait for an answer", 500, 10, 60_000),
     Key("pause_ms", "integer", "rest between two requests", 0, 0, 10_000),
+    Key("connections", "integer", "masters, or TCP connections, that it takes at a time", 1, 1, 32),
+    Key("latency_ms", "integer", "longest time from a question's end to the answer's begin, on a serial line",
+        100, 0, 10_000),
 )
 POINT = (
     Key("table", "text", "Modbus table", choices=TABLES),

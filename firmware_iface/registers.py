@@ -79,7 +79,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """How the device wants to be asked; times in ms, sizes in registers or bits."""
+    """How the device wants to be asked; times in ms, sizes in registers or bits.
+
+    Attributes:
+        connections: masters, or TCP connections, that it takes at a time.
+        latency_ms: longest time from the end of a question to the begin of the answer, on a serial line.
+    """
 
     unit: int = 1
     word_order: str = "big"
@@ -88,8 +93,9 @@ class Device:
     max_bits: int = 2000
     max_gap: int = 16
     timeout_ms: int = 500
-    latency_ms: int = 100
     pause_ms: int = 0
+    connections: int = 1
+    latency_ms: int = 100
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import edgeagent.unit
+from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
-from edgeagent.config import MachineTable, SourceTable
+from edgeagent.config import MachineTable, ModbusTcpTable
 from edgeagent.store import Checkpoints, Database, Journal
 from edgeagent.unit import Unit
 from firmware_iface import catalog
@@ -40,8 +41,8 @@ async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> 
         await database.write(lambda connection: None)
         edgeagent.unit.boot_id = lambda: boot
         maps = (catalog.builtin("reflow10"),)
-        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
-        unit = Unit(table, maps, then, journal, Checkpoints(database, then), lambda *_: None)
+        table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
+        unit = Unit(table, maps, Wires((), then), then, journal, Checkpoints(database, then), lambda *_: None)
         await unit.resume()
         return unit
     finally:
@@ -82,9 +83,9 @@ def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
         database.open()
         clock = Clock()
         journal = await Journal.open(database, clock)
-        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
+        table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
         maps = (catalog.builtin("reflow10"),)
-        unit = Unit(table, maps, clock, journal, Checkpoints(database, clock), lambda *_: None)
+        unit = Unit(table, maps, Wires((), clock), clock, journal, Checkpoints(database, clock), lambda *_: None)
         await unit.resume()
         await asyncio.to_thread(database.close)
         return unit.resumed
