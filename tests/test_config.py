@@ -161,4 +161,5 @@ def test_instruments_of_one_kind_are_told_apart_by_other_names(tmp_path):
     assert faults(tmp_path, text.replace('"analyser/1" =', '"analyzer/1" =')) == [
         "agent.toml:15: machines[0].sources[2].rename: analyser has no object analyzer/1; it has analyser/1"]
     assert faults(tmp_path, GOOD + 'rename = { "zone/1/top" = "zone/20/top" }\n') == [
-        "agent.toml:7: machines[0].sources[0].rename: reflow10 describes a reflow machine; only an instrument is renamed"]
+        "agent.toml:7: machines[0].sources[0].rename: reflow10 describes a reflow machine; only an instrument is"
+        " renamed"]
