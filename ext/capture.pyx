@@ -14,8 +14,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 cdef enum:
-    STALE = 2
-    BAD = 3
+    GOOD = 0
 
 cdef int64_t NEVER = INT64_MIN
 
@@ -66,7 +65,7 @@ cdef struct Seat:
 
 
 cdef inline bint usable(const double *values, const uint8_t *quality, int column) noexcept nogil:
-    return quality[column] < STALE and isfinite(values[column])
+    return quality[column] == GOOD and isfinite(values[column])
 
 
 include "capture_air.pxi"

@@ -62,7 +62,7 @@ cdef bint run(const Lane *lane, Belt *belt, int64_t t, const double *values, con
     """Move the belt to one row; says whether the row is good."""
     cdef double v = values[lane.speed] * lane.unit
     belt.last_ns = t
-    if quality[lane.speed] >= BAD or not isfinite(v):
+    if quality[lane.speed] != GOOD or not isfinite(v):
         return False
     if belt.good_ns != NEVER:
         belt.travel += (belt.speed + v) / 2 * (t - belt.good_ns) * 1e-9

@@ -2,24 +2,26 @@
 """Register bytes → one row, by a precompiled plan; not Python because every register of every beat passes here."""
 
 from cython cimport final
-from libc.math cimport NAN, isfinite
+from libc.math cimport INFINITY, NAN, fabs, isfinite
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 cdef enum:
-    INT16, UINT16, INT32, UINT32, FLOAT32, INT64, UINT64, FLOAT64, REGISTER_BIT, TABLE_BIT
+    INT16, UINT16, INT32, UINT32, FLOAT32, INT64, UINT64, FLOAT64, BCD16, BCD32, REGISTER_BIT, TABLE_BIT
 
 cdef enum:
     GOOD = 0
+    UNCERTAIN = 1
     BAD = 3
 
 cdef int64_t EXACT = 1LL << 53
 """Whole numbers beyond this cannot be told apart as float64."""
 
 KINDS = {"int16": INT16, "uint16": UINT16, "int32": INT32, "uint32": UINT32, "float32": FLOAT32,
-         "int64": INT64, "uint64": UINT64, "float64": FLOAT64, "bit": REGISTER_BIT}
-WORDS = {INT16: 1, UINT16: 1, INT32: 2, UINT32: 2, FLOAT32: 2, INT64: 4, UINT64: 4, FLOAT64: 4, REGISTER_BIT: 1}
+         "int64": INT64, "uint64": UINT64, "float64": FLOAT64, "bcd16": BCD16, "bcd32": BCD32, "bit": REGISTER_BIT}
+WORDS = {INT16: 1, UINT16: 1, INT32: 2, UINT32: 2, FLOAT32: 2, INT64: 4, UINT64: 4, FLOAT64: 4, BCD16: 1, BCD32: 2,
+         REGISTER_BIT: 1}
 ORDERS = ("big", "little")
 
 cdef struct Field:
@@ -36,6 +38,12 @@ cdef struct Field:
     double shift
     double low
     double high
+
+cdef struct Pace:
+    int column
+    double rate, step    # most per second, and what one raw number more or less is
+    double believed, suspected    # NaN where there is none
+    int64_t believed_ns, suspected_ns
 
 
 cdef inline uint16_t word_at(const uint8_t *at, bint swapped) noexcept nogil:
@@ -58,6 +66,18 @@ cdef inline uint64_t raw_of(const Field *field, const uint8_t *data) noexcept no
     return raw
 
 
+cdef inline double bcd_of(uint64_t raw) noexcept nogil:
+    """Read a decimal digit of each four bits; NaN where four bits are no digit."""
+    cdef double number = 0, weight = 1
+    while raw:
+        if raw & 15 > 9:
+            return NAN
+        number += (raw & 15) * weight
+        weight *= 10
+        raw >>= 4
+    return number
+
+
 cdef inline double number_of(int kind, uint64_t raw) noexcept nogil:
     """Read the raw bits as their type; NaN for whole numbers that float64 cannot hold."""
     cdef uint32_t half = <uint32_t>raw
@@ -75,7 +95,24 @@ cdef inline double number_of(int kind, uint64_t raw) noexcept nogil:
         return full
     if kind == INT64:
         return <double><int64_t>raw if -EXACT <= <int64_t>raw <= EXACT else NAN
+    if kind == BCD16 or kind == BCD32:
+        return bcd_of(raw)
     return <double>raw if raw <= <uint64_t>EXACT else NAN
+
+
+cdef inline bint is_near(double value, double other, int64_t since_ns, int64_t now_ns, const Pace *pace) noexcept nogil:
+    """Say whether a value can have come from another in the time; NaN is near to nothing."""
+    return fabs(value - other) <= pace.rate * 1e-9 * max(0, now_ns - since_ns) + pace.step
+
+
+cdef inline bint believe(Pace *pace, double value, int64_t now_ns) noexcept nogil:
+    """Believe a value that can have come from the last believed one, or that the read before it bears out."""
+    if (pace.believed != pace.believed or is_near(value, pace.believed, pace.believed_ns, now_ns, pace)
+            or is_near(value, pace.suspected, pace.suspected_ns, now_ns, pace)):
+        pace.believed, pace.believed_ns, pace.suspected = value, now_ns, NAN
+        return True
+    pace.suspected, pace.suspected_ns = value, now_ns
+    return False
 
 
 @final
@@ -84,8 +121,9 @@ cdef class Decoder:
 
     Args:
         fields: tuples (column, type, offset, bit, word_order, byte_order, scale, offset_value, low, high,
-            not_available); value = raw * scale + offset_value; `offset` is in bytes, but in bits, LSB first, for a bit
-            of a table of bits, whose `bit` is -1.
+            not_available, max_rate); value = raw * scale + offset_value; `offset` is in bytes, but in bits, LSB first,
+            for a bit of a table of bits, whose `bit` is -1; `max_rate` is the largest believable change per second,
+            infinite for any.
         size: bytes of an answer.
         values, quality: float64[points] and uint8[points] of the current row.
 
@@ -95,7 +133,8 @@ cdef class Decoder:
 
     cdef Field *_fields
     cdef uint64_t *_sentinels
-    cdef int _count
+    cdef Pace *_paces
+    cdef int _count, _paced
     cdef readonly int size
     cdef double[::1] _values
     cdef uint8_t[::1] _quality
@@ -112,7 +151,8 @@ cdef class Decoder:
         self._count = len(fields)
         self._fields = <Field *>calloc(max(1, self._count), sizeof(Field))
         self._sentinels = <uint64_t *>calloc(max(1, sum(len(field[10]) for field in fields)), sizeof(uint64_t))
-        if self._fields == NULL or self._sentinels == NULL:
+        self._paces = <Pace *>calloc(max(1, self._count), sizeof(Pace))
+        if self._fields == NULL or self._sentinels == NULL or self._paces == NULL:
             raise MemoryError
         used = 0
         for i, field in enumerate(fields):
@@ -121,11 +161,13 @@ cdef class Decoder:
     def __dealloc__(self):
         free(self._fields)
         free(self._sentinels)
+        free(self._paces)
 
     cdef int _plan(self, int i, tuple described, int used) except -1:
         """Turn one description into a field; returns how many sentinels are used so far."""
         cdef Field *field = &self._fields[i]
-        column, type_, offset, bit, word_order, byte_order, scale, shift, low, high, not_available = described
+        (column, type_, offset, bit, word_order, byte_order, scale, shift, low, high, not_available,
+         max_rate) = described
         if type_ not in KINDS or word_order not in ORDERS or byte_order not in ORDERS:
             raise ValueError(f"field {i}: type {type_!r} in {word_order!r} and {byte_order!r} order is unknown; "
                              f"known are {', '.join(KINDS)} and the orders big, little")
@@ -140,6 +182,12 @@ cdef class Decoder:
             raise ValueError(f"field {i}: bit {bit} of a register cannot be; bits are 0 to 15")
         if len(not_available) > 255:
             raise ValueError(f"field {i}: {len(not_available)} numbers for not available; at most 255")
+        if not max_rate > 0:
+            raise ValueError(f"field {i}: a largest change of {max_rate} per second cannot be; infinite is for any")
+        if max_rate < INFINITY:
+            step = 0.0 if type_ in ("float32", "float64") else fabs(scale)
+            self._paces[self._paced] = Pace(column, max_rate, step, NAN, NAN, 0, 0)
+            self._paced += 1
         field.column = column
         field.offset = offset
         field.bit = max(0, bit) if type_ == "bit" else 0
@@ -158,8 +206,15 @@ cdef class Decoder:
                 return False
         return True
 
-    def decode(self, const uint8_t[::1] data not None):
+    def decode(self, const uint8_t[::1] data not None, int64_t now_ns):
         """Write every field's value, or NaN and bad where the device has none or it cannot be true.
+
+        A value that moved faster than its `max_rate`, with one raw step allowed, since the last believed one is
+        uncertain; the next read bears it out, or comes back and it is forgotten. The first value is believed.
+
+        Args:
+            data: what was read, `size` bytes.
+            now_ns: monotonic time of the read.
 
         Returns:
             How many fields are not good.
@@ -188,6 +243,11 @@ cdef class Decoder:
             else:
                 values[field.column] = NAN
                 quality[field.column] = BAD
+                bad += 1
+        for i in range(self._paced):
+            if (quality[self._paces[i].column] == GOOD
+                    and not believe(&self._paces[i], values[self._paces[i].column], now_ns)):
+                quality[self._paces[i].column] = UNCERTAIN
                 bad += 1
         return bad
 

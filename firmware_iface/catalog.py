@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from firmware_iface import map_keys
+from firmware_iface.commands import Command, Heartbeat
 from firmware_iface.map_checks import (
     check_capture,
     check_lanes,
@@ -21,11 +22,15 @@ from firmware_iface.map_checks import (
     check_widths,
     check_zones,
 )
-from firmware_iface.map_keys import Key
+from firmware_iface.map_commands import read_commands, read_heartbeat, read_standby
+from firmware_iface.map_documents import check_documents, read_sources
+from firmware_iface.map_identity import check_fingerprint, check_firmware, read_identity
+from firmware_iface.map_line import Parts, read_line
 from firmware_iface.map_points import read_groups
-from firmware_iface.map_reader import FileFault, MapError, Reader, Values, near
-from firmware_iface.map_tables import read_alarms, read_lanes, read_zones
-from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, StateRule, Thermal
+from firmware_iface.map_reader import FileFault, MapError, Reader, Values
+from firmware_iface.map_tables import read_alarms, read_lanes, read_states, read_zones
+from firmware_iface.map_values import near
+from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
 
 __all__ = ["FileFault", "MapError", "builtin", "builtin_names", "load"]
@@ -107,42 +112,64 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         return reader.read(top[name], (name,), tables[name].keys) if name in top else Values()
 
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
-    sources = _listed(reader, "sources", top, map_keys.SOURCE)
+    sources = read_sources(reader, top.get("sources", ()))
     base = device.pop("address_base", 0)
     groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
-    registers = tuple(register for register in reader.points.values() if register)
-    machine, recipe = section("machine"), section("recipe")
+    parts = Parts(groups, tuple(register for register in reader.points.values() if register), Device(**device))
+    machine, recipe, orders = section("machine"), section("recipe"), _orders(reader, top)
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
-    states = _listed(reader, "states", top, map_keys.STATE)
-    alarms = read_alarms(reader, top.get("alarms", {}))
-    check_places(reader, registers)
-    check_widths(reader, registers, Device(**device))
+    rules: dict[str, Any] = {
+        "states": read_states(reader, top.get("states", ())), "alarms": read_alarms(reader, top.get("alarms", {})),
+        "identity": read_identity(reader, top.get("identity", ())), "line": read_line(reader, top.get("line"), parts),
+    }  # fmt: skip
+    _check_points(reader, parts, sources, machine)
     check_zones(reader, zones)
     check_lanes(reader, lanes, zones, capture)
     check_uses(reader, lanes, zones)
-    check_oxygen(reader, machine.get("oxygen", ()))
     check_capture(reader, capture)
     check_thermal(reader, thermal, zones)
     check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})
     if reader.faults:
         return None
     return RegisterMap(
-        **about, **machine, device=Device(**device), groups=groups, registers=registers, lanes=lanes, zones=zones,
-        states=tuple(StateRule(**state) for state in states), alarms=alarms, capture=Capture(**capture),
-        thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
-        fingerprint=fingerprint(registers), sources=tuple(Source(**source) for source in sources),
+        **about, **machine, device=parts.device, groups=groups, registers=parts.registers, lanes=lanes, zones=zones,
+        **rules, **orders, capture=Capture(**capture), thermal=Thermal(**thermal), recipe_name=recipe["name"],
+        recipe_version=recipe["version"], sources=sources,
+        fingerprint=fingerprint(parts.registers, orders["commands"], orders["heartbeat"]),
     )  # fmt: skip
 
 
-def _listed(reader: Reader, name: str, top: Values, keys: tuple[Key, ...]) -> list[Values]:
-    return [reader.read(table, (name, index), keys) for index, table in enumerate(top.get(name, ()))]
+def _check_points(reader: Reader, parts: Parts, sources: tuple[Source, ...], machine: Values) -> None:
+    check_places(reader, parts.registers)
+    check_widths(reader, parts.registers, parts.device)
+    check_documents(reader, sources)
+    check_firmware(reader, machine)
+    check_fingerprint(reader, parts.registers)
+    check_oxygen(reader, machine.get("oxygen", ()))
 
 
-def fingerprint(registers: Iterable[Register]) -> str:
+def _orders(reader: Reader, top: Values) -> dict[str, Any]:
+    """What the device takes from afar: commands, heartbeat and standby."""
+    commands, standby = read_commands(reader, top.get("commands", {})), read_standby(reader, top.get("standby"))
+    written = {command.write for command in commands} | set(standby.setpoints if standby else ())
+    return {
+        "commands": commands, "standby": standby, "heartbeat": read_heartbeat(reader, top.get("heartbeat"), written),
+    }  # fmt: skip
+
+
+def fingerprint(
+    registers: Iterable[Register], commands: Iterable[Command] = (), heartbeat: Heartbeat | None = None
+) -> str:
     """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count."""
-    canonical = sorted(
+    canonical = [
         f"{r.path} {r.table} {r.address} {r.bit} {r.count} {r.type} {r.word_order} {r.byte_order}"
         f" {r.scale!r} {r.offset!r} {list(r.not_available)}"
         for r in registers
-    )
-    return hashlib.sha256("\n".join(canonical).encode()).hexdigest()[:8]
+    ]
+    canonical += [
+        f"command {c.name} {c.write} {c.value!r} {c.style} {c.pulse_ms} {c.handshake} {c.handshake_value!r}"
+        for c in commands
+    ]
+    if heartbeat:
+        canonical.append(f"heartbeat {heartbeat.point} {heartbeat.period_ms} {heartbeat.style}")
+    return hashlib.sha256("\n".join(sorted(canonical)).encode()).hexdigest()[:8]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from firmware_iface.map_keys import OXYGEN
-from firmware_iface.map_reader import Reader, Values, Wrong
+from firmware_iface.map_reader import Reader, Values
+from firmware_iface.map_values import Wrong
 from firmware_iface.registers import Device, Lane, Register, Zone
 from firmware_iface.toml_lines import KeyPath
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Final
 
+from firmware_iface.commands import COMMANDS
 from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, Capture, Thermal
 
 REQUIRED: Final = object()
@@ -23,6 +24,7 @@ ORDINAL = r"[1-9][0-9]{0,2}"
 CONDITION = r"([\w/]+)(?:\s+-\s+([\w/]+))?\s*([=!<>]=|[<>])\s*(\S+)"
 """A point's path, perhaps another that is taken off, an operator and a number."""
 
+VERSION = r"[0-9]{1,9}(\.[0-9]{1,9}){0,7}"
 ORDERS = ("big", "little")
 SPEEDS = ("cm/min", "m/min", "mm/min", "mm/s")
 UNITS = (
@@ -36,18 +38,22 @@ class Role:
     """What a point must be where it is used.
 
     Attributes:
-        type: "bit", "text" or "number".
+        type: "bit", "text", "number" or "bit or number".
         units: those that a number may have; empty for any.
+        is_writable: the device takes writes to it.
     """
 
     type: str
     units: tuple[str, ...] = ()
+    is_writable: bool = False
 
     def __str__(self) -> str:
-        return f"{self.type} in {' or '.join(self.units)}" if self.units else self.type
+        told = f"{self.type} in {' or '.join(self.units)}" if self.units else self.type
+        return f"{told} that can be written" if self.is_writable else told
 
 
-BIT, TEXT, NUMBER = Role("bit"), Role("text"), Role("number")
+BIT, TEXT, NUMBER, VALUE = Role("bit"), Role("text"), Role("number"), Role("bit or number")
+WRITABLE, SETPOINT = Role("bit or number", is_writable=True), Role("number", is_writable=True)
 SPEED, TEMPERATURE, OXYGEN = Role("number", SPEEDS), Role("number", ("degC",)), Role("number", ("ppm",))
 
 
@@ -56,8 +62,9 @@ class Key:
     """One key of a table.
 
     Attributes:
-        kind: "text", "name", "boolean", "integer", "number", "range", "integers", "texts", "path", "paths", "object",
-            "objects", "conditions", "table", "tables" or "named" (a table of tables by name).
+        kind: "text", "name", "version", "boolean", "integer", "number", "range", "integers", "texts", "path", "paths",
+            "object", "objects", "conditions", "document" (the id of a source), "match" (a number, a text or a list of
+            numbers), "numbers" (a table of numbers by path), "table", "tables" or "named" (a table of tables by name).
         low, high: smallest and largest number, both allowed.
         choices: the texts allowed; empty for any.
         keys: of the tables inside.
@@ -94,6 +101,7 @@ ABOUT = (
     Key("kind", "text", "what it describes", choices=("reflow", "wave", "instrument")),
 )
 SOURCE = (
+    Key("id", "name", "by which points name it", ""),
     Key("title", "text", "the document"),
     Key("page", "text", "page or section of it", ""),
     Key("status", "text", "how far it can be trusted", choices=("own", "official", "derived", "inferred")),
@@ -103,6 +111,8 @@ MACHINE = (
     Key("model", "text", "what it is called"),
     Key("oxygen", "objects", "objects that measure oxygen", ()),
     Key("firmware", "path", "point with the firmware's version", None, role=TEXT),
+    Key("firmware_from", "version", "first version that the map is true for, compared part by part", None),
+    Key("firmware_to", "version", "last version that the map is true for; 3.04 takes 3.04.7 in", None),
     Key("serial", "path", "point with the serial number", None, role=TEXT),
     Key("remote", "path", "point that is true while remote control is allowed", None, role=BIT),
 )
@@ -113,8 +123,8 @@ RECIPE = (
 DEVICE = (
     Key("unit", "integer", "Modbus unit", 1, 0, 255),
     Key("address_base", "integer", "the address that the document gives to the first register", 0, 0, 1),
-    Key("word_order", "text", "order of words in a value", "big", choices=ORDERS),
-    Key("byte_order", "text", "order of bytes in a word", "big", choices=ORDERS),
+    Key("word_order", "text", "order of words in a value: little makes CDAB of ABCD", "big", choices=ORDERS),
+    Key("byte_order", "text", "order of bytes in a word: little makes BADC of ABCD", "big", choices=ORDERS),
     Key("max_registers", "integer", "most registers in one request", 125, 1, 125),
     Key("max_bits", "integer", "most bits in one request", 2000, 1, 2000),
     Key("max_gap", "integer", "registers that may be read for nothing to join two blocks", 16, 0, 124),
@@ -123,6 +133,19 @@ DEVICE = (
     Key("connections", "integer", "masters, or TCP connections, that it takes at a time", 1, 1, 32),
     Key("latency_ms", "integer", "longest time from a question's end to the answer's begin, on a serial line",
         100, 0, 10_000),
+)
+LINE = (
+    Key("baud", "integer", "bits a second", low=1200, high=1_000_000),
+    Key("parity", "text", "parity of a character", "even", choices=("none", "even", "odd")),
+    Key("stop_bits", "integer", "stop bits of a character", 1, 1, 2),
+)
+IDENTITY = (
+    Key("point", "path", "what is read at connect"),
+    Key("equals", "match", "the number, one of the numbers or the text that it is", None),
+    Key("low", "number", "smallest number that it is", None, -1e300, 1e300),
+    Key("high", "number", "largest number that it is", None, -1e300, 1e300),
+    Key("mask", "integer", "bits of the raw number, unsigned, that are compared", None, 1, 2**64 - 1),
+    Key("text", "text", "why, for people", ""),
 )
 POINT = (
     Key("table", "text", "Modbus table", choices=TABLES),
@@ -135,6 +158,7 @@ POINT = (
     Key("offset", "number", "value = raw * scale + offset", 0.0, -1e9, 1e9),
     Key("unit", "text", "unit of the value", None, choices=UNITS),
     Key("range", "range", "from low to high the value can be true", None),
+    Key("max_rate", "number", "largest believable change per second, in its unit", None, 1e-9, 1e12),
     Key("decimals", "integer", "places sent on", None, 0, 9),
     Key("word_order", "text", "order of words, where it is not the device's", None, choices=ORDERS),
     Key("byte_order", "text", "order of bytes, where it is not the device's", None, choices=ORDERS),
@@ -143,6 +167,8 @@ POINT = (
     Key("silence_s", "number", "longest time without telling", 60.0, 0.1, 86_400),
     Key("access", "text", "whether the device takes writes", "r", choices=("r", "rw")),
     Key("text", "text", "what it is, for people", ""),
+    Key("source", "document", "id of the document that describes it", ""),
+    Key("page", "text", "page or section of the document", ""),
 )
 GROUP = (
     Key("period_ms", "integer", "time between two reads", low=10, high=3_600_000),
@@ -190,6 +216,27 @@ ALARM = (
     Key("states", "texts", "states in which it is watched; all by default", (), choices=MACHINE_STATES),
     Key("remote_reset", "boolean", "whether it can be reset from afar", False),
 )
+COMMAND = (
+    Key("write", "path", "point that is written", role=WRITABLE),
+    Key("value", "number", "value that is written, in its unit", low=-1e300, high=1e300),
+    Key("style", "text", "whether the value stays, or is taken back to 0", "level", choices=("pulse", "level")),
+    Key("pulse_ms", "integer", "how long a pulse is", None, 10, 60_000),
+    Key("handshake", "path", "point that must show handshake_value before the write is taken", None, role=VALUE),
+    Key("handshake_value", "number", "value of the handshake, in its unit", None, -1e300, 1e300),
+    Key("confirm", "conditions", "the command has worked when all hold"),
+    Key("timeout_s", "number", "longest wait for that", 10.0, 0.1, 3600),
+    Key("preconditions", "conditions", "it may be given when all hold, on good values", ()),
+    Key("repeatable", "boolean", "whether the agent itself may write it a second time", False),
+)
+HEARTBEAT = (
+    Key("point", "path", "point that is written again and again", role=WRITABLE),
+    Key("period_ms", "integer", "time between two writes", low=50, high=60_000),
+    Key("style", "text", "between 0 and 1, or one up each time", "toggle", choices=("toggle", "count")),
+)
+STANDBY = (
+    Key("setpoints", "numbers", "setpoints by path, with the value that each is set to", role=SETPOINT),
+    Key("preconditions", "conditions", "it may be done when all hold, on good values", ()),
+)
 CAPTURE = _numbers(
     Capture,
     {
@@ -218,11 +265,16 @@ MAP = (
     Key("machine", "table", "what the machine is", keys=MACHINE),
     Key("recipe", "table", "where it tells its recipe", {}, keys=RECIPE),
     Key("device", "table", "how it wants to be asked", {}, keys=DEVICE),
+    Key("line", "table", "what it speaks on a serial line as delivered", None, keys=LINE),
+    Key("identity", "tables", "by what it is known, read at connect", (), keys=IDENTITY),
     Key("groups", "named", "points that are read together", keys=GROUP),
     Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE, names=ORDINAL),
     Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE, names=ORDINAL),
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
     Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
+    Key("commands", "named", "what it can be told to do", {}, keys=COMMAND, names="|".join(COMMANDS)),
+    Key("heartbeat", "table", "by what it knows that its master is there", None, keys=HEARTBEAT),
+    Key("standby", "table", "what brings it to rest", None, keys=STANDBY),
     Key("capture", "table", "how boards are recognised", {}, keys=CAPTURE),
     Key("thermal", "table", "nominal model of air and board", {}, keys=THERMAL),
 )

@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.map_reader import Reader, Values
+from firmware_iface.raw_numbers import reachable
 from firmware_iface.registers import WIDTHS, Device, Group, Register
 from firmware_iface.toml_lines import KeyPath
 
@@ -46,7 +47,12 @@ def _read_points(reader: Reader, name: str, group: Values, base: int, device: De
     defaults = group.get("defaults", {})
     readable = reader.read(defaults, ("groups", name, "defaults"), optional)
     shared = {key: value for key, value in defaults.items() if key in readable}
-    for path, table in group.get("points", {}).items():
+    points = group.get("points", {})
+    for key in shared:
+        if points and all(key in table for table in points.values()):
+            reader.fault(("groups", name, "defaults", key), "is given by every point of the group itself",
+                         "leave it out")
+    for path, table in points.items():
         where: KeyPath = ("groups", name, "points", path)
         if path in reader.points:
             reader.fault(where, "is described twice", "a path is unique in its map")
@@ -72,6 +78,7 @@ def _register(path: str, group: str, point: Values, base: int, device: Device) -
         byte_order=point["byte_order"] or device.byte_order, scale=point["scale"], offset=point["offset"],
         not_available=point["not_available"], unit=point["unit"], low=low, high=high, decimals=_decimals(point),
         deadband=point["deadband"], silence_s=point["silence_s"], writable=point["access"] == "rw", text=point["text"],
+        max_rate=point["max_rate"], source=point["source"], page=point["page"],
     )  # fmt: skip
 
 
@@ -99,22 +106,24 @@ def _is_bit(point: Values) -> bool:
     return bool(point["type"] == "bit")
 
 
+def _is_text(point: Values) -> bool:
+    return bool(point["type"] == "text")
+
+
 def _is_in_bits(point: Values) -> bool:
     return point["table"] in _BITS
 
 
 def _has_unfit_sentinel(point: Values) -> bool:
-    return not _is_bit(point) and any(raw >= 2 ** (16 * _count(point)) for raw in point["not_available"])
+    return point["type"] in WIDTHS and any(raw >= 2 ** (16 * _count(point)) for raw in point["not_available"])
 
 
 def _cannot_reach_range(point: Values) -> bool:
     """Say whether no raw number of a whole type gives a value within the range."""
-    if not point["range"] or not point["scale"] or point["type"] not in WIDTHS or point["type"].startswith("float"):
+    if not point["range"] or not point["scale"] or point["type"] not in WIDTHS:
         return False
-    size = 16 * WIDTHS[point["type"]]
-    raw = (0, 2**size - 1) if point["type"].startswith("u") else (-(2 ** (size - 1)), 2 ** (size - 1) - 1)
-    ends = sorted(end * point["scale"] + point["offset"] for end in raw)
-    return bool(ends[1] < point["range"][0] or ends[0] > point["range"][1])
+    low, high = reachable(point["type"], point["scale"], point["offset"])
+    return bool(high < point["range"][0] or low > point["range"][1])
 
 
 _MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
@@ -136,6 +145,12 @@ _MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
     ("not_available", lambda p: _is_bit(p) and p["not_available"] != (), "a bit is 0 or 1 and always available",
      "leave it out"),
     ("not_available", _has_unfit_sentinel, "does not fit into {type}", ""),
+    ("not_available", lambda p: len(set(p["not_available"])) < len(p["not_available"]), "names a number twice",
+     "leave one out"),
+    ("max_rate", lambda p: _is_bit(p) and p["max_rate"] is not None, "a bit changes at once", "leave it out"),
+    *((key, lambda p, key=key, default=default: _is_text(p) and p[key] != default, "a text has none", "leave it out")
+      for key, default in (("scale", 1.0), ("offset", 0.0), ("range", None), ("decimals", None), ("max_rate", None),
+                           ("not_available", ()))),
     ("access", lambda p: p["access"] == "rw" and p["table"] in ("discrete", "input"),
      "the table {table} cannot be written", 'use access = "r", or the table coil or holding'),
 )  # fmt: skip

@@ -1,14 +1,14 @@
-"""Makes lanes, zones and alarms of the tables of a map."""
+"""Makes lanes, zones, states and alarms of the tables of a map."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.map_reader import Reader
-from firmware_iface.registers import AlarmRule, Lane, Scanner, Zone
+from firmware_iface.registers import AlarmRule, Lane, Scanner, StateRule, Zone
 
 _Tables = Mapping[str, dict[str, Any]]
 
@@ -36,6 +36,12 @@ def read_zones(reader: Reader, tables: _Tables) -> tuple[Zone, ...]:
         if zone.is_whole:
             zones.append(Zone(number=number, **zone))
     return tuple(sorted(zones, key=lambda zone: zone.start_mm))
+
+
+def read_states(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[StateRule, ...]:
+    """Read the rules of the machine's state in the order of the file; those with a fault are left out."""
+    states = (reader.read(table, ("states", index), map_keys.STATE) for index, table in enumerate(tables))
+    return tuple(StateRule(**state) for state in states if state.is_whole)
 
 
 def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:

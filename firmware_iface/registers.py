@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firmware_iface.commands import Command, Heartbeat, Standby
+    from firmware_iface.identity import Identity
 
 TABLES = ("coil", "discrete", "holding", "input")
 """The four Modbus tables; read by function 1, 2, 3 and 4."""
 
-WIDTHS = {"int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
+WIDTHS = {
+    "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4,
+    "bcd16": 1, "bcd32": 2,
+}  # fmt: skip
 """Registers that one number of a type takes."""
 
 MACHINE_STATES = (
@@ -28,7 +36,8 @@ class Register:
         type: a key of WIDTHS, "bit" or "text".
         bit: for type "bit" in a register: 0 is the least significant; None in a table of bits.
         count: registers (or bits) taken from `address` on.
-        word_order, byte_order: "big" or "little", of words in a value and of bytes in a word.
+        word_order, byte_order: "big" or "little", of words in a value and of bytes in a word: the four letters of
+            a value of two words are sent as ABCD (big, big), CDAB (little, big), BADC (big, little) or DCBA.
         scale, offset: value = raw * scale + offset.
         not_available: raw numbers (unsigned as on the wire) by which the device says that it has no value.
         unit: "degC", "ppm", "cm/min", "mm", "percent", ... or None for states and texts.
@@ -38,6 +47,9 @@ class Register:
         silence_s: telemetry tells the value at least this often.
         writable: the device takes writes to it.
         text: what it is, for people.
+        max_rate: largest believable change per second, in units; a faster one is uncertain until a second read bears
+            it out. None: any.
+        source, page: id of the document that describes it, and the page in there; empty where the map does not say.
     """
 
     path: str
@@ -61,6 +73,9 @@ class Register:
     silence_s: float
     writable: bool
     text: str
+    max_rate: float | None = None
+    source: str = ""
+    page: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +111,19 @@ class Device:
     pause_ms: int = 0
     connections: int = 1
     latency_ms: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class SerialSettings:
+    """What a device speaks on a serial line as delivered; eight data bits.
+
+    Attributes:
+        baud: bits a second. parity: "none", "even" or "odd". stop_bits: 1 or 2.
+    """
+
+    baud: int
+    parity: str = "even"
+    stop_bits: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +256,7 @@ class Source:
     """A document that a map was made from.
 
     Attributes:
+        id: by which points name it; empty where none does.
         page: page or section of it; empty for the whole.
         status: "own", "official", "derived" or "inferred".
     """
@@ -235,6 +264,7 @@ class Source:
     title: str
     page: str
     status: str
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +277,9 @@ class RegisterMap:
         registers: in the order of the file; the index of a register is its column.
         firmware, serial, remote, recipe_name, recipe_version: paths of the points with that meaning.
         oxygen: objects that measure oxygen, "oxygen/1"; each has the names concentration and perhaps setpoint.
+        firmware_from, firmware_to: versions that the map is true for, "3.04", both allowed; None: not limited.
+        identity: by what the agent knows that it has this device before it.
+        line: what the device speaks on a serial line; None where the map does not say.
     """
 
     id: str
@@ -273,6 +306,13 @@ class RegisterMap:
     recipe_name: str | None
     recipe_version: str | None
     sources: tuple[Source, ...] = ()
+    firmware_from: str | None = None
+    firmware_to: str | None = None
+    identity: tuple[Identity, ...] = ()
+    line: SerialSettings | None = None
+    commands: tuple[Command, ...] = ()
+    heartbeat: Heartbeat | None = None
+    standby: Standby | None = None
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

@@ -47,9 +47,9 @@ class BlockPlan:
         self._decoder = Decoder([_field(column, r, block) for column, r in fields if r.type != "text"],
                                 block.size, row.values, row.quality)
 
-    def decode(self, data: bytes) -> None:
+    def decode(self, data: bytes, now_ns: int) -> None:
         """Write the answer into the row; raises ValueError when its length is wrong."""
-        self._decoder.decode(data)
+        self._decoder.decode(data, now_ns)
         for text in self._texts:
             raw = data[text.offset:text.offset + text.size]
             if self._last.get(text.column) != raw:
@@ -88,7 +88,7 @@ class GroupPlan:
     def decode(self, answers: Sequence[bytes], monotonic_ns: int, wall_ns: int) -> None:
         """Write all answers, which belong to one moment, into the row."""
         for block, data in zip(self.blocks, answers, strict=True):
-            block.decode(data)
+            block.decode(data, monotonic_ns)
         self._row.times[self.index] = monotonic_ns
         self._row.stamps[self.index] = wall_ns
 
@@ -123,7 +123,7 @@ def _field(column: int, register: Register, block: Block) -> Field:
         column, register.type, distance if in_bits else 2 * distance, -1 if in_bits else register.bit or 0,
         register.word_order, register.byte_order, register.scale, register.offset,
         -math.inf if register.low is None else register.low, math.inf if register.high is None else register.high,
-        register.not_available,
+        register.not_available, math.inf if register.max_rate is None else register.max_rate,
     )  # fmt: skip
 
 

@@ -42,9 +42,9 @@ class Condition:
             value = row.values[column]
             if minus >= 0:
                 value -= row.values[minus]
-                if row.quality[minus] >= Quality.STALE:
+                if row.quality[minus] != Quality.GOOD:
                     value = math.nan
-            if row.quality[column] >= Quality.STALE or math.isnan(value):
+            if row.quality[column] != Quality.GOOD or math.isnan(value):
                 unknown = True
             elif not compare(value, number + easier if already else number):
                 return False

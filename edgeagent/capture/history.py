@@ -51,7 +51,7 @@ class History:
         """Take a row; returns it as bytes to be stored."""
         second = Second(
             now_ns,
-            tuple(rounded(row.values[column], decimals) if row.quality[column] < Quality.STALE else None
+            tuple(rounded(row.values[column], decimals) if row.quality[column] == Quality.GOOD else None
                   for column, decimals in zip(self._columns, self._decimals, strict=True)),
             {board: rounded(estimate, 2) for board, estimate in estimates.items()},
         )  # fmt: skip

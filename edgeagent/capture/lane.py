@@ -254,7 +254,7 @@ class LaneWatch:
                 yield self._ended(board, None, reason, now_ns, to_wall, history)
 
     def _level(self, column: int) -> bool | None:
-        return None if self._row.quality[column] >= Quality.STALE else self._row.values[column] != 0
+        return None if self._row.quality[column] != Quality.GOOD else self._row.values[column] != 0
 
     def _entered(
         self, board: Board, to_wall: int, standing: tuple[str, ...]

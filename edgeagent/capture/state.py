@@ -76,7 +76,7 @@ class ControlWatch:
 
     def update(self, row: Row) -> ControlChanged | None:
         """Read the switch; a single missed beat changes nothing that anybody could rely on."""
-        if self._column < 0 or row.quality[self._column] >= Quality.STALE:
+        if self._column < 0 or row.quality[self._column] != Quality.GOOD:
             return None
         now = "remote" if row.values[self._column] else "local"
         before = self.memory.control

@@ -107,9 +107,9 @@ ANSWER = struct.pack(">125h", *(random.Random(3).randrange(-3000, 3000) for _ in
 def decoded(count: int = 2000) -> float:
     """125 registers with range, sentinel and quality, by the plan."""
     inf = float("inf")
-    fields = [(i, "int16", 2 * i, -1, "big", "big", s, 0.0, -inf, inf, (0x8000,)) for i, s in enumerate(SCALES)]
+    fields = [(i, "int16", 2 * i, -1, "big", "big", s, 0.0, -inf, inf, (0x8000,), inf) for i, s in enumerate(SCALES)]
     decode = Decoder(fields, 250, array("d", [0.0]) * 125, bytearray(125)).decode
-    return per(count, lambda: [decode(ANSWER) for _ in range(count)])
+    return per(count, lambda: [decode(ANSWER, 0) for _ in range(count)])
 
 
 def unpacked(count: int = 2000) -> float:

@@ -108,6 +108,17 @@ def test_a_value_that_is_not_there_neither_raises_nor_clears_an_alarm(tunnel):
     assert len(tunnel.pipeline.alarms()) == 1
 
 
+def test_a_value_that_is_uncertain_raises_no_alarm_and_is_no_state(tunnel):
+    column = tunnel.machine.column["machine/state"]
+    tunnel.set("machine/state", 8)
+    tunnel.row.quality[column] = Quality.UNCERTAIN
+    tunnel.feed("motion")
+    assert told(tunnel) == []
+    tunnel.row.quality[column] = Quality.GOOD
+    tunnel.feed("motion")
+    assert "Status.MachineStatusChanged" in told(tunnel)
+
+
 def test_another_recipe_is_told_with_the_one_before_and_its_setpoints_are_part_of_it(tunnel):
     tunnel.row.texts[tunnel.machine.column["recipe/name"]] = "SAC305-B"
     tunnel.set("zone/1/top/setpoint", 111)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
          "int64": "q", "uint64": "Q", "float64": "d"}  # fmt: skip
+DIGITS = {"bcd16": 4, "bcd32": 8}
 HELD_NS = 5_000_000_000
 
 
 def decoded(data: bytes, described: tuple[Any, ...]) -> float:
     """Value of one field, NaN where it is not good."""
-    _, type_, offset, bit, word_order, byte_order, scale, shift, low, high, not_available = described
+    _, type_, offset, bit, word_order, byte_order, scale, shift, low, high, not_available, _ = described
     if type_ == "bit" and bit == -1:
         raw = number = data[offset // 8] >> offset % 8 & 1
     else:
-        words = struct.calcsize(CODES[type_]) // 2 if type_ != "bit" else 1
+        words = DIGITS[type_] // 4 if type_ in DIGITS else struct.calcsize(CODES[type_]) // 2 if type_ != "bit" else 1
         parts = [data[i : i + 2] for i in range(offset, offset + 2 * words, 2)]
         if byte_order == "little":
             parts = [part[::-1] for part in parts]
@@ -29,12 +31,34 @@ def decoded(data: bytes, described: tuple[Any, ...]) -> float:
         raw = int.from_bytes(packed, "big")
         if type_ == "bit":
             raw = number = raw >> bit & 1
+        elif type_ in DIGITS:
+            if not packed.hex().isdigit():
+                return math.nan
+            number = int(packed.hex())
         else:
             (number,) = struct.unpack(">" + CODES[type_], packed)
     if raw in not_available or (type_ in ("int64", "uint64") and abs(number) > 2**53):
         return math.nan
     value = number * scale + shift
     return value if math.isfinite(value) and low <= value <= high else math.nan
+
+
+def believed(readings: Iterable[tuple[float, float]], max_rate: float, step: float) -> list[bool]:
+    """Which of the readings (s, value) are good by their rate of change; a value of NaN was not read."""
+    base: tuple[float, float] | None = None
+    suspect: tuple[float, float] | None = None
+    told = []
+    for time, value in readings:
+        earlier = [other for other in (base, suspect) if other]
+        is_good = not math.isnan(value) and (
+            base is None or any(abs(value - other) <= max_rate * (time - at) + step for at, other in earlier)
+        )
+        if is_good:
+            base, suspect = (time, value), None
+        elif not math.isnan(value):
+            suspect = time, value
+        told.append(is_good)
+    return told
 
 
 def crossings(trace: list[tuple[float, float]], level: float) -> tuple[list[float], list[float]]:
@@ -137,7 +161,7 @@ class Oven:
             self._carry(board, t, values, quality, math.inf)
 
     def _is_good(self, values, quality):
-        return quality[self.speed] < 3 and math.isfinite(values[self.speed] * self.unit)
+        return quality[self.speed] == 0 and math.isfinite(values[self.speed] * self.unit)
 
     def _run(self, t, values, quality):
         if not self._is_good(values, quality):
@@ -244,7 +268,7 @@ class Oven:
 
 
 def usable(values, quality, column):
-    return quality[column] < 2 and math.isfinite(values[column])
+    return quality[column] == 0 and math.isfinite(values[column])
 
 
 def crossing(t0, t1, m0, m1, edge):

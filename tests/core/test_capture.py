@@ -404,3 +404,20 @@ def test_a_dump_of_another_layout_or_with_another_trace_is_refused():
         Lane().capture.load(state, array("q", [1]), array("d"))
     with pytest.raises(ValueError, match="at most 2"):
         Lane(trace_points=2).capture.load(state, array("q", [1, 2, 3]), array("d", [1.0, 2.0, 3.0]))
+
+
+def test_an_uncertain_value_is_no_part_of_any_figure_and_an_uncertain_speed_moves_nothing():
+    sure, spoiled = Lane(), Lane()
+    doubt = bytes([0, *[1] * 6])
+    for lane in (sure, spoiled):
+        lane.feed(START, a_row())
+        lane.enter(START, 20.0)
+    for n in range(1, 100):
+        is_spoiled = n % 7 == 3
+        sure.feed(START + n * SECOND // 10, [60.0, *[NAN] * 6] if is_spoiled else a_row())
+        spoiled.feed(START + n * SECOND // 10, a_row(zones=900.0, oxygen=9e9) if is_spoiled else a_row(),
+                     doubt if is_spoiled else None)
+    same(spoiled.capture.figures(0), sure.capture.figures(0))
+    before = spoiled.capture.travel_mm
+    spoiled.feed(START + 10 * SECOND, a_row(speed=9000.0), bytes([1, *[0] * 6]))
+    assert spoiled.capture.travel_mm == before

@@ -1,0 +1,49 @@
+"""Whether the device that answers is the one that its map describes; asked at every connect, before any value counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edgeagent.acquire.plan import GroupPlan
+from edgeagent.errors import Refused, WrongDevice
+from edgeagent.model.points import Quality
+from edgeagent.model.samples import Row
+from firmware_iface import identity
+
+if TYPE_CHECKING:
+    from edgeagent.acquire.source import Source
+    from firmware_iface.registers import RegisterMap
+
+
+class Recognition:
+    """What a map asks of the device's identity, its firmware and its fingerprint; nothing where it asks for nothing."""
+
+    def __init__(self, register_map: RegisterMap) -> None:
+        self._map = register_map
+        self._registers = identity.points(register_map)
+        self._row = Row(len(self._registers), 1)
+        self._plan = GroupPlan(0, list(enumerate(self._registers)), register_map.device, self._row)
+
+    async def demand(self, source: Source) -> None:
+        """Read and compare.
+
+        Raises:
+            WrongDevice: it is another one, or what tells it is refused.
+            Unreachable, Silent, BadAnswer: as the source does.
+        """
+        if misfits := await self.misfits(source):
+            raise WrongDevice(f"{source.name} is not what the map {self._map.id} {self._map.version} describes: "
+                              + "; ".join(misfits))
+
+    async def misfits(self, source: Source) -> list[str]:
+        """One sentence for each thing that does not fit."""
+        for block in self._plan.blocks if self._registers else ():
+            try:
+                block.decode(await source.read(block.block), 0)
+            except Refused:
+                block.miss()
+        return identity.misfits(self._map, {
+            register.path: self._row.texts.get(column) if register.type == "text" else self._row.values[column]
+            for column, register in enumerate(self._registers)
+            if self._row.quality[column] == Quality.GOOD
+        })  # fmt: skip

@@ -1,0 +1,59 @@
+"""What a device takes from afar: commands, a heartbeat and the way to standby, as its map describes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from firmware_iface.registers import Term
+
+COMMANDS = ("powerOn", "powerOff", "standby", "start", "stop", "alarmReset", "recipeStart")
+"""Every command that a map can describe."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: what is written, when it may be, and how it is known to have worked.
+
+    Attributes:
+        name: one of COMMANDS.
+        write, value: path of the point that is written, and the value in its unit.
+        style: "level", the value stays; "pulse", it is taken back to 0 after `pulse_ms`.
+        handshake, handshake_value: path of a point that must show the value before the write is taken; None without.
+        confirm: terms that hold when the command has worked, within `timeout_s`.
+        preconditions: terms that must hold, on good values, before it is written.
+        repeatable: the agent itself may write it a second time; otherwise it never does.
+    """
+
+    name: str
+    write: str
+    value: float
+    style: str
+    pulse_ms: int | None
+    handshake: str | None
+    handshake_value: float | None
+    confirm: tuple[Term, ...]
+    timeout_s: float
+    preconditions: tuple[Term, ...]
+    repeatable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A point that the device wants written again and again, or it takes its master for dead.
+
+    Attributes:
+        style: "toggle", between 0 and 1; "count", one up each time and from the highest to 0.
+    """
+
+    point: str
+    period_ms: int
+    style: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """What brings a device without a command for it to rest: a value for each setpoint, by path, in its unit."""
+
+    setpoints: Mapping[str, float]
+    preconditions: tuple[Term, ...]

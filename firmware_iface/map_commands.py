@@ -1,0 +1,103 @@
+"""Makes commands, heartbeat and standby of the tables of a map, and refuses those that could not work."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from firmware_iface import map_keys
+from firmware_iface.commands import COMMANDS, Command, Heartbeat, Standby
+from firmware_iface.map_reader import Reader, Values
+from firmware_iface.map_values import near
+from firmware_iface.raw_numbers import limits, raw_number
+from firmware_iface.registers import Register
+from firmware_iface.toml_lines import KeyPath
+from firmware_iface.wording import number, reach
+
+
+def read_commands(reader: Reader, tables: Mapping[str, dict[str, Any]]) -> tuple[Command, ...]:
+    """Read the commands in the order of the file; those with a key that cannot be read are left out."""
+    commands = []
+    for name, table in tables.items():
+        where: KeyPath = ("commands", name)
+        if name not in COMMANDS:
+            reader.fault(where, "is not a command", near(name, COMMANDS) or f"there are {', '.join(COMMANDS)}")
+        command = reader.read(table, where, map_keys.COMMAND)
+        for key, is_wrong, reason, mend in _MISFITS:
+            # A rule about a key that could not be read has nothing to judge.
+            with suppress(KeyError):
+                if is_wrong(command):
+                    reader.fault((*where, key), reason.format_map(command), mend)
+        with suppress(KeyError):
+            _check_value(reader, (*where, "value"), command["write"], command["value"])
+            if command["style"] == "pulse" and command["value"] != 0:
+                _check_value(reader, (*where, "style"), command["write"], 0.0)
+        with suppress(KeyError):
+            if command["handshake"] and command["handshake_value"] is not None:
+                _check_value(reader, (*where, "handshake_value"), command["handshake"], command["handshake_value"])
+        if command.is_whole:
+            commands.append(Command(name=name, **command))
+    return tuple(commands)
+
+
+_MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
+    ("pulse_ms", lambda c: c["style"] == "pulse" and c["pulse_ms"] is None, "is missing", "say how long a pulse is"),
+    ("pulse_ms", lambda c: c["style"] == "level" and c["pulse_ms"] is not None, "a level stays and has no length",
+     'leave it out, or use style = "pulse"'),
+    ("value", lambda c: c["style"] == "pulse" and c["value"] == 0, "a pulse of 0 changes nothing",
+     "give the value that the pulse has"),
+    ("handshake", lambda c: c["handshake"] == c["write"], "{handshake} is the point that is written",
+     "give the point by which the device says that it listens"),
+    ("handshake_value", lambda c: c["handshake"] is not None and c["handshake_value"] is None, "is missing",
+     "say what the handshake must show"),
+    ("handshake_value", lambda c: c["handshake"] is None and c["handshake_value"] is not None,
+     "is a value of no point", "give the handshake too, or leave it out"),
+)  # fmt: skip
+"""Key, when it is wrong, reason and mend; in a reason stand other keys of the command."""
+
+
+def read_heartbeat(reader: Reader, table: dict[str, Any] | None, others: Iterable[str]) -> Heartbeat | None:
+    """Read the heartbeat, whose point nothing else writes; others: paths that commands and standby write."""
+    if table is None:
+        return None
+    heartbeat = reader.read(table, ("heartbeat",), map_keys.HEARTBEAT)
+    if not heartbeat.is_whole:
+        return None
+    point = reader.points[heartbeat["point"]]
+    if heartbeat["point"] in set(others):
+        reader.fault(("heartbeat", "point"), f"{heartbeat['point']} is written by a command or by standby too",
+                     "give the heartbeat a point of its own")
+    if heartbeat["style"] == "count" and point and limits(point.type) is None:
+        reader.fault(("heartbeat", "style"), f"a {point.type} cannot count", 'use style = "toggle"')
+    elif point and any(value_fault(point, value) for value in (0.0, 1.0)):
+        reader.fault(("heartbeat", "point"), f"{point.path} cannot be 0 and 1", "look at its range and scale")
+    return Heartbeat(**heartbeat)
+
+
+def read_standby(reader: Reader, table: dict[str, Any] | None) -> Standby | None:
+    """Read what brings the machine to rest; every value must fit its point."""
+    if table is None:
+        return None
+    standby = reader.read(table, ("standby",), map_keys.STANDBY)
+    for path, value in standby.get("setpoints", {}).items():
+        _check_value(reader, ("standby", "setpoints", path), path, value)
+    return Standby(**standby) if standby.is_whole else None
+
+
+def value_fault(register: Register, value: float) -> str:
+    """Say why a point cannot have a value; empty when it can."""
+    if register.type == "bit":
+        return "" if value in (0, 1) else f"{register.path} is a bit and never {number(value)}"
+    if register.low is not None and register.high is not None and not register.low <= value <= register.high:
+        return f"{register.path} is from {reach(register)} and never {number(value)}"
+    raw = raw_number(register, value)
+    if raw is None:
+        return f"no raw number of {register.path} is exactly {number(value)}"
+    return f"{number(value)} says that {register.path} has no value" if raw in register.not_available else ""
+
+
+def _check_value(reader: Reader, where: KeyPath, path: str, value: float) -> None:
+    register = reader.points[path]
+    if register and (reason := value_fault(register, value)):
+        reader.fault(where, reason, "look at the point's range, scale and type")
