@@ -16,8 +16,9 @@ from msgspec import Meta
 from edgeagent.errors import ConfigError
 from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
+from firmware_iface.line_time import explain, share
 from firmware_iface.map_reader import FileFault
-from firmware_iface.registers import RegisterMap
+from firmware_iface.registers import RegisterMap, SerialSettings
 from firmware_iface.rename import renamed
 from firmware_iface.toml_lines import KeyPath
 
@@ -253,6 +254,7 @@ def _on_lines(
                     yield (*where, "unit"), f"unit {unit} is another source of line {source.line} already"
                 if unit > _LAST_UNIT:
                     yield (*where, "unit"), f"unit {unit}: on a serial line units are 1 to {_LAST_UNIT}"
+    yield from _loads(configuration, maps)
     for index, line in enumerate(configuration.lines):
         for key, seen, name in (("id", ids, line.id), ("port", ports, line.port)):
             seen[name] += 1
@@ -260,6 +262,26 @@ def _on_lines(
                 yield ("lines", index, key), f"{name} is another line's {key} already"
         if line.id not in used and line.id != STAND_IN:
             yield ("lines", index, "id"), f"no source is on line {line.id}; take it out, or name it in a source"
+
+
+def _loads(
+    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
+) -> Iterator[tuple[KeyPath, str]]:
+    """Lines that are too slow for all that is to be asked on them, with the arithmetic."""
+    for index, line in enumerate(configuration.lines):
+        spoken = SerialSettings(line.baud, line.parity, line.stop_bits)
+        shares = [
+            (share(register_map, spoken), machine.id, register_map)
+            for machine in configuration.machines
+            for source, register_map in zip(machine.sources, maps[machine.id], strict=False)
+            if isinstance(source, ModbusRtuTable) and source.line == line.id and line.master
+        ]
+        needed = sum(of_source for of_source, _, _ in shares)
+        if needed > 1:
+            most, machine_id, register_map = max(shares, key=lambda each: each[0])
+            yield ("lines", index, "baud"), (
+                f"the units on line {line.id} need {needed:.0%} of it; most, {most:.0%}, needs {register_map.id} of"
+                f" {machine_id}: {explain(register_map, spoken)}")
 
 
 def unit_of(source: SourceTable, register_map: RegisterMap) -> int:

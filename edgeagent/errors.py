@@ -41,6 +41,12 @@ class BadAnswer(MachineError):
     cause = "bad answer"
 
 
+class WrongDevice(MachineError):
+    """The device is not the one that its map describes: nothing that it says counts."""
+
+    cause = "wrong device"
+
+
 class Refused(MachineError):
     """The device answered with a Modbus exception code (attribute `code`)."""
 

@@ -163,3 +163,20 @@ def test_instruments_of_one_kind_are_told_apart_by_other_names(tmp_path):
     assert faults(tmp_path, GOOD + 'rename = { "zone/1/top" = "zone/20/top" }\n') == [
         "agent.toml:7: machines[0].sources[0].rename: reflow10 describes a reflow machine; only an instrument is"
         " renamed"]
+
+
+def test_a_line_that_is_too_slow_for_all_its_units_is_refused_with_the_arithmetic(tmp_path):
+    unit = BUS[BUS.index("[[machines.sources"):].replace("reflow10", "./probe.toml")
+    (tmp_path / "probe.toml").write_text(
+        (ROOT / "tests" / "journeys" / "instrument.toml").read_text().replace("[device]", "[device]\nlatency_ms = 5"))
+    names = [f'unit = {n}\nrename = {{ "analyser/1" = "analyser/{n}" }}\n' for n in range(1, 9)]
+    text = BUS[:BUS.index("[[machines.sources")] + "".join(unit + name for name in names)
+    asked = text.replace("baud = 9600", "baud = 9600\nmaster = true")
+    [fault] = faults(tmp_path, asked.replace("9600", "1200"))
+    assert fault.startswith("agent.toml:4: lines[0].baud: the units on line bus need ")
+    assert "at 1200 baud" in fault
+    assert "characters asked" in fault
+    (tmp_path / "agent.toml").write_text(asked.replace("9600", "115200"))
+    config.load(tmp_path / "agent.toml")
+    (tmp_path / "agent.toml").write_text(text.replace("9600", "1200"))
+    config.load(tmp_path / "agent.toml")

@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.beats import Beats
+from edgeagent.acquire.recognition import Recognition
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgeagent.acquire.source import Source
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
+    from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Poller:
     """Reads one source's groups on time and tells each beat, read or missed.
 
     Args:
+        register_map: what the source's device must be, and how much rest it wants.
         beat: called after every beat with the group's index; the row then holds what was read, or bad values.
 
     Attributes:
@@ -44,7 +47,7 @@ class Poller:
 
     def __init__(
         self, machine: Machine, source: Source, groups: Sequence[GroupPlan], clock: Clock, beat: Callable[[int], None],
-        pause_ms: int = 0,
+        register_map: RegisterMap,
     ) -> None:  # fmt: skip
         self.name = source.name
         self.source = source
@@ -55,7 +58,8 @@ class Poller:
         self._groups = groups
         self._clock = clock
         self._beat = beat
-        self._pause_s = pause_ms / 1000
+        self._pause_s = register_map.device.pause_ms / 1000
+        self._recognition = Recognition(register_map)
         self._unanswered = 0
         self._failures = 0
         self._next_try_ns = 0
@@ -101,6 +105,11 @@ class Poller:
         if now < self._next_try_ns:
             return False
         await self.source.connect()
+        try:
+            await self._recognition.demand(self.source)
+        except BaseException:
+            self.source.close()
+            raise
         self._good_since_ns = 0
         return True
 

@@ -1,4 +1,4 @@
-"""Whether the device that answers is the one that its map describes; asked at every connect, before any value counts."""
+"""Whether the device is the one that its map describes: asked at every connect, before any value counts."""
 
 from __future__ import annotations
 

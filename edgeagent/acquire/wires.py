@@ -53,7 +53,7 @@ class Wires:
             if isinstance(line, ListeningLine):
                 return Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
         return Poller(machine, self.source(table, register_map), plan(machine, index, row), self._clock, beat,
-                      register_map.device.pause_ms)
+                      register_map)
 
     def source(self, table: SourceTable, register_map: RegisterMap) -> Source:
         """Make the way to a device that this agent may ask.

@@ -57,7 +57,7 @@ async def polling(beats: int, on_beat=None, answer=None, without: str = "", time
                 done.set()
 
         source = ModbusTcp("127.0.0.1", running.port, 1, timeout_s)
-        poller = Poller(machine, source, plan(machine, 0, row), clock, beat)
+        poller = Poller(machine, source, plan(machine, 0, row), clock, beat, machine.map)
         task = asyncio.create_task(poller.run())
         await asyncio.wait_for(done.wait(), 30)
         while not task.done():
@@ -158,7 +158,7 @@ def test_a_device_that_is_off_over_a_weekend_is_still_waited_for():
             if clock.now - start > 48 * 3600 * 10**9:
                 done.set()
 
-        poller = Poller(machine, source, plan(machine, 0, row), clock, beat)
+        poller = Poller(machine, source, plan(machine, 0, row), clock, beat, machine.map)
         task = asyncio.create_task(poller.run())
         waiting = asyncio.create_task(done.wait())
         await asyncio.wait({task, waiting}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,162 @@
+"""A device that is not the one that the map describes gives no value, however well it answers."""
+
+import asyncio
+import struct
+
+from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.plan import plan
+from edgeagent.acquire.poller import Poller
+from edgeagent.model.machine import Machine
+from edgeagent.model.points import Quality
+from edgeagent.model.samples import Row
+from firmware_iface import catalog
+from tests.acquire.device import device, frame, right
+from tests.acquire.test_poller import HandClock
+
+MAP = """\
+[map]
+id = "controller"
+version = "1"
+title = "A controller"
+kind = "instrument"
+[machine]
+manufacturer = "x"
+model = "y"
+firmware = "controller/1/firmware"
+firmware_from = "3.04"
+[groups.values]
+period_ms = 100
+[groups.values.points]
+"controller/1/temperature" = { table = "holding", address = 10, type = "uint16", unit = "degC" }
+"controller/1/size" = { table = "input", address = 122, type = "uint16", kind = "state" }
+"controller/1/firmware" = { table = "input", address = 200, type = "text", length = 4 }
+"controller/1/fingerprint" = { table = "input", address = 300, type = "uint32", kind = "state" }
+[[identity]]
+point = "controller/1/size"
+equals = 0xA4
+mask = 0xFF
+text = "the panel's size"
+"""
+
+
+def described(tmp_path):
+    (tmp_path / "map.toml").write_text(MAP)
+    return catalog.load(tmp_path / "map.toml")
+
+
+class Controller:
+    """Answers as the map says, until something is changed."""
+
+    def __init__(self, fingerprint: str) -> None:
+        self.fingerprint = bytes.fromhex(fingerprint)
+        self.size, self.firmware = 0x12A4, b"3.10\0\0\0\0"
+        self.asked: list[int] = []
+
+    def answer(self, request: bytes) -> bytes | None:
+        tid, _, _, unit, function, address, _ = struct.unpack(">HHHBBHH", request[:12])
+        self.asked.append(address)
+        data = {122: struct.pack(">H", self.size), 200: self.firmware, 300: self.fingerprint}.get(address)
+        if data is None or not self.size:
+            return right(request) if self.size else frame(tid, unit, bytes([function | 0x80, 2]))
+        return frame(tid, unit, bytes([function, len(data)]) + data)
+
+
+def polled(tmp_path, change, beats: int = 60, then=None):
+    """(qualities seen, the poller, what was asked) after some beats with a controller that is changed."""
+    register_map = described(tmp_path)
+    machine = Machine("M", (register_map,))
+    row, clock = Row(4, 1), HandClock()
+    controller = Controller(register_map.fingerprint)
+    change(controller)
+    seen: list[int] = []
+
+    async def go():
+        done = asyncio.Event()
+        async with device() as running:
+            running.answer = controller.answer
+            source = ModbusTcp("127.0.0.1", running.port, 1, 0.2)
+
+            def beat(_group: int) -> None:
+                seen.append(row.quality[0])
+                if then and len(seen) == beats // 2:
+                    then(controller)
+                if len(seen) >= beats:
+                    done.set()
+
+            poller = Poller(machine, source, plan(machine, 0, row), clock, beat, register_map)
+            task = asyncio.create_task(poller.run())
+            await done.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return poller
+
+    return seen, asyncio.run(go()), controller.asked
+
+
+def test_the_device_of_the_map_is_asked_once_and_then_read(tmp_path):
+    seen, poller, asked = polled(tmp_path, lambda c: None)
+    assert set(seen) == {Quality.GOOD}
+    assert asked[:3] == [122, 200, 300], "who it is comes first"
+    assert asked.count(10) == 60
+    assert poller.errors.total() == 0
+
+
+def test_another_device_gives_no_value(tmp_path, caplog):
+    changes = {
+        "fingerprint is": lambda c: setattr(c, "fingerprint", b"\0\1\2\3"),
+        "controller/1/size is": lambda c: setattr(c, "size", 0x12A5),
+        'the firmware is "3.03"': lambda c: setattr(c, "firmware", b"3.03\0\0\0\0"),
+        "could not be read": lambda c: setattr(c, "size", 0),
+    }
+    for sentence, change in changes.items():
+        caplog.clear()
+        seen, poller, asked = polled(tmp_path, change)
+        assert set(seen) == {Quality.BAD}, sentence
+        assert poller.errors["wrong device"] > 0
+        assert 10 not in asked, "a stranger is not asked for values"
+        assert sentence in caplog.text
+
+
+def test_a_stranger_is_asked_again_with_patience_and_taken_when_it_is_mended(tmp_path):
+    def mend(controller):
+        assert len(controller.asked) < 60, "not at each beat"
+        controller.size = 0x00A4
+
+    seen, poller, _ = polled(tmp_path, lambda c: setattr(c, "size", 0xFF), 1000, mend)
+    assert set(seen[:500]) == {Quality.BAD}
+    assert seen[-1] == Quality.GOOD
+    assert poller.errors["wrong device"] < 20
+
+
+def test_a_device_that_was_exchanged_is_found_out_at_the_next_connect(tmp_path):
+    """The link breaks, and another device has the address."""
+    register_map = described(tmp_path)
+    machine = Machine("M", (register_map,))
+    row, clock = Row(4, 1), HandClock()
+    controller = Controller(register_map.fingerprint)
+    seen: list[int] = []
+
+    async def go():
+        done = asyncio.Event()
+        async with device() as running:
+            running.answer = controller.answer
+
+            def beat(_group: int) -> None:
+                seen.append(row.quality[0])
+                if len(seen) == 20:
+                    running.answer = lambda request: b""
+                if len(seen) == 25:
+                    controller.size = 0xFF
+                    running.answer = controller.answer
+                if len(seen) == 500:
+                    done.set()
+
+            source = ModbusTcp("127.0.0.1", running.port, 1, 0.2)
+            task = asyncio.create_task(Poller(machine, source, plan(machine, 0, row), clock, beat, register_map).run())
+            await done.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(go())
+    assert set(seen[:20]) == {Quality.GOOD}
+    assert set(seen[20:]) == {Quality.BAD}
