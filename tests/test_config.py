@@ -168,7 +168,7 @@ def test_instruments_of_one_kind_are_told_apart_by_other_names(tmp_path):
 def test_a_line_that_is_too_slow_for_all_its_units_is_refused_with_the_arithmetic(tmp_path):
     unit = BUS[BUS.index("[[machines.sources"):].replace("reflow10", "./probe.toml")
     (tmp_path / "probe.toml").write_text(
-        (ROOT / "tests" / "journeys" / "instrument.toml").read_text().replace("[device]", "[device]\nlatency_ms = 5"))
+        (ROOT / "tests" / "journeys" / "instrument.toml").read_text() + "[device]\nlatency_ms = 5\n")
     names = [f'unit = {n}\nrename = {{ "analyser/1" = "analyser/{n}" }}\n' for n in range(1, 9)]
     text = BUS[:BUS.index("[[machines.sources")] + "".join(unit + name for name in names)
     asked = text.replace("baud = 9600", "baud = 9600\nmaster = true")
