@@ -69,7 +69,7 @@ class Pipeline:
         self._control = ControlWatch(machine, m.state)
         self._settings = SettingsWatch(machine, m.settings)
         self._alarms = AlarmWatch(machine, m.alarms)
-        self._telemetry = Telemetry(machine)
+        self._telemetry = Telemetry(machine, row)
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
@@ -93,7 +93,7 @@ class Pipeline:
 
     def telemetry(self, group: int) -> list[MeasuredValue]:
         """The group's values that are worth telling after the last beat."""
-        return self._telemetry.update(self.row, group, self._now_ns)
+        return self._telemetry.update(group, self._now_ns)
 
     def second(self) -> bytes | None:
         """A row of history while boards are inside, once a second; None when it is not time."""
