@@ -64,7 +64,8 @@ class Pipeline:
         self._memory = memory or Memory()
         m = self._memory
         pace = machine.groups[machine.pace]
-        self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns), row.values, row.quality, row.times)
+        self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns),
+                          *row.first(len(machine.map.registers)), row.times)
         self._state = StateWatch(machine, m.state)
         self._control = ControlWatch(machine, m.state)
         self._settings = SettingsWatch(machine, m.settings)

@@ -35,6 +35,10 @@ class Row:
         self.stamps = array("q", [0]) * groups
         self.texts: dict[int, str] = {}
 
+    def first(self, count: int) -> tuple[memoryview, memoryview]:
+        """The first columns alone, in the same memory: float64[count] values and uint8[count] quality."""
+        return memoryview(self.values)[:count], memoryview(self.quality)[:count]
+
     def good(self, column: int) -> bool:
         """Say whether the column holds a good value."""
         return self.quality[column] == Quality.GOOD
