@@ -7,6 +7,7 @@ import ctypes
 import sys
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 _TIME_ERROR = 5
@@ -65,11 +66,12 @@ def boot_id() -> str:
         return ""
 
 
+@lru_cache(maxsize=64)
 def iso(wall_ns: int) -> str:
-    """Format as RFC 3339 in UTC with milliseconds, `2026-11-21T21:53:00.123Z`."""
+    """Format as RFC 3339 in UTC with milliseconds, `2026-11-21T21:53:00.123Z`; the values of a read share one stamp."""
     milliseconds = wall_ns // 1_000_000
     stamp = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{stamp:%Y-%m-%dT%H:%M:%S}.{milliseconds % 1000:03d}Z"
+    return f"{stamp.isoformat()[:19]}.{milliseconds % 1000:03d}Z"
 
 
 def utc_offset(wall_ns: int) -> str:

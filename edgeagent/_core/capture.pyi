@@ -30,8 +30,8 @@ class BoardFigures(NamedTuple):
 class Capture:
     def __init__(
         self,
-        values: array[float],
-        quality: bytearray,
+        values: array[float] | memoryview,
+        quality: bytearray | memoryview,
         *,
         speed: int,
         millimetres_per_second: float,

@@ -120,7 +120,7 @@ class LaneWatch:
         shortest_mm = map_.capture.min_board_mm + map_.capture.min_gap_mm
         thermal = map_.thermal
         self._core = Capture(
-            row.values, row.quality, speed=stay[0], millimetres_per_second=_SPEED_UNITS[speed_unit],
+            *row.first(len(map_.registers)), speed=stay[0], millimetres_per_second=_SPEED_UNITS[speed_unit],
             period_ns=period_ns, inlet_mm=lane.inlet_mm,
             zones=[(z.start_mm, z.start_mm + z.length_mm, z.kind == "heated", machine.columns(z.temperatures))
                    for z in map_.zones],

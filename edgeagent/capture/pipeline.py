@@ -64,12 +64,13 @@ class Pipeline:
         self._memory = memory or Memory()
         m = self._memory
         pace = machine.groups[machine.pace]
-        self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns), row.values, row.quality, row.times)
+        self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns),
+                          *row.first(len(machine.map.registers)), row.times)
         self._state = StateWatch(machine, m.state)
         self._control = ControlWatch(machine, m.state)
         self._settings = SettingsWatch(machine, m.settings)
         self._alarms = AlarmWatch(machine, m.alarms)
-        self._telemetry = Telemetry(machine)
+        self._telemetry = Telemetry(machine, row)
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
@@ -93,7 +94,7 @@ class Pipeline:
 
     def telemetry(self, group: int) -> list[MeasuredValue]:
         """The group's values that are worth telling after the last beat."""
-        return self._telemetry.update(self.row, group, self._now_ns)
+        return self._telemetry.update(group, self._now_ns)
 
     def second(self) -> bytes | None:
         """A row of history while boards are inside, once a second; None when it is not time."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgeagent._core.moves import Moves
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.events import (
     BarcodeRead,
@@ -209,33 +210,33 @@ class ScannerWatch:
 
 
 class Telemetry:
-    """Tells values that moved by more than their deadband, changed quality, or were silent for too long."""
+    """Tells values that moved by more than their deadband, changed quality, or were silent for too long.
 
-    def __init__(self, machine: Machine) -> None:
+    Args:
+        row: the machine's current row; `update` looks at it.
+    """
+
+    def __init__(self, machine: Machine, row: Row) -> None:
         self._machine = machine
-        self._points: dict[int, list[Point]] = {}
+        self._row = row
+        points: dict[int, list[Point]] = {}
         for point in machine.points:
-            self._points.setdefault(point.group, []).append(point)
-        self._value = [math.nan] * len(machine.points)
-        self._text: dict[int, str | None] = {}
-        self._quality = [-1] * len(machine.points)
-        self._told_ns = [0] * len(machine.points)
+            points.setdefault(point.group, []).append(point)
+        self._moves = {
+            group: Moves(row.values, row.quality, [(p.index, p.deadband, p.silence_s) for p in of_group])
+            for group, of_group in points.items()
+        }  # fmt: skip
+        self._texts = {group: [p.index for p in of_group if p.is_text] for group, of_group in points.items()}
+        self._told: dict[int, str | None] = {}
+        """Text columns → text as last told."""
 
-    def update(self, row: Row, group: int, now_ns: int) -> list[MeasuredValue]:
+    def update(self, group: int, now_ns: int) -> list[MeasuredValue]:
         """Compare one group's values with what was last told."""
-        told = []
-        values, qualities = row.values, row.quality
-        for point in self._points.get(group, ()):
-            index = point.index
-            value, quality = values[index], qualities[index]
-            if quality == self._quality[index] and now_ns - self._told_ns[index] < point.silence_s * 1e9:
-                if point.is_text:
-                    if row.texts.get(index) == self._text.get(index):
-                        continue
-                elif not abs(value - self._value[index]) > point.deadband:
-                    continue
-            self._value[index], self._quality[index], self._told_ns[index] = value, quality, now_ns
-            if point.is_text:
-                self._text[index] = row.texts.get(index)
-            told.append(show(self._machine, row, point, now_ns))
-        return told
+        moves = self._moves[group]
+        for column in self._texts[group]:
+            text = self._row.texts.get(column)
+            if text != self._told.get(column):
+                self._told[column] = text
+                moves.forget(column)
+        points = self._machine.points
+        return [show(self._machine, self._row, points[column], now_ns) for column in moves.due(now_ns)]

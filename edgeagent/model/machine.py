@@ -53,7 +53,7 @@ class Machine:
 
     Attributes:
         points: index = column. groups: index = place in a row's times. column: path → column.
-        map: the first map.
+        map: the first map; its points have the first columns, and lanes, zones and rules know no others.
 
     Raises:
         ValueError: two maps describe the same path.

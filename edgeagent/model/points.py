@@ -18,7 +18,11 @@ class Quality(IntEnum):
     @property
     def word(self) -> str:
         """The word on the wire."""
-        return self.name.lower()
+        return WORDS[self]
+
+
+WORDS = tuple(quality.name.lower() for quality in Quality)
+"""The words on the wire; the index is what a row holds."""
 
 
 class Point(msgspec.Struct, frozen=True):

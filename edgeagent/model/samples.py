@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeagent.clock import iso
-from edgeagent.model.points import Point, Quality
+from edgeagent.model.points import WORDS, Point, Quality
 
 if TYPE_CHECKING:
     from edgeagent.model.machine import Machine
@@ -35,6 +35,10 @@ class Row:
         self.stamps = array("q", [0]) * groups
         self.texts: dict[int, str] = {}
 
+    def first(self, count: int) -> tuple[memoryview, memoryview]:
+        """The first columns alone, in the same memory: float64[count] values and uint8[count] quality."""
+        return memoryview(self.values)[:count], memoryview(self.quality)[:count]
+
     def good(self, column: int) -> bool:
         """Say whether the column holds a good value."""
         return self.quality[column] == Quality.GOOD
@@ -58,11 +62,11 @@ def show(machine: Machine, row: Row, point: Point, now_ns: int) -> MeasuredValue
         now_ns: monotonic time; a good value older than its group's longest age is stale.
     """
     group = machine.groups[point.group]
-    quality = Quality(row.quality[point.index])
+    quality = row.quality[point.index]
     if quality < Quality.STALE and now_ns - row.times[point.group] > group.max_age_ns:
         quality = Quality.STALE
     stamp = row.stamps[point.group]
-    return MeasuredValue(point.object, point.name, plain(row, point), point.unit, quality.word,
+    return MeasuredValue(point.object, point.name, plain(row, point), point.unit, WORDS[quality],
                          iso(stamp) if stamp else None)
 
 

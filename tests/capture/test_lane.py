@@ -1,9 +1,13 @@
 """What happens to boards: a table of journeys through the tunnel, each with what is told of it."""
 
+from pathlib import Path
+
 import pytest
 
 from edgeagent.model.boards import BoardRecord
-from tests.capture.tunnel import SETPOINTS, Tunnel
+from edgeagent.model.machine import Machine
+from firmware_iface import catalog
+from tests.capture.tunnel import SETPOINTS, WINDOW, Tunnel
 
 
 def record(tunnel: Tunnel, place: int = 0) -> BoardRecord:
@@ -43,6 +47,22 @@ def test_a_board_goes_through_and_its_record_says_what_each_zone_did():
     assert completed.time_ns - tunnel.only("Board.ProcessStarted")[0].time_ns == pytest.approx(
         (4710 + 180) / 13 * 1e9, abs=5e8)
     assert entered_at < tunnel.now_ns
+
+
+def test_instruments_beside_the_oven_change_no_record_and_take_no_room_in_the_ring():
+    instrument = Path(__file__).parents[1] / "journeys" / "instrument.toml"
+    maps = catalog.builtin("reflow10"), catalog.load(instrument)
+    alone, beside = Tunnel(), Tunnel(the_machine=Machine("RO0001", maps, "SN1", WINDOW))
+    for tunnel in (alone, beside):
+        tunnel.run(2)
+        tunnel.insert()
+        tunnel.run(400)
+    one, other = record(alone), record(beside)
+    assert len(one.zones) == 24
+    assert (one.zones, one.conveyor, one.oxygen, one.samples) == (
+        other.zones, other.conveyor, other.oxygen, other.samples)
+    times, values, quality = beside.pipeline._ring.since(0)
+    assert len(values) == len(quality) == len(times) * len(maps[0].registers) > 0
 
 
 def test_the_zone_entry_is_told_for_the_middle_of_the_board():

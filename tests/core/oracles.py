@@ -273,3 +273,29 @@ def usable(values, quality, column):
 
 def crossing(t0, t1, m0, m1, edge):
     return t0 if m0 >= edge or m1 <= m0 else t0 + math.floor((edge - m0) / (m1 - m0) * (t1 - t0) + 0.5)
+
+
+class Telling:
+    """What is worth telling: the same columns as `Moves`, and as telemetry where the points have texts."""
+
+    def __init__(self, points):
+        self.points = points
+        self.value = {column: math.nan for column, *_ in points}
+        self.quality = {column: -1 for column, *_ in points}
+        self.told_ns = {column: 0 for column, *_ in points}
+        self.text = {}
+
+    def due(self, values, quality, texts, now_ns):
+        told = []
+        for column, deadband, silence_s, is_text in self.points:
+            if quality[column] == self.quality[column] and now_ns - self.told_ns[column] < silence_s * 1e9:
+                if is_text:
+                    if texts.get(column) == self.text.get(column):
+                        continue
+                elif not abs(values[column] - self.value[column]) > deadband:
+                    continue
+            self.value[column], self.quality[column], self.told_ns[column] = values[column], quality[column], now_ns
+            if is_text:
+                self.text[column] = texts.get(column)
+            told.append(column)
+        return told

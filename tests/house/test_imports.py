@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-CORE = {"decode", "ring", "capture", "profile"}
-MAY_USE = {"decode": "acquire", "ring": "capture", "capture": "capture", "profile": "capture"}
+CORE = {"decode", "ring", "capture", "profile", "moves"}
+MAY_USE = {"decode": "acquire", "ring": "capture", "capture": "capture", "profile": "capture", "moves": "capture"}
 
 
 def imported(path: Path) -> set[str]:
