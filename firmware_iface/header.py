@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from firmware_iface.identity import fingerprint_point
+from firmware_iface.raw_numbers import raw_number
 from firmware_iface.registers import WIDTHS, Register, RegisterMap
 from firmware_iface.spans import BIT_TABLES, Span, spans
-from firmware_iface.wording import formula, raw_numbers, reach
-
-FINGERPRINT = "fingerprint"
-"""Name of the point, a uint32, at which the firmware serves the fingerprint."""
+from firmware_iface.wording import formula, pace, raw_numbers, reach
 
 _TABLES = {"discrete": "discrete inputs", "coil": "coils", "input": "input registers", "holding": "holding registers"}
+_SUFFIX = {1: "U", 2: "UL", 4: "ULL"}
+"""Of a whole number in C, by the registers that it takes."""
+
 _INT_MAX = 32_767
 """The largest number that C99 promises of an enumerator."""
 
@@ -53,6 +55,7 @@ class _Header:
                 yield from self._addresses(span)
                 if table not in BIT_TABLES:
                     yield from self._struct(span)
+        yield from self._orders()
         yield from ("", f"#endif /* {guard} */")
 
     def _fingerprint(self) -> Iterator[str]:
@@ -60,16 +63,36 @@ class _Header:
         yield from ("", "/* Changes when anything that is on the wire changes. */")
         yield self._define("FINGERPRINT", "HIGH", f"0x{high}U")
         yield self._define("FINGERPRINT", "LOW", f"0x{low}U")
-        for register in self._registers:
-            if register.path.rpartition("/")[2] == FINGERPRINT and register.type == "uint32":
-                words = [high, low] if register.word_order == "big" else [low, high]
-                if register.byte_order == "little":
-                    words = [word[2:] + word[:2] for word in words]
-                served = ", ".join(f"0x{word}U" for word in words)
-                yield f"/* To be served from {register.table} {register.address} on, in this order. */"
-                yield self._define("FINGERPRINT", "WORDS", f"{{ {served} }}")
-                break
+        if register := fingerprint_point(self._map.registers):
+            words = [high, low] if register.word_order == "big" else [low, high]
+            if register.byte_order == "little":
+                words = [word[2:] + word[:2] for word in words]
+            served = ", ".join(f"0x{word}U" for word in words)
+            yield f"/* To be served from {register.table} {register.address} on, in this order. */"
+            yield self._define("FINGERPRINT", "WORDS", f"{{ {served} }}")
         yield ""
+
+    def _orders(self) -> Iterator[str]:
+        """What is written for each command, as raw numbers, and how often the heartbeat is."""
+        for c in self._map.commands:
+            name = _snake(c.name)
+            style = f"a pulse of {c.pulse_ms} ms" if c.pulse_ms else "a level that stays"
+            yield from ("", f"/* Command {c.name}: {style} */")
+            yield from self._written(name, "", c.write, c.value)
+            if c.pulse_ms:
+                yield self._define("COMMAND", f"{name}_PULSE_MS", f"{c.pulse_ms}U")
+            if c.handshake and c.handshake_value is not None:
+                yield from self._written(name, "HANDSHAKE_", c.handshake, c.handshake_value)
+        if beat := self._map.heartbeat:
+            yield from ("", f"/* The agent writes it every {beat.period_ms} ms: {beat.style} */")
+            yield self._define("HEARTBEAT", "ADDRESS", self._macro("ADDRESS", self._names[beat.point]))
+            yield self._define("HEARTBEAT", "PERIOD_MS", f"{beat.period_ms}U")
+
+    def _written(self, command: str, part: str, path: str, value: float) -> Iterator[str]:
+        register = self._map.register(path)
+        raw = f"0x{raw_number(register, value):0{4 * register.count}X}{_SUFFIX[register.count]}"
+        yield self._define("COMMAND", f"{command}_{part}ADDRESS", self._macro("ADDRESS", self._names[path]))
+        yield self._define("COMMAND", f"{command}_{part}VALUE", raw)
 
     def _states(self) -> Iterator[str]:
         """Enumerations of the points whose numbers the map names as states of the machine."""
@@ -98,8 +121,7 @@ class _Header:
             if r.type == "bit" and r.bit is not None:
                 yield self._define("MASK", name, f"0x{1 << _place(r):04X}U")
             if r.not_available and r.type in WIDTHS:
-                suffix = {1: "U", 2: "UL", 4: "ULL"}[r.count]
-                yield self._define("NO_VALUE", name, raw_numbers(r)[0] + suffix)
+                yield self._define("NO_VALUE", name, raw_numbers(r)[0] + _SUFFIX[r.count])
         for address in sorted({r.address for r in span.registers if r.bit is not None}):
             yield from self._bits(span, address)
 
@@ -161,7 +183,7 @@ def _place(register: Register) -> int:
 
 def _meaning(r: Register) -> str:
     laid = f"{r.type}, {formula(r)}{f' {r.unit}' if r.unit else ''}" if r.type in WIDTHS else r.type
-    parts = [laid, reach(r), f"no value: {', '.join(raw_numbers(r))}" if r.not_available else ""]
+    parts = [laid, reach(r), pace(r), f"no value: {', '.join(raw_numbers(r))}" if r.not_available else ""]
     if r.count > 1 and r.type in WIDTHS:
         parts.append("highest word first" if r.word_order == "big" else "lowest word first")
     if r.type == "text":

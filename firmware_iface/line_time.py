@@ -91,10 +91,10 @@ def explain_group(asked: Asked, group: Group, settings: SerialSettings) -> str:
     count = "1 read" if len(spans) == 1 else f"{len(spans)} reads"
     which, are = ("a read", "is") if len(spans) == 1 else ("the longest read", "are")
     return (
-        f"{which} takes {_seconds(asked, longest, settings) * 1000:.1f} ms = {QUESTION_BYTES} characters asked + {answer_bytes(longest)} answered, of"
-        f" {character_s(settings) * 1000:.3f} ms at {settings.baud} baud, + {rests}"
-        f" + a latency of {asked.device.latency_ms} ms; {count} every {group.period_ms} ms"
-        f" {are} {group_share(asked, group, settings):.0%} of the line"
+        f"{which} takes {_seconds(asked, longest, settings) * 1000:.1f} ms = {QUESTION_BYTES} characters asked"
+        f" + {answer_bytes(longest)} answered, of {character_s(settings) * 1000:.3f} ms at {settings.baud} baud,"
+        f" + {rests} + a latency of {asked.device.latency_ms} ms;"
+        f" {count} every {group.period_ms} ms {are} {group_share(asked, group, settings):.0%} of the line"
     )
 
 

@@ -6,10 +6,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from firmware_iface import map_keys
+from firmware_iface.identity import wanted
+from firmware_iface.line_time import explain, share
 from firmware_iface.map_keys import Key
 from firmware_iface.registers import Capture, Group, Register, RegisterMap, Thermal
 from firmware_iface.spans import BIT_TABLES, Span, reads
-from firmware_iface.wording import condition, formula, number, raw_numbers, reach
+from firmware_iface.wording import condition, formula, letters, number, pace, raw_numbers, reach
 
 _TABLES = (
     ("discrete", "Discrete inputs", 2), ("coil", "Coils", 1), ("input", "Input registers", 4),
@@ -19,7 +21,8 @@ _TABLES = (
 
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
-    parts = (_about, _sources, _device, _groups, _points, _lanes, _zones, _states, _alarms, _models)
+    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _commands, _heartbeat, _standby,
+             _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -31,7 +34,8 @@ def _about(m: RegisterMap) -> Iterator[str]:
         "Map": f"`{m.id}`, version {_plain(m.version)}, kind {m.kind}",
         "Machine": _plain(f"{m.manufacturer}, {m.model}"),
         "Fingerprint": f"`{m.fingerprint}`",
-        "Firmware": _path(m.firmware), "Serial number": _path(m.serial), "Remote control allowed": _path(m.remote),
+        "Firmware": ", ".join(filter(None, (_path(m.firmware), _versions(m)))),
+        "Serial number": _path(m.serial), "Remote control allowed": _path(m.remote),
         "Recipe": ", ".join(filter(None, (_path(m.recipe_name), _path(m.recipe_version)))),
         "Oxygen": ", ".join(f"`{name}`" for name in m.oxygen),
     }  # fmt: skip
@@ -39,15 +43,36 @@ def _about(m: RegisterMap) -> Iterator[str]:
     yield "This page is made of the map by `edgeagent firmware page`.\n"
 
 
+def _versions(m: RegisterMap) -> str:
+    told = (("from", m.firmware_from), ("to", m.firmware_to))
+    return " ".join(f"{word} {version}" for word, version in told if version)
+
+
 def _sources(m: RegisterMap) -> Iterator[str]:
-    yield from _section("Sources", ("Document", "Page", "Status"),
-                        ((_plain(s.title), _plain(s.page), s.status) for s in m.sources))
+    heads = ("Document", "Page", "Status", *(("Id",) if any(s.id for s in m.sources) else ()))
+    yield from _section("Sources", heads, (
+        (_plain(s.title), _plain(s.page), s.status, _path(s.id))[: len(heads)] for s in m.sources
+    ))  # fmt: skip
 
 
 def _device(m: RegisterMap) -> Iterator[str]:
     texts = {key.name: key.text for key in map_keys.DEVICE}
     yield from _section("Device", ("Limit", "", "What it is"),
                         ((f"`{name}`", str(getattr(m.device, name)), texts[name]) for name in m.device.__slots__))
+
+
+def _line(m: RegisterMap) -> Iterator[str]:
+    if m.line is None:
+        return
+    texts = {key.name: key.text for key in map_keys.LINE}
+    yield from _section("Serial line, as delivered", ("Setting", "", "What it is"),
+                        ((f"`{name}`", str(getattr(m.line, name)), texts[name]) for name in m.line.__slots__))
+    yield f"The groups need {share(m, m.line):.0%} of the line at the longest latency. {_plain(explain(m, m.line))}.\n"
+
+
+def _identity(m: RegisterMap) -> Iterator[str]:
+    rows = ((f"`{each.point}`", _plain(wanted(each)), _plain(each.text)) for each in m.identity)
+    yield from _section("Identity: read at connect", ("Point", "Value", "Why"), rows)
 
 
 def _groups(m: RegisterMap) -> Iterator[str]:
@@ -85,15 +110,55 @@ def _register(r: Register) -> Sequence[str]:
     orders = [f"{name} {order}" for name, order, is_seen in (
         ("words", r.word_order, r.count > 1 and r.type != "text"), ("bytes", r.byte_order, True),
     ) if is_seen and order == "little"]  # fmt: skip
+    orders += [sent] if (sent := letters(r)) else []
     return (
         f"{place} to {last}" if r.count > 1 else place, f"`{r.path}`", ", ".join((r.type, *orders)),
-        "" if r.type in ("bit", "text") else formula(r).replace("*", "×"), r.unit or "", reach(r),
+        "" if r.type in ("bit", "text") else formula(r).replace("*", "×"), r.unit or "",
+        ", ".join(filter(None, (reach(r), pace(r)))),
         ", ".join(raw_numbers(r)), _access(r), _plain(r.text),
     )  # fmt: skip
 
 
 def _access(r: Register) -> str:
     return "read, write" if r.writable else "read"
+
+
+def _documents(m: RegisterMap) -> Iterator[str]:
+    only = m.sources[0].title if len(m.sources) == 1 else ""
+    titles = {source.id: source.title for source in m.sources if source.id}
+    rows = ((f"`{r.path}`", _plain(titles.get(r.source, only)), _plain(r.page))
+            for r in m.registers if r.source or r.page)  # fmt: skip
+    yield from _section("Where the points are described", ("Point", "Document", "Page"), rows)
+
+
+def _commands(m: RegisterMap) -> Iterator[str]:
+    rows = (
+        (f"`{c.name}`", f"{number(c.value)} to `{c.write}`",
+         f"pulse of {c.pulse_ms} ms" if c.pulse_ms else "level",
+         f"`{c.handshake} == {number(c.handshake_value)}`" if c.handshake and c.handshake_value is not None else "",
+         _code(condition(c.preconditions)) if c.preconditions else "",
+         f"{_code(condition(c.confirm))} within {number(c.timeout_s)} s", "yes" if c.repeatable else "never")
+        for c in m.commands
+    )  # fmt: skip
+    heads = ("Command", "Writes", "Style", "Taken when", "Allowed when", "Has worked when", "Written again by itself")
+    yield from _section("Commands", heads, rows)
+
+
+def _heartbeat(m: RegisterMap) -> Iterator[str]:
+    beat = m.heartbeat
+    rows = [(f"`{beat.point}`", f"{beat.period_ms} ms", beat.style)] if beat else []
+    yield from _section("Heartbeat", ("Point", "Written every", "Style"), rows)
+
+
+def _standby(m: RegisterMap) -> Iterator[str]:
+    if m.standby is None:
+        return
+    units = {register.path: register.unit or "" for register in m.registers}
+    yield from _section("Standby", ("Setpoint", "Value"), (
+        (f"`{path}`", f"{number(value)} {units[path]}".strip()) for path, value in m.standby.setpoints.items()
+    ))  # fmt: skip
+    if m.standby.preconditions:
+        yield f"Allowed when {_code(condition(m.standby.preconditions))}.\n"
 
 
 def _lanes(m: RegisterMap) -> Iterator[str]:

@@ -79,6 +79,18 @@ def _whole(pattern: str) -> Schema:
     return {"type": "string", "pattern": f"^(?:{pattern})$"}
 
 
+def _match(key: Key) -> Schema:
+    one = _number("number", key)
+    listed = {"type": "array", "minItems": 1, "maxItems": MAX_LISTED, "items": one}
+    return {"anyOf": [one, _text(key), listed]}
+
+
+def _numbers(key: Key) -> Schema:
+    sizes = {"minProperties": 1, "maxProperties": MAX_LISTED}
+    names = {"propertyNames": {"pattern": f"^(?:{map_keys.PATH})$"}}
+    return {"type": "object", **sizes, **names, "additionalProperties": _number("number", key)}
+
+
 def _named(key: Key) -> Schema:
     names = {"propertyNames": {"pattern": f"^(?:{key.names})$"}} if key.names else {}
     return {"type": "object", **names, "additionalProperties": _table(key.keys)}
@@ -87,6 +99,10 @@ def _named(key: Key) -> Schema:
 _SINGLE: dict[str, Callable[[Key], Schema]] = {
     "text": _text,
     "name": lambda key: _whole(map_keys.NAME),
+    "document": lambda key: _whole(map_keys.NAME),
+    "version": lambda key: _whole(map_keys.VERSION),
+    "match": _match,
+    "numbers": _numbers,
     "boolean": lambda key: {"type": "boolean"},
     "integer": lambda key: _number("integer", key),
     "number": lambda key: _number("number", key),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from firmware_iface.registers import Register, Term
+from firmware_iface.registers import WIDTHS, Register, Term
 
 
 def number(value: float) -> str:
@@ -25,6 +25,26 @@ def reach(register: Register) -> str:
     if register.low is None or register.high is None:
         return ""
     return f"{number(register.low)} to {number(register.high)}"
+
+
+def pace(register: Register) -> str:
+    """The largest believable change: "at most 20 degC per second"; empty where there is none."""
+    if register.max_rate is None:
+        return ""
+    return f"at most {number(register.max_rate)}{f' {register.unit}' if register.unit else ''} per second"
+
+
+def letters(register: Register) -> str:
+    """The order in which the bytes of a number are sent: "CDAB", A is the most significant; empty for ABCD."""
+    if register.type not in WIDTHS or "little" not in (register.word_order, register.byte_order):
+        return ""
+    words = ["AB", "CD", "EF", "GH"][: register.count]
+    if register.byte_order == "little":
+        words = [word[::-1] for word in words]
+    if register.word_order == "little":
+        words.reverse()
+    sent = "".join(words)
+    return "" if sent == "AB" else sent
 
 
 def raw_numbers(register: Register) -> tuple[str, ...]:

@@ -51,10 +51,10 @@ def test_the_points_stand_in_the_order_of_their_addresses(winch):
     assert table.splitlines() == [
         "| Address | Point | Type | Value | Unit | Range | No value | Access | What it is |",
         "|---|---|---|---|---|---|---|---|---|",
-        "| 0 to 1 | `rope/length` | float32, words little, bytes little | raw |  |  |  | read |  |",
+        "| 0 to 1 | `rope/length` | float32, words little, bytes little, DCBA | raw |  |  |  | read |  |",
         "| 2.0 | `door/1/open` | bit |  |  |  |  | read |  |",
         "| 2.9 | `door/2/open` | bit |  |  |  |  | read |  |",
-        "| 10 to 11 | `rope/load` | int32, words little | raw × 0.01 - 40 | percent | -40 to 110.5 |"
+        "| 10 to 11 | `rope/load` | int32, words little, CDAB | raw × 0.01 - 40 | percent | -40 to 110.5 |"
         " 0x7FFFFFFF, 0x80000000 | read, write | Load \\<b\\>\\|\\</b\\> |",
         "| 13 to 15 | `winch/name` | text |  |  |  |  | read |  |",
     ]

@@ -59,6 +59,11 @@ def check_all(schema, wanted, value, where):
         yield from faults(each, value, where)
 
 
+def check_any(schema, wanted, value, where):
+    if all(list(faults(each, value)) for each in wanted):
+        yield f"{where}: {value!r} is none of {len(wanted)}"
+
+
 def check_if(schema, wanted, value, where):
     if not list(faults(wanted, value)):
         yield from faults(schema["then"], value, where)
@@ -74,7 +79,9 @@ def simple(kinds, is_wrong):
 
 CHECKS = {
     "type": check_type, "properties": check_properties, "additionalProperties": check_others,
-    "propertyNames": check_names, "items": check_items, "allOf": check_all, "if": check_if,
+    "propertyNames": check_names, "items": check_items, "allOf": check_all, "anyOf": check_any, "if": check_if,
+    "minProperties": simple(dict, lambda least, value: len(value) < least),
+    "maxProperties": simple(dict, lambda most, value: len(value) > most),
     "required": simple(dict, lambda names, value: set(names) - value.keys()),
     "not": simple(object, lambda schema, value: not list(faults(schema, value))),
     "enum": simple(object, lambda choices, value: value not in choices),
@@ -147,20 +154,50 @@ SPOILED = {
     "a zone without a number": lambda m: m["zones"].update(first=m["zones"]["1"]),
     "a zone without temperatures": lambda m: m["zones"]["1"].pop("temperatures"),
     "a state that there is not": lambda m: m["states"][0].update(state="happy"),
+    "a pace of nothing": lambda m: m["groups"]["g"]["points"]["a/b"].update(max_rate=0),
+    "a source with a blank in its id": lambda m: m["sources"][0].update(id="a manual"),
+    "a version that is none": lambda m: m["machine"].update(firmware_from="V3"),
+    "more connections than are": lambda m: m["device"].update(connections=33),
+    "a line without a speed": lambda m: m["line"].pop("baud"),
+    "a line of unknown parity": lambda m: m["line"].update(parity="mark"),
+    "a line of three stop bits": lambda m: m["line"].update(stop_bits=3),
+    "an identity of no point": lambda m: m["identity"][0].pop("point"),
+    "an identity that equals a truth": lambda m: m["identity"][0].update(equals=True),
+    "an identity that equals no number": lambda m: m["identity"][0].update(equals=[]),
+    "an identity that equals a list of texts": lambda m: m["identity"][0].update(equals=["x"]),
+    "a mask of nothing": lambda m: m["identity"][0].update(mask=0),
+    "a command that there is not": lambda m: m["commands"].update(explode=m["commands"]["start"]),
+    "a command without a value": lambda m: m["commands"]["start"].pop("value"),
+    "a command that nobody would know of": lambda m: m["commands"]["start"].update(confirm=[]),
+    "a command of unknown style": lambda m: m["commands"]["start"].update(style="edge"),
+    "a pulse that is too short": lambda m: m["commands"]["start"].update(style="pulse", pulse_ms=1),
+    "a heartbeat without a period": lambda m: m["heartbeat"].pop("period_ms"),
+    "a heartbeat of unknown style": lambda m: m["heartbeat"].update(style="sine"),
+    "a standby of nothing": lambda m: m["standby"].update(setpoints={}),
+    "a standby of a text": lambda m: m["standby"]["setpoints"].update({"a/set": "low"}),
+    "a standby of what is no path": lambda m: m["standby"]["setpoints"].update(low=1),
     "a source of unknown status": lambda m: m["sources"][0].update(status="heard"),
 }
 
 RIGHT = tomllib.loads("""
 map = { id = "t", version = "1", title = "T", kind = "instrument" }
-sources = [{ title = "A manual", page = "3", status = "official" }]
-machine = { manufacturer = "M", model = "N" }
-device = { unit = 3 }
+sources = [{ id = "manual", title = "A manual", page = "3", status = "official" }]
+machine = { manufacturer = "M", model = "N", firmware = "a/c", firmware_from = "3.04", firmware_to = "3" }
+device = { unit = 3, latency_ms = 10 }
+line = { baud = 19200 }
+identity = [{ point = "a/d", equals = [1, 2] }, { point = "a/c", equals = "OVEN" }, { point = "a/d", low = 1 }]
+commands = { start = { write = "a/go", value = 1, confirm = ["a/d > 1"] } }
+heartbeat = { point = "a/beat", period_ms = 1000 }
+standby = { setpoints = { "a/set" = 20 } }
 states = [{ state = "ready", when = [" a/b - a/d > 1.5 "] }]
 [groups.g]
 period_ms = 100
 defaults = { table = "input", type = "int16", unit = "degC" }
 [groups.g.points]
-"a/b" = { address = 1, range = [0, 400], not_available = [0x7FFF] }
+"a/b" = { address = 1, range = [0, 400], not_available = [0x7FFF], max_rate = 2.5, source = "manual", page = "4" }
+"a/go" = { table = "coil", address = 1, type = "bit", access = "rw" }
+"a/beat" = { table = "coil", address = 2, type = "bit", access = "rw" }
+"a/set" = { table = "holding", address = 1, access = "rw", range = [0, 300] }
 "a/c" = { address = 2, type = "text", length = 2 }
 "a/d" = { address = 4 }
 [zones.1]
