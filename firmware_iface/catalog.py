@@ -12,7 +12,9 @@ from typing import Any
 from firmware_iface import map_keys
 from firmware_iface.map_checks import (
     check_capture,
+    check_kinds,
     check_lanes,
+    check_measures,
     check_oxygen,
     check_places,
     check_thermal,
@@ -117,12 +119,14 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     alarms = read_alarms(reader, top.get("alarms", {}))
     check_places(reader, registers)
     check_widths(reader, registers, Device(**device))
+    check_kinds(reader, about.get("kind", ""), zones)
     check_zones(reader, zones)
+    check_measures(reader, zones)
     check_lanes(reader, lanes, zones, capture)
     check_uses(reader, lanes, zones)
     check_oxygen(reader, machine.get("oxygen", ()))
     check_capture(reader, capture)
-    check_thermal(reader, thermal, zones)
+    check_thermal(reader, about.get("kind", ""), "thermal" in document, thermal, zones)
     check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})
     if reader.faults:
         return None

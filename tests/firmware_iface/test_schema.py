@@ -145,7 +145,8 @@ SPOILED = {
     "a condition that cannot be read": lambda m: m["alarms"]["E1"].update(when=["a/b is high"]),
     "a code with a blank": lambda m: m["alarms"].update({"E 1": m["alarms"]["E1"]}),
     "a zone without a number": lambda m: m["zones"].update(first=m["zones"]["1"]),
-    "a zone without temperatures": lambda m: m["zones"]["1"].pop("temperatures"),
+    "a zone without a place": lambda m: m["zones"]["1"].pop("start_mm"),
+    "a zone of no kind": lambda m: m["zones"]["1"].update(kind="warm"),
     "a state that there is not": lambda m: m["states"][0].update(state="happy"),
     "a source of unknown status": lambda m: m["sources"][0].update(status="heard"),
 }
