@@ -123,6 +123,8 @@ class TolerancesTable(_Table, frozen=True):
     zone_celsius: Annotated[float, Meta(gt=0)] = 5.0
     belt_percent: Annotated[float, Meta(gt=0, le=100)] = 2.0
     oxygen_ppm: Annotated[float, Meta(gt=0)] | None = None
+    measure_percent: Annotated[float, Meta(gt=0, le=100)] = 10.0
+    contact_s: tuple[float, float] | None = None
 
 
 class MachineTable(_Table, frozen=True):
@@ -224,7 +226,9 @@ def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str
         if machine.id in seen and machine.id != STAND_IN:
             yield ("machines", m, "id"), f"{machine.id} is used by machine {seen[machine.id] + 1} too"
         seen[machine.id] = m
-        window = machine.window
+        window, contact = machine.window, machine.tolerances.contact_s
+        if contact and not 0 <= contact[0] < contact[1] < math.inf:
+            yield ("machines", m, "tolerances", "contact_s"), "give a low limit and a higher one"
         for name in LIMITS:
             limit = getattr(window, name)
             if limit and not -math.inf < limit[0] < limit[1] < math.inf:

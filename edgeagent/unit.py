@@ -151,5 +151,6 @@ def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
     return Machine(
         table.id, maps, table.serial_number,
         ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
-        Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm),
+        Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm, tolerances.measure_percent,
+                   Limit(*tolerances.contact_s) if tolerances.contact_s else None),
     )  # fmt: skip

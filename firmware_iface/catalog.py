@@ -13,7 +13,9 @@ from firmware_iface import map_keys
 from firmware_iface.commands import Command, Heartbeat
 from firmware_iface.map_checks import (
     check_capture,
+    check_kinds,
     check_lanes,
+    check_measures,
     check_oxygen,
     check_places,
     check_thermal,
@@ -123,11 +125,13 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         "identity": read_identity(reader, top.get("identity", ())), "line": read_line(reader, top.get("line"), parts),
     }  # fmt: skip
     _check_points(reader, parts, sources, machine)
+    check_kinds(reader, about.get("kind", ""), zones)
     check_zones(reader, zones)
+    check_measures(reader, zones)
     check_lanes(reader, lanes, zones, capture)
     check_uses(reader, lanes, zones)
     check_capture(reader, capture)
-    check_thermal(reader, thermal, zones)
+    check_thermal(reader, about.get("kind", ""), "thermal" in document, thermal, zones)
     check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})
     if reader.faults:
         return None

@@ -8,7 +8,7 @@ from contextlib import suppress
 from firmware_iface.map_keys import OXYGEN
 from firmware_iface.map_reader import Reader, Values
 from firmware_iface.map_values import Wrong
-from firmware_iface.registers import Device, Lane, Register, Zone
+from firmware_iface.registers import ZONES, Device, Lane, Register, Zone
 from firmware_iface.toml_lines import KeyPath
 
 _Place = tuple[str, int]
@@ -36,22 +36,48 @@ def check_widths(reader: Reader, registers: Iterable[Register], device: Device) 
 
 
 def check_zones(reader: Reader, zones: tuple[Zone, ...]) -> None:
-    """Heated zones come before cooling ones and none overlap; a setpoint for each temperature or none."""
+    """Zones do not overlap, and all but a fluxer have temperatures; a setpoint for each of them or none."""
     end = 0.0
-    are_all = not any(fault.key.startswith("zones.") for fault in reader.faults)
-    last_heated = max((zone.start_mm for zone in zones if zone.kind == "heated"), default=None)
-    if zones and are_all and last_heated is None:
-        reader.fault(("zones",), "has no heated zone", 'give at least one of kind = "heated"')
     for zone in zones:
         where: KeyPath = ("zones", str(zone.number))
         if zone.start_mm < end:
             reader.fault((*where, "start_mm"), f"begins before the zone in front of it ends at {end:g} mm")
-        if zone.kind == "cooling" and last_heated is not None and zone.start_mm < last_heated:
-            reader.fault((*where, "kind"), "cools before the last heated zone", "the air is not known behind it")
-        if zone.setpoints and len(zone.setpoints) != len(zone.temperatures):
+        if not zone.temperatures and zone.kind != "flux":
+            reader.fault((*where, "temperatures"), "is missing", "give the points with its temperatures")
+        elif zone.setpoints and len(zone.setpoints) != len(zone.temperatures):
             reader.fault((*where, "setpoints"), f"has {len(zone.setpoints)} setpoints for"
                          f" {len(zone.temperatures)} temperatures", "give one for each, in the same order")
         end = zone.start_mm + zone.length_mm
+
+
+def check_kinds(reader: Reader, kind: str, zones: tuple[Zone, ...]) -> None:
+    """The zones are such as a map of this kind has, in the order of their work; without the hot ones it is none."""
+    order = ZONES.get(kind, ())
+    hot = "wave" if kind == "wave" else "heated"
+    are_all = not any(fault.key.startswith("zones.") for fault in reader.faults)
+    if order and zones and are_all and all(zone.kind != hot for zone in zones):
+        reader.fault(("zones",), f"has no {hot} zone", f'give at least one of kind = "{hot}"')
+    for place, zone in enumerate(zones if order else ()):
+        where: KeyPath = ("zones", str(zone.number), "kind")
+        behind = {other.kind for other in zones[place:]}
+        if zone.kind not in order:
+            reader.fault(where, f"a map of kind {kind} has no {zone.kind} zone", f"one of {', '.join(order)}")
+        elif late := [earlier for earlier in order[: order.index(zone.kind)] if earlier in behind]:
+            reader.fault(where, f"is {zone.kind} before the last {late[0]} zone", f"first {', then '.join(order)}")
+
+
+def check_measures(reader: Reader, zones: Iterable[Zone]) -> None:
+    """A measure belongs to one zone, is no temperature of it, and its setpoint has its unit."""
+    seen: set[str] = set()
+    for zone in zones:
+        for index, path in enumerate(zone.measures):
+            where: KeyPath = ("zones", str(zone.number), "measures", index)
+            measure, setpoint = reader.points[path], reader.points.get(f"{path}Setpoint")
+            if path in seen or path in zone.temperatures:
+                reader.fault(where, f"{path} is told twice", "leave one out")
+            elif measure and setpoint and measure.unit != setpoint.unit:
+                reader.fault(where, f"{path} is in {measure.unit}, its setpoint in {setpoint.unit}", "give one unit")
+            seen.add(path)
 
 
 def check_lanes(reader: Reader, lanes: Iterable[Lane], zones: tuple[Zone, ...], capture: Values) -> None:
@@ -92,7 +118,8 @@ def check_uses(reader: Reader, lanes: Iterable[Lane], zones: Iterable[Zone]) -> 
             for key in ("count", "result", "code"):
                 use(getattr(lane.scanner, key), "lanes", name, "scanner", key)
     for zone in zones:
-        for index, path in enumerate(zone.temperatures):
+        # Two waves share one pot.
+        for index, path in enumerate(zone.temperatures if zone.kind != "wave" else ()):
             use(path, "zones", str(zone.number), "temperatures", index)
         for index, path in enumerate(zone.setpoints):
             if path in zone.temperatures:
@@ -132,8 +159,10 @@ _CAPTURE: tuple[tuple[str, Callable[[Values], bool], str], ...] = (
 )
 
 
-def check_thermal(reader: Reader, thermal: Values, zones: tuple[Zone, ...]) -> None:
-    """The air's ramp rises, and ends in the first heated zone."""
+def check_thermal(reader: Reader, kind: str, is_given: bool, thermal: Values, zones: tuple[Zone, ...]) -> None:
+    """The air's ramp rises, and ends in the first heated zone; a wave machine has no such model."""
+    if kind == "wave" and is_given:
+        reader.fault(("thermal",), "is used by nothing: a wave machine has no model of a board", "leave it out")
     end = next((zone.start_mm + zone.length_mm for zone in zones if zone.kind == "heated"), None)
     with suppress(KeyError):
         if thermal["ramp_end_mm"] <= thermal["ramp_start_mm"]:
@@ -144,8 +173,9 @@ def check_thermal(reader: Reader, thermal: Values, zones: tuple[Zone, ...]) -> N
 
 
 def check_whole(reader: Reader, kind: str, given: set[str]) -> None:
-    """A reflow oven has points, lanes, zones and states; an instrument needs no more than points."""
-    needed = {"reflow": ("groups", "lanes", "zones", "states"), "": ()}.get(kind, ("groups",))
+    """A machine has points, lanes, zones and states; an instrument needs no more than points."""
+    machine = ("groups", "lanes", "zones", "states")
+    needed = {"reflow": machine, "wave": machine, "": ()}.get(kind, ("groups",))
     for name in needed:
         if name not in given:
             reader.fault((name,), "is missing", f"a map of kind {kind} describes its {name}")

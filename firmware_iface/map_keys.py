@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from firmware_iface.commands import COMMANDS
-from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, Capture, Thermal
+from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, ZONES, Capture, Thermal
 
 REQUIRED: Final = object()
 """Default of a key that must be given."""
@@ -29,7 +29,7 @@ ORDERS = ("big", "little")
 SPEEDS = ("cm/min", "m/min", "mm/min", "mm/s")
 UNITS = (
     "degC", "degC/s", "ppm", *SPEEDS, "mm", "percent", "s", "count",
-    "mV", "V", "A", "Hz", "mbar", "kg/h", "l/min", "rpm",
+    "mV", "V", "A", "Hz", "mbar", "kg/h", "l/min", "ml/min", "rpm",
 )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ ABOUT = (
     Key("version", "text", "version of the map"),
     Key("title", "text", "what it describes, for people"),
     Key("note", "text", "where it comes from and what it is not", ""),
-    Key("kind", "text", "what it describes", choices=("reflow", "wave", "instrument")),
+    Key("kind", "text", "what it describes", choices=tuple(ZONES)),
 )
 SOURCE = (
     Key("id", "name", "by which points name it", ""),
@@ -194,11 +194,14 @@ LANE = (
     Key("scanner", "table", "barcode reader before the inlet", None, keys=SCANNER),
 )
 ZONE = (
-    Key("kind", "text", "what it does", choices=("heated", "cooling")),
+    Key("kind", "text", "what it does",
+        choices=tuple(dict.fromkeys(kind for kinds in ZONES.values() for kind in kinds))),
     Key("start_mm", "number", "place from the tunnel's entrance", low=0, high=100_000),
     Key("length_mm", "number", "length", low=1, high=10_000),
-    Key("temperatures", "paths", "points with its temperatures, top before bottom", role=TEMPERATURE),
+    Key("temperatures", "paths", "points with its temperatures, top before bottom; only a fluxer needs none", (),
+        role=TEMPERATURE),
     Key("setpoints", "paths", "points with their setpoints", (), role=TEMPERATURE),
+    Key("measures", "paths", "points with other numbers of it; the setpoint of a/b is a/bSetpoint", (), role=NUMBER),
 )
 STATE = (
     Key("state", "text", "state of the machine", choices=MACHINE_STATES),

@@ -176,10 +176,11 @@ def _lanes(m: RegisterMap) -> Iterator[str]:
 def _zones(m: RegisterMap) -> Iterator[str]:
     rows = (
         (str(zone.number), zone.kind, f"{number(zone.length_mm)} mm from {number(zone.start_mm)} mm on",
-         ", ".join(map(_path, zone.temperatures)), ", ".join(map(_path, zone.setpoints)))
+         ", ".join(map(_path, zone.temperatures)), ", ".join(map(_path, zone.setpoints)),
+         ", ".join(map(_path, zone.measures)))
         for zone in m.zones
     )  # fmt: skip
-    yield from _section("Zones", ("Zone", "Kind", "Place", "Temperatures", "Setpoints"), rows)
+    yield from _section("Zones", ("Zone", "Kind", "Place", "Temperatures", "Setpoints", "Other numbers"), rows)
 
 
 def _states(m: RegisterMap) -> Iterator[str]:
@@ -203,6 +204,7 @@ def _alarms(m: RegisterMap) -> Iterator[str]:
 def _models(m: RegisterMap) -> Iterator[str]:
     if m.lanes:
         yield from _numbers("How boards are recognised", m.capture, map_keys.CAPTURE)
+    if m.lanes and m.kind != "wave":
         yield from _numbers("Nominal model of air and board", m.thermal, map_keys.THERMAL)
 
 

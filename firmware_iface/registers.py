@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 TABLES = ("coil", "discrete", "holding", "input")
 """The four Modbus tables; read by function 1, 2, 3 and 4."""
 
+ZONES = {
+    "reflow": ("heated", "cooling"),
+    "wave": ("flux", "preheat", "wave", "cooling"),
+    "instrument": ("heated", "cooling"),
+}
+"""Kinds of zones by the kind of map, in the order in which a board comes through them."""
+
 WIDTHS = {
     "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4,
     "bcd16": 1, "bcd32": 2,
@@ -177,8 +184,11 @@ class Zone:
     """One zone of the tunnel; places in mm from the tunnel's entrance.
 
     Attributes:
-        kind: "heated" or "cooling".
-        temperatures, setpoints: paths, top before bottom; cooling zones may have no setpoints.
+        kind: "heated" or "cooling"; of a wave machine "flux", "preheat", "wave" or "cooling".
+        length_mm: of a wave the nominal contact length, so that contact seconds are a point's seconds in the zone.
+        temperatures, setpoints: paths, top before bottom; cooling zones may have no setpoints, flux zones nothing.
+        measures: paths of other numbers that belong to it, flow or pump speed. The setpoint of a/b is a/bSetpoint,
+            where the map has it.
     """
 
     number: int
@@ -187,6 +197,7 @@ class Zone:
     length_mm: float
     temperatures: tuple[str, ...]
     setpoints: tuple[str, ...]
+    measures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,8 +38,10 @@ class History:
     """The seconds since the oldest board inside came in."""
 
     def __init__(self, machine: Machine) -> None:
-        self._objects = tuple(machine.point(path).object for zone in machine.map.zones for path in zone.temperatures)
-        self._columns = machine.columns(tuple(path for zone in machine.map.zones for path in zone.temperatures))
+        # Waves share the temperature of their pot.
+        paths = tuple(dict.fromkeys(path for zone in machine.map.zones for path in zone.temperatures))
+        self._objects = tuple(machine.point(path).object for path in paths)
+        self._columns = machine.columns(paths)
         self._decimals = tuple(machine.points[column].decimals for column in self._columns)
         self._seconds: deque[Second] = deque(maxlen=REACH)
 

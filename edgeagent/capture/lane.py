@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from edgeagent._core.capture import Capture
-from edgeagent.capture.record import Facts, Recorder
+from edgeagent.capture.facts import Facts
+from edgeagent.capture.record import Recorder
 from edgeagent.capture.state import BlockedWatch, StateMemory
 from edgeagent.capture.tracker import Board, Entered, Left, Lost, Tracker, TrackerMemory
 from edgeagent.capture.watch import ScannerMemory, ScannerWatch, SettingsWatch
@@ -122,7 +123,8 @@ class LaneWatch:
         self._core = Capture(
             *row.first(len(map_.registers)), speed=stay[0], millimetres_per_second=_SPEED_UNITS[speed_unit],
             period_ns=period_ns, inlet_mm=lane.inlet_mm,
-            zones=[(z.start_mm, z.start_mm + z.length_mm, z.kind == "heated", machine.columns(z.temperatures))
+            zones=[(z.start_mm, z.start_mm + z.length_mm, z.kind == "heated",
+                    machine.columns(z.temperatures + z.measures))
                    for z in map_.zones],
             stay=stay,
             thermal=(thermal.tau_s, thermal.ramp_start_mm, thermal.ramp_end_mm, thermal.decay_mm,

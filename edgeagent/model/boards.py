@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class Barcode(msgspec.Struct, frozen=True, rename="camel"):
@@ -68,6 +69,29 @@ class ZoneRecord(msgspec.Struct, frozen=True, rename="camel"):
     quality: str
 
 
+class StationValue(msgspec.Struct, frozen=True, rename="camel"):
+    """One number of a station: value when the board's middle passed its middle, and statistics over the dwell."""
+
+    object: str
+    name: str
+    unit: str
+    setpoint: float | None
+    at_centre: float | None
+    mean: float | None
+    minimum: float | None
+    maximum: float | None
+    quality: str
+
+
+class StationRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """What one station of a wave machine did; the seconds of a wave are its contact with a point of the board."""
+
+    zone: int
+    entered_at: str | None
+    seconds: float | None
+    values: tuple[StationValue, ...]
+
+
 class WindowShare(msgspec.Struct, frozen=True, rename="camel"):
     """One figure against its window: -100 at the low limit, 0 in the middle, 100 at the high limit."""
 
@@ -117,8 +141,11 @@ class Verdict(msgspec.Struct, frozen=True, rename="camel"):
     reasons: tuple[str, ...]
 
 
-class BoardRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """Everything that is known of one board's way through the machine."""
+class BoardRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """Everything that is known of one board's way through the machine.
+
+    Of a reflow oven it has zones and profile; of a wave machine, in their place, flux, preheat, waves and cooling.
+    """
 
     id: str
     barcodes: tuple[Barcode, ...]
@@ -138,8 +165,12 @@ class BoardRecord(msgspec.Struct, frozen=True, rename="camel"):
     process_ready: bool | None
     conveyor: ConveyorRecord
     oxygen: tuple[OxygenRecord, ...]
-    zones: tuple[ZoneRecord, ...]
-    profile: ProfileRecord
+    zones: tuple[ZoneRecord, ...] | UnsetType = UNSET
+    profile: ProfileRecord | UnsetType = UNSET
+    flux: tuple[StationRecord, ...] | UnsetType = UNSET
+    preheat: tuple[StationRecord, ...] | UnsetType = UNSET
+    waves: tuple[StationRecord, ...] | UnsetType = UNSET
+    cooling: tuple[StationRecord, ...] | UnsetType = UNSET
     while_inside: InsideRecord
     samples: SampleRecord
     verdict: Verdict

@@ -38,11 +38,18 @@ class ProcessWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Tolerances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How far the process may be from its setpoints while a board is inside: °C, percent of the speed, ppm."""
+    """How far the process may be from its setpoints while a board is inside: °C, percent of the setpoint, ppm.
+
+    Attributes:
+        measure_percent: for what belongs to a zone beside temperatures, flux flow and pump speed.
+        contact_s: seconds that a board may touch all waves together.
+    """
 
     zone_celsius: float = 5.0
     belt_percent: float = 2.0
     oxygen_ppm: float | None = None
+    measure_percent: float = 10.0
+    contact_s: Limit | None = None
 
 
 class Machine:

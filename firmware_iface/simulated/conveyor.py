@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 
-from firmware_iface.registers import Lane, Thermal
-from firmware_iface.simulated import physics
-from firmware_iface.simulated.heaters import DRAW_PER_S, STEP_S
+from firmware_iface.registers import Lane
+from firmware_iface.simulated.heaters import STEP_S
 
 GAP_MM = 5.0
 """Least distance between two boards that queue."""
@@ -58,15 +58,19 @@ class Board:
         return min(self.place_mm + travel_mm, max(self.place_mm, self.limit_mm))
 
 
+Feel = Callable[[Board, float], float]
+"""A board that has just moved, and where it was before → its temperature after that time step."""
+
+
 class Conveyor:
-    """A belt that carries boards through the air of the tunnel.
+    """A belt that carries boards through a machine.
 
     Attributes:
         boards: first is nearest to the outlet. finished: the last 1000 that left.
         speed: what the encoder measures, true_speed: what the boards make, cm/min.
     """
 
-    def __init__(self, lane: Lane, heated: physics.Geometry, thermal: Thermal, speed: float) -> None:
+    def __init__(self, lane: Lane, speed: float) -> None:
         self.lane = lane
         self.boards: list[Board] = []
         self.finished: deque[Board] = deque(maxlen=MAX_FINISHED)
@@ -74,8 +78,6 @@ class Conveyor:
         self.true_speed = speed
         self.start_mm = lane.scanner.position_mm if lane.scanner else lane.inlet_mm - 1.0
         self._drive = speed
-        self._heated = heated
-        self._thermal = thermal
 
     def has_room(self) -> bool:
         """Say whether a board can be laid before the inlet."""
@@ -110,16 +112,14 @@ class Conveyor:
             board.limit_mm = limit if board.place_mm <= limit else math.inf
             limit = min(limit, board.rear_mm - GAP_MM) if is_blocked and board.limit_mm < math.inf else limit
 
-    def carry(self, zone_temperatures: list[float], time_s: float) -> list[Board]:
+    def carry(self, feel: Feel, time_s: float) -> list[Board]:
         """Move and warm the boards for one time step that begins at `time_s`; the boards that entered."""
         travel = self.true_speed / 6.0 * STEP_S
         entered = []
         for board in self.boards:
             before = board.place_mm
             board.place_mm = board.place_after(travel)
-            half = board.length_mm / 2
-            air = self._air(before - half, zone_temperatures) + self._air(board.place_mm - half, zone_temperatures)
-            board.temperature = physics.step(board.temperature, air / 2, STEP_S, board.tau_s)
+            board.temperature = feel(board, before)
             board.peak = max(board.peak, board.temperature)
             if before < self.lane.inlet_mm <= board.place_mm:
                 board.entered_s = time_s + STEP_S * (self.lane.inlet_mm - before) / travel
@@ -129,16 +129,6 @@ class Conveyor:
         self.finished.extend(board for board in self.boards if board.left_s is not None)
         self.boards = [board for board in self.boards if board.left_s is None]
         return entered
-
-    def draws(self, zone_temperatures: list[float]) -> list[float]:
-        """What the boards take from the air of each zone, °C/s."""
-        draws = [0.0] * len(zone_temperatures)
-        for board in self.boards:
-            middle = board.place_mm - board.length_mm / 2
-            for zone, temperature in enumerate(zone_temperatures):
-                if self._heated[2 * zone] <= middle <= self._heated[2 * zone + 1]:
-                    draws[zone] += DRAW_PER_S * max(0.0, temperature - board.temperature)
-        return draws
 
     def covers(self, barrier_mm: float, since_step_s: float, bounces: bool) -> bool:
         """Say whether a board covers a barrier, some seconds after the last time step."""
@@ -154,6 +144,3 @@ class Conveyor:
                     if 0 <= since_edge < BOUNCE_S and int(since_edge / BOUNCE_PERIOD_S) % 2:
                         return edge != place
         return covered
-
-    def _air(self, x_mm: float, zone_temperatures: list[float]) -> float:
-        return physics.air(x_mm, zone_temperatures, self._heated, self._thermal)

@@ -1,4 +1,4 @@
-"""Named faults of the simulated oven: what goes wrong, where, when and for how long."""
+"""Named faults of the simulated machines: what goes wrong, where, when and for how long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 HALF_ZONE = "half zone"
+WAVE = "wave"
 FACTOR = "factor"
 MILLISECONDS = "milliseconds"
 
@@ -17,6 +18,8 @@ KINDS: dict[str, str | None] = {
     "belt-slip": FACTOR,
     "belt-stop": None,
     "oxygen-leak": None,
+    "pump-stop": WAVE,
+    "nozzle-blocked": None,
     "outlet-blocked": None,
     "barrier-bounce": None,
     "board-removed": None,
@@ -45,7 +48,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; times in s of the oven, start None for at once, duration None for good."""
+    """One fault; times in s of the machine, start None for at once, duration None for good."""
 
     name: str
     argument: str | None = None
@@ -53,7 +56,7 @@ class Fault:
     duration_s: float | None = None
 
     def stands(self, time_s: float) -> bool:
-        """Say whether it stands at a time; a fault without start does not until it is given to an oven."""
+        """Say whether it stands at a time; a fault without start does not until it is given to a machine."""
         if self.start_s is None or time_s < self.start_s:
             return False
         return self.duration_s is None or time_s < self.start_s + self.duration_s
@@ -87,11 +90,11 @@ def _number(name: str, text: str) -> float:
 
 
 def _example(name: str, kind: str) -> str:
-    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300"}[kind]
+    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", WAVE: "wave/2", FACTOR: "0.9", MILLISECONDS: "300"}[kind]
 
 
 class FaultList:
-    """The faults of one oven, and which of them stand now."""
+    """The faults of one machine, and which of them stand now."""
 
     def __init__(self) -> None:
         self._waiting: list[Fault] = []
@@ -102,7 +105,7 @@ class FaultList:
         if fault.start_s is not None:
             lasts_s = 0.0 if fault.name in MOMENTS else math.inf if fault.duration_s is None else fault.duration_s
             if fault.start_s + lasts_s < time_s:
-                raise FaultError(f"{fault.name}: its time is over, the oven is at {time_s:.0f} s")
+                raise FaultError(f"{fault.name}: its time is over, the machine is at {time_s:.0f} s")
         self._waiting.append(fault if fault.start_s is not None else replace(fault, start_s=time_s))
 
     def advance(self, time_s: float) -> Iterator[Fault]:

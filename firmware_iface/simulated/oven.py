@@ -2,263 +2,61 @@
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Mapping
-from random import Random
+from collections.abc import Collection, Mapping
+from functools import partial
 
 from firmware_iface.registers import RegisterMap
-from firmware_iface.simulated import physics
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
-from firmware_iface.simulated.conveyor import Board, Conveyor
-from firmware_iface.simulated.faults import HALF_ZONE, KINDS, Fault, FaultError, FaultList
-from firmware_iface.simulated.heaters import AMBIENT, STEP_S, Heaters
+from firmware_iface.simulated.faults import HALF_ZONE
+from firmware_iface.simulated.heaters import AMBIENT, Heaters
+from firmware_iface.simulated.machine import COOLED_BELOW, FAILED_BEYOND, READY_WITHIN, UNHEATED, WARM_BELOW, Machine
 from firmware_iface.simulated.panel import sources
-from firmware_iface.simulated.recipes import NotSimulated, nominal
+from firmware_iface.simulated.recipes import nominal
+from firmware_iface.simulated.tunnel import Tunnel
 
-READY_WITHIN = 3.0
-READY_AFTER_S = 20.0
-FAILED_BEYOND = 20.0
-"""°C from the setpoint: a zone is ready within the one for some time, and a ready oven fails beyond the other."""
-
-COOLED_BELOW = 60.0
-WARM_BELOW = (6.0, 10.0)
 WARM_PPM = 700.0
 
-UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
-"""States in which the heaters are off."""
 
-Value = float | bool | str
-
-
-class Oven:
+class Oven(Machine):
     """A simulated oven as a register map describes it.
 
     Args:
         cold: begin at the ambient and full of air (24 minutes to ready), not a little below the setpoints (1 to 2).
 
-    Attributes:
-        time: seconds since it was made.
-        settings: setpoints and limits by path.
-        remote: what the panel's switch says; not obeyed by the oven itself.
-        refusals: what a fault wanted and could not have, the latest; whoever tells them takes them out.
-
     Raises:
         NotSimulated: the map describes no reflow oven, or points that this oven knows nothing of.
     """
 
+    STRANGE = ("nozzle-blocked", "pump-stop")
+
     def __init__(self, register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> None:
-        self.map = register_map
-        self.time = 0.0
-        self.started_at = 0.0
-        self.remote = True
-        self.random = Random(seed)  # noqa: S311
-        self.recipe = nominal(register_map)
-        self.settings = dict(self.recipe.settings)
-        self.faults = FaultList()
-        self.refusals: deque[str] = deque(maxlen=100)
+        super().__init__(register_map, nominal(register_map), seed)
         self.heaters = Heaters(register_map.zones, register_map.thermal, self.settings, None if cold else WARM_BELOW,
                                self.random)
-        heated = physics.geometry(register_map.zones)
-        self.conveyors = {
-            lane.number: Conveyor(lane, heated, register_map.thermal, self.settings[lane.speed_setpoint])
-            for lane in register_map.lanes
-        }
+        self.warming = {half.setpoint for half in self.heaters.halves.values()}
         self.atmosphere = Atmosphere(AIR_PPM if cold else WARM_PPM)
-        self.scans: dict[int, tuple[int, int, str]] = {lane.number: (0, 0, "") for lane in register_map.lanes}
-        """Lane → count, result, code of the last reading."""
-        self._mode = "warmingUp"
-        self._settled_s = 0.0
-        self._step_at = 0.0
-        self._boards_made = 0
-        self._schedules: list[_Schedule] = []
-        self._read = sources(self)
-        if unknown := [register.path for register in register_map.registers if register.path not in self._read]:
-            raise NotSimulated(f"the simulated oven knows nothing of {', '.join(unknown)}")
-
-    @property
-    def boards(self) -> list[Board]:
-        """Boards on all belts; in a lane the first is nearest to the outlet."""
-        return [board for conveyor in self.conveyors.values() for board in conveyor.boards]
-
-    @property
-    def finished(self) -> list[Board]:
-        """The last boards that left."""
-        return [board for conveyor in self.conveyors.values() for board in conveyor.finished]
-
-    @property
-    def since_step_s(self) -> float:
-        """Seconds since the last time step."""
-        return self.time - self._step_at
-
-    @property
-    def uptime_s(self) -> int:
-        """Whole seconds since the controller started; 0 while it starts."""
-        return max(0, int(self.time - self.started_at))
-
-    @property
-    def is_rebooting(self) -> bool:
-        """Whether the controller is starting again: no connection holds."""
-        return self.faults.standing("controller-reboot")
-
-    @property
-    def is_silent(self) -> bool:
-        """Whether nothing is answered."""
-        return self.is_rebooting or self.faults.standing("silent")
-
-    @property
-    def answer_delay_s(self) -> float:
-        """Real seconds by which every answer is late."""
-        return self.faults.argument("slow", 0.0) / 1000
-
-    @property
-    def state(self) -> str:
-        """State of the machine, a key of `panel.STATES`."""
-        return "emergencyStop" if self.faults.standing("emergency-stop") else self._mode
-
-    def advance(self, seconds: float) -> None:
-        """Let time go on; what happens does not depend on how it is cut into calls."""
-        self.time += seconds
-        while self._step_at + STEP_S <= self.time + 1e-9:
-            self._step()
-
-    def read(self, path: str) -> Value:
-        """Value of a point now; NaN where its sensor has none, KeyError for a path that is not in the map."""
-        return self._read[path]()
-
-    def check(self, path: str, value: float) -> None:
-        """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
-        if path not in self.settings:
-            raise KeyError(path)
-        register = self.map.register(path)
-        low = -math.inf if register.low is None else register.low
-        high = math.inf if register.high is None else register.high
-        if not low <= value <= high:
-            raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
-
-    def write(self, path: str, value: float) -> None:
-        """Set a setpoint or limit that `check` takes; a ready oven is in changeover until its zones have settled."""
-        self.check(path, value)
-        is_zone = any(half.setpoint == path for half in self.heaters.halves.values())
-        if is_zone and self._mode == "ready" and value != self.settings[path]:
-            self._mode, self._settled_s = "changeover", 0.0
-        self.settings[path] = value
-
-    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float], belt: float) -> None:
-        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes.
-
-        Raises:
-            ValueError: the oven does not heat, or a value is out of range; nothing was changed.
-            KeyError: no such setpoint.
-        """
-        if self.state in UNHEATED:
-            raise ValueError(f"a recipe starts in an oven that heats, not in state {self.state}")
-        settings = {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}
-        for path, value in settings.items():
-            self.check(path, value)
-        self.settings |= settings
-        self.recipe = type(self.recipe)(name, version, dict(self.settings))
-        self._mode, self._settled_s = "changeover", 0.0
-
-    def warm_up(self) -> None:
-        """Switch the heaters on at the panel."""
-        self._mode, self._settled_s = "warmingUp", 0.0
+        self._tunnel = Tunnel(register_map.zones, register_map.thermal)
+        self._panel(sources(self))
 
     def cool_down(self) -> None:
         """Switch the heaters off at the panel; the belt goes on until the zones are below 60 °C."""
         self._mode = "coolingDown"
 
-    def switch_off(self) -> None:
-        """Switch the oven off at the panel."""
-        self._mode = "off"
+    def _parts(self) -> Mapping[str, Collection[str]]:
+        return {HALF_ZONE: self.heaters.halves}
 
-    def insert_board(self, barcode: str | None = None, length_mm: float = 180.0, tau_s: float = 48.5,
-                     lane: int | None = None) -> Board:  # fmt: skip
-        """Lay a board before the scanner, whether or not there is room; a barcode of None cannot be read.
-
-        Args:
-            lane: number; the first of the map by default.
-        """
-        lane = self.map.lanes[0].number if lane is None else lane
-        conveyor = self.conveyors[lane]
-        if conveyor.lane.scanner:
-            count = (self.scans[lane][0] + 1) % 65_536
-            self.scans[lane] = (count, 2, "") if barcode is None else (count, 1, barcode)
-        board = self._board(barcode, length_mm, tau_s, conveyor.start_mm)
-        conveyor.lay(board)
-        return board
-
-    def schedule(self, interval_s: float, count: int | None = None, lane: int | None = None) -> None:
-        """Let boards enter every so many seconds, while the oven is ready and the inlet has room."""
-        lane = self.map.lanes[0].number if lane is None else lane
-        self._schedules.append(_Schedule(lane, interval_s, count, self.time))
-
-    def add_fault(self, fault: Fault) -> None:
-        """Take a fault; one without start begins now.
-
-        Raises:
-            FaultError: its half zone is not one of the oven's, or its time is over.
-        """
-        if KINDS[fault.name] == HALF_ZONE and fault.argument not in self.heaters.halves:
-            halves = ", ".join(self.heaters.halves)
-            raise FaultError(f"{fault.name}: no heated half zone {fault.argument!r}: there are {halves}")
-        self.faults.add(fault, self.time)
-
-    def _board(self, barcode: str | None, length_mm: float, tau_s: float, place_mm: float) -> Board:
-        self._boards_made += 1
-        ambient = self.map.thermal.ambient_celsius
-        return Board(self._boards_made, barcode, length_mm, tau_s, place_mm, ambient, ambient)
-
-    def _step(self) -> None:
-        for fault in self.faults.advance(self._step_at):
-            self._begin(fault)
-        self._feed()
+    def _work(self) -> None:
         zones = self.heaters.temperatures()
-        entered = self._carry(zones)
-        draws = [sum(each) for each in zip(*(belt.draws(zones) for belt in self.conveyors.values()), strict=True)]
+        entered = self._carry(partial(self._tunnel.feel, zones))
         is_hot = self.state not in UNHEATED
-        self.heaters.advance(self.settings, is_hot, self._mode == "warmingUp", draws,
+        self.heaters.advance(self.settings, is_hot, self._mode == "warmingUp", self._tunnel.draws(zones, self.boards),
                              self.faults.objects("heater-dead"), self.faults.objects("thermocouple-open"), self.random)
         setpoint = min((self.settings[f"{oxygen}/setpoint"] for oxygen in self.map.oxygen), default=AIR_PPM)
         self.atmosphere.advance(setpoint, is_hot, self.faults.standing("oxygen-leak"), entered, self.random)
         self._judge()
-        self._step_at += STEP_S
-
-    def _begin(self, fault: Fault) -> None:
-        conveyor = next(iter(self.conveyors.values()))
-        if fault.name == "controller-reboot":
-            self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
-        elif fault.name == "board-removed":
-            inside = [board for board in conveyor.boards if board.place_mm > conveyor.lane.inlet_mm]
-            if inside:
-                conveyor.boards.remove(inside[0])
-            else:
-                self.refusals.append("board-removed: there is no board in the tunnel")
-        elif fault.name == "board-appears":
-            if (place := conveyor.free_place(180.0)) is not None:
-                conveyor.lay(self._board(None, 180.0, self.map.thermal.tau_s, place))
-            else:
-                self.refusals.append("board-appears: there is no room in the tunnel")
-
-    def _feed(self) -> None:
-        for schedule in self._schedules:
-            if self.state == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
-                self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=schedule.lane)
-                schedule.fed(self._step_at)
-
-    def _carry(self, zones: list[float]) -> int:
-        stands = self.faults.standing("belt-stop") or self.state in ("emergencyStop", "off", "standby")
-        slip = self.faults.argument("belt-slip", 1.0)
-        entered = 0
-        for conveyor in self.conveyors.values():
-            setpoint = 0.0 if stands else self.settings[conveyor.lane.speed_setpoint]
-            conveyor.drive(setpoint, slip, self._step_at, self.random)
-            conveyor.stop_at(self.faults.standing("outlet-blocked"))
-            entered += len(conveyor.carry(zones, self._step_at))
-        return entered
 
     def _judge(self) -> None:
-        """Follow the machine's state: settled zones make it ready, a lost zone or belt makes it fail."""
+        """Settled zones make the oven ready, a lost zone or belt makes it fail."""
         if self._mode == "coolingDown" and max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW:
             self._mode = "standby"
         if self.state == "emergencyStop" and self._mode not in UNHEATED:
@@ -269,30 +67,5 @@ class Oven:
         ppm = self.atmosphere.concentration
         has_nitrogen = all(ppm < self.settings[f"{oxygen}/limit"] for oxygen in self.map.oxygen)
         has_failed = self.faults.standing("belt-stop") or bool(self.faults.objects("thermocouple-open"))
-        is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0) and not has_failed
-        self._settled_s = self._settled_s + STEP_S if is_settled else 0.0
-        if has_failed or (self._mode == "ready" and farthest > FAILED_BEYOND):
-            self._mode = "fault"
-        elif self._settled_s >= READY_AFTER_S and has_nitrogen:
-            self._mode = "ready"
-
-
-class _Schedule:
-    """Boards that are to come into one lane."""
-
-    def __init__(self, lane: int, interval_s: float, count: int | None, next_s: float) -> None:
-        self.lane = lane
-        self._interval_s = interval_s
-        self._left = count
-        self._next_s = next_s
-
-    def is_due(self, time_s: float) -> bool:
-        """Say whether the next board should come."""
-        return time_s >= self._next_s and self._left != 0
-
-    def fed(self, time_s: float) -> None:
-        """Note that a board came."""
-        self._next_s = time_s + self._interval_s
-        self._left = None if self._left is None else self._left - 1
-
-
+        is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0)
+        self._follow(is_settled, has_failed, has_nitrogen, farthest > FAILED_BEYOND)

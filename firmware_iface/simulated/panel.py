@@ -1,4 +1,4 @@
-"""What each point of the simulated oven reads, by path."""
+"""What each point of a simulated machine reads, by path."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from firmware_iface.simulated.conveyor import Conveyor
 from firmware_iface.simulated.heaters import HalfZone
 
 if TYPE_CHECKING:
+    from firmware_iface.simulated.machine import Machine
     from firmware_iface.simulated.oven import Oven
 
 FIRMWARE = "1.4.2"
@@ -25,16 +26,22 @@ STATES = {
 Read = Callable[[], float | bool | str]
 
 
+def general(machine: Machine) -> dict[str, Read]:
+    """Path → what reads it now, of what every machine has; paths beyond the map's do no harm."""
+    found: dict[str, Read] = {path: partial(machine.settings.__getitem__, path) for path in machine.settings}
+    found |= _machine(machine)
+    for conveyor in machine.conveyors.values():
+        found |= _lane(machine, conveyor)
+    return found
+
+
 def sources(oven: Oven) -> dict[str, Read]:
-    """Path → what reads it now; paths beyond the map's do no harm."""
-    found: dict[str, Read] = {path: partial(oven.settings.__getitem__, path) for path in oven.settings}
-    found |= _machine(oven)
+    """Path → what reads it now, of an oven."""
+    found = general(oven)
     for half in oven.heaters.halves.values():
-        found |= _half_zone(half)
+        found |= half_zone(half)
     for cooling in oven.heaters.cooling:
         found[cooling.sensor] = partial(getattr, cooling, "measured")
-    for conveyor in oven.conveyors.values():
-        found |= _lane(oven, conveyor)
     for number in range(1, 5):
         found[f"blower/{number}/speed"] = partial(_blower, oven, f"blower/{number}/setpoint")
     for oxygen in oven.map.oxygen:
@@ -42,21 +49,22 @@ def sources(oven: Oven) -> dict[str, Read]:
     return found
 
 
-def _machine(oven: Oven) -> dict[str, Read]:
+def _machine(machine: Machine) -> dict[str, Read]:
     return {
-        "machine/state": lambda: STATES[oven.state],
-        "machine/emergencyStop": lambda: oven.state == "emergencyStop",
-        "machine/remote": lambda: oven.remote,
+        "machine/state": lambda: STATES[machine.state],
+        "machine/emergencyStop": lambda: machine.state == "emergencyStop",
+        "machine/remote": lambda: machine.remote,
         "machine/firmware": lambda: FIRMWARE,
         "machine/serialNumber": lambda: SERIAL_NUMBER,
-        "machine/heartbeat": lambda: oven.uptime_s % 65_536,
-        "machine/uptime": lambda: oven.uptime_s,
-        "recipe/name": lambda: oven.recipe.name,
-        "recipe/version": lambda: oven.recipe.version,
+        "machine/heartbeat": lambda: machine.uptime_s % 65_536,
+        "machine/uptime": lambda: machine.uptime_s,
+        "recipe/name": lambda: machine.recipe.name,
+        "recipe/version": lambda: machine.recipe.version,
     }
 
 
-def _half_zone(half: HalfZone) -> dict[str, Read]:
+def half_zone(half: HalfZone) -> dict[str, Read]:
+    """Path → what reads it now, of one heater with its thermocouple."""
     return {
         half.sensor: lambda: half.measured,
         f"{half.path}/output": lambda: 100.0 * half.output,
@@ -65,21 +73,21 @@ def _half_zone(half: HalfZone) -> dict[str, Read]:
     }
 
 
-def _lane(oven: Oven, conveyor: Conveyor) -> dict[str, Read]:
+def _lane(machine: Machine, conveyor: Conveyor) -> dict[str, Read]:
     lane = conveyor.lane
 
     def covered(barrier_mm: float) -> bool:
-        return conveyor.covers(barrier_mm, oven.since_step_s, oven.faults.standing("barrier-bounce"))
+        return conveyor.covers(barrier_mm, machine.since_step_s, machine.faults.standing("barrier-bounce"))
 
     return {
         lane.speed: lambda: conveyor.speed,
-        f"conveyor/{lane.number}/width": lambda: oven.settings[f"conveyor/{lane.number}/widthSetpoint"],
+        f"conveyor/{lane.number}/width": lambda: machine.settings[f"conveyor/{lane.number}/widthSetpoint"],
         lane.inlet: lambda: covered(lane.inlet_mm),
         lane.outlet: lambda: covered(lane.outlet_mm),
-        f"lane/{lane.number}/downstreamReady": lambda: not oven.faults.standing("outlet-blocked"),
-        f"scanner/{lane.number}/count": lambda: oven.scans[lane.number][0],
-        f"scanner/{lane.number}/result": lambda: oven.scans[lane.number][1],
-        f"scanner/{lane.number}/code": lambda: oven.scans[lane.number][2],
+        f"lane/{lane.number}/downstreamReady": lambda: not machine.faults.standing("outlet-blocked"),
+        f"scanner/{lane.number}/count": lambda: machine.scans[lane.number][0],
+        f"scanner/{lane.number}/result": lambda: machine.scans[lane.number][1],
+        f"scanner/{lane.number}/code": lambda: machine.scans[lane.number][2],
     }
 
 

@@ -10,7 +10,6 @@ from firmware_iface import catalog
 START_NS = 1_000_000_000_000
 WALL_NS = 1_790_000_000_000_000_000
 BEAT_NS = 100_000_000
-OUTLET_MM = 4710.0
 SETPOINTS = {zone: 150.0 + 10 * zone for zone in range(1, 11)} | {11: 60.0, 12: 60.0}
 
 WINDOW = ProcessWindow(peak=Limit(200, 300), time_above_liquidus=Limit(10, 200), soak=Limit(10, 200),
@@ -26,6 +25,7 @@ class Tunnel:
 
     def __init__(self, speed: float = 78.0, the_machine: Machine | None = None) -> None:
         self.machine = the_machine or machine()
+        self.outlet_mm = self.machine.map.lanes[0].outlet_mm
         self.row = Row(len(self.machine.points), len(self.machine.groups))
         self.pipeline = Pipeline(self.machine, self.row)
         self.speed = speed
@@ -41,14 +41,8 @@ class Tunnel:
             self.row.values[point.index] = 0.0
             if point.is_text:
                 self.row.texts[point.index] = ""
-        for zone, setpoint in SETPOINTS.items():
-            for side in ("top", "bottom"):
-                self.set(f"zone/{zone}/{side}/temperature", setpoint)
-                self.set(f"zone/{zone}/{side}/setpoint", setpoint)
+        self.settle()
         self.set("machine/state", 6)
-        self.set("oxygen/1/concentration", 600)
-        self.set("oxygen/1/setpoint", 600)
-        self.set("oxygen/1/limit", 1000)
         self.set("conveyor/1/speedSetpoint", speed)
         self.row.texts[self.machine.column["recipe/name"]] = "SAC305-A"
         self.set("recipe/version", 3)
@@ -56,6 +50,16 @@ class Tunnel:
             self._stamp(group)
         for group in range(1, len(self.machine.groups)):
             self.events += self.pipeline.feed(group, self.now_ns, self._wall())
+
+    def settle(self) -> None:
+        """Every zone at its setpoint."""
+        for zone, setpoint in SETPOINTS.items():
+            for side in ("top", "bottom"):
+                self.set(f"zone/{zone}/{side}/temperature", setpoint)
+                self.set(f"zone/{zone}/{side}/setpoint", setpoint)
+        self.set("oxygen/1/concentration", 600)
+        self.set("oxygen/1/setpoint", 600)
+        self.set("oxygen/1/limit", 1000)
 
     def set(self, path: str, value: float) -> None:
         self.row.values[self.machine.column[path]] = value
@@ -80,7 +84,7 @@ class Tunnel:
         self._move(BEAT_NS)
         self.set("conveyor/1/speed", self.speed)
         self.set("lane/1/inlet", self._level("inlet", 0.0))
-        self.set("lane/1/outlet", self._level("outlet", OUTLET_MM))
+        self.set("lane/1/outlet", self._level("outlet", self.outlet_mm))
         self.set("lane/1/downstreamReady", self.downstream_ready)
         self._stamp(0)
         return self._feed(0)
@@ -144,10 +148,10 @@ class Tunnel:
         for board in self.boards:
             place = board[0] + travel
             if not self.downstream_ready:
-                place = min(place, max(board[0], OUTLET_MM + 5.0 if ahead == float("inf") else ahead))
+                place = min(place, max(board[0], self.outlet_mm + 5.0 if ahead == float("inf") else ahead))
             board[0] = place
             ahead = place - board[1]
-        self.boards = [b for b in self.boards if b[0] - b[1] < OUTLET_MM + 50]
+        self.boards = [b for b in self.boards if b[0] - b[1] < self.outlet_mm + 50]
 
     def _level(self, barrier: str, place: float) -> bool:
         flicker = self.flicker.get(barrier)

@@ -387,7 +387,7 @@ def test_an_oven_cools_down_to_standby_and_is_switched_off(ready):
 
 
 def test_a_fault_at_a_place_that_is_not_there_is_refused(ready):
-    with pytest.raises(FaultError, match="no heated half zone 'zone/11/top'"):
+    with pytest.raises(FaultError, match="no half zone 'zone/11/top'"):
         ready.add_fault(parse("heater-dead:zone/11/top"))
 
 

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 
 import pytest
 
@@ -8,6 +9,7 @@ from firmware_iface.simulated import physics
 from firmware_iface.simulated.conveyor import Board, Conveyor
 from firmware_iface.simulated.heaters import STEP_S
 from firmware_iface.simulated.recipes import BELT_SPEED, HEATED
+from firmware_iface.simulated.tunnel import Tunnel
 
 CONTEST = tuple(Zone(k, "heated", 250 + 355 * (k - 1), 305, (), ()) for k in range(1, 10))
 EXPECTED = {
@@ -58,12 +60,12 @@ def test_a_board_follows_the_published_curve(dt, tolerance):
 def _carried():
     """What a point-like board feels on the oven's own belt."""
     lane = Lane(1, 0.0, 4355.0, "", "", "", "", (), 0.0, None)
-    conveyor = Conveyor(lane, physics.geometry(CONTEST), THERMAL, 70.0)
+    conveyor, tunnel = Conveyor(lane, 70.0), Tunnel(CONTEST, THERMAL)
     board = Board(1, None, 0.0, THERMAL.tau_s, 0.0, 25.0, 25.0)
     conveyor.lay(board)
     trace = [(0.0, 25.0)]
     while board.left_s is None:
-        conveyor.carry(CONTEST_SETPOINTS, trace[-1][0])
+        conveyor.carry(partial(tunnel.feel, CONTEST_SETPOINTS), trace[-1][0])
         trace.append((trace[-1][0] + STEP_S, board.temperature))
     return trace, board
 

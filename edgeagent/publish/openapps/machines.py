@@ -31,6 +31,7 @@ from edgeagent.model.machine import Machine
 from edgeagent.model.points import Point
 from edgeagent.publish.access import Handler
 from edgeagent.publish.outlet import Caller, LiveMachine
+from firmware_iface.registers import Zone
 
 
 class Machines:
@@ -114,8 +115,7 @@ class MachineAnswers:
             kind=its.kind, map=its.id, fingerprint=its.fingerprint,
             lanes=tuple(LaneDescription(lane.number, lane.inlet_mm, lane.outlet_mm) for lane in its.lanes),
             zones=tuple(
-                ZoneDescription(zone.number, zone.kind, zone.start_mm, zone.length_mm,
-                                tuple(path.rpartition("/")[0] for path in zone.temperatures))
+                ZoneDescription(zone.number, zone.kind, zone.start_mm, zone.length_mm, _objects(zone))
                 for zone in its.zones
             ),
             instruments=tuple(instrument.id for instrument in live.machine.maps[1:]),
@@ -151,6 +151,11 @@ class MachineAnswers:
         live = self._machines.one(machine)
         self._machines.require(live.machine, objects or ())
         return Values(live.machine.id, live.values(objects))
+
+
+def _objects(zone: Zone) -> tuple[str, ...]:
+    """The objects that tell what a zone does, each once."""
+    return tuple(dict.fromkeys(path.rpartition("/")[0] for path in zone.temperatures + zone.measures))
 
 
 def describe(machine: Machine) -> Objects:

@@ -1,0 +1,269 @@
+"""What every simulated machine is: time, settings and faults, and boards on belts; its heat is its own."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Collection, Mapping
+from random import Random
+from typing import ClassVar
+
+from firmware_iface.registers import RegisterMap
+from firmware_iface.simulated.conveyor import Board, Conveyor, Feel
+from firmware_iface.simulated.faults import KINDS, Fault, FaultError, FaultList
+from firmware_iface.simulated.heaters import STEP_S
+from firmware_iface.simulated.panel import Read
+from firmware_iface.simulated.recipes import NotSimulated, Recipe
+from firmware_iface.simulated.schedule import Schedule
+
+UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
+"""States in which the heaters are off."""
+
+READY_WITHIN = 3.0
+READY_AFTER_S = 20.0
+FAILED_BEYOND = 20.0
+"""°C from the setpoint: a zone is ready within the one for some time, and a ready machine fails beyond the other."""
+
+COOLED_BELOW = 60.0
+WARM_BELOW = (6.0, 10.0)
+
+Value = float | bool | str
+
+
+class Machine(ABC):
+    """A simulated machine as a register map describes it; deterministic from its seed, its time is handed in.
+
+    Attributes:
+        time: seconds since it was made.
+        settings: setpoints and limits by path.
+        remote: what the panel's switch says; not obeyed by the machine itself.
+        refusals: what a fault wanted and could not have, the latest; whoever tells them takes them out.
+        warming: setpoints that a ready machine has to settle on again when they are changed.
+    """
+
+    STRANGE: ClassVar[tuple[str, ...]] = ()
+    """Faults that this kind of machine cannot have."""
+
+    warming: Collection[str] = ()
+
+    def __init__(self, register_map: RegisterMap, recipe: Recipe, seed: int) -> None:
+        self.map = register_map
+        self.time = 0.0
+        self.started_at = 0.0
+        self.remote = True
+        self.random = Random(seed)  # noqa: S311
+        self.recipe = recipe
+        self.settings = dict(recipe.settings)
+        self.faults = FaultList()
+        self.refusals: deque[str] = deque(maxlen=100)
+        self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint])
+                          for lane in register_map.lanes}  # fmt: skip
+        self.scans: dict[int, tuple[int, int, str]] = {lane.number: (0, 0, "") for lane in register_map.lanes}
+        """Lane → count, result, code of the last reading."""
+        self._mode = "warmingUp"
+        self._settled_s = 0.0
+        self._step_at = 0.0
+        self._boards_made = 0
+        self._schedules: list[Schedule] = []
+        self._read: dict[str, Read] = {}
+
+    def _panel(self, read: dict[str, Read]) -> None:
+        """Take what reads each point; NotSimulated where the map has more."""
+        if unknown := [register.path for register in self.map.registers if register.path not in read]:
+            raise NotSimulated(f"the simulated machine knows nothing of {', '.join(unknown)}")
+        self._read = read
+
+    @property
+    def boards(self) -> list[Board]:
+        """Boards on all belts; in a lane the first is nearest to the outlet."""
+        return [board for conveyor in self.conveyors.values() for board in conveyor.boards]
+
+    @property
+    def finished(self) -> list[Board]:
+        """The last boards that left."""
+        return [board for conveyor in self.conveyors.values() for board in conveyor.finished]
+
+    @property
+    def since_step_s(self) -> float:
+        """Seconds since the last time step."""
+        return self.time - self._step_at
+
+    @property
+    def uptime_s(self) -> int:
+        """Whole seconds since the controller started; 0 while it starts."""
+        return max(0, int(self.time - self.started_at))
+
+    @property
+    def is_rebooting(self) -> bool:
+        """Whether the controller is starting again: no connection holds."""
+        return self.faults.standing("controller-reboot")
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is answered."""
+        return self.is_rebooting or self.faults.standing("silent")
+
+    @property
+    def answer_delay_s(self) -> float:
+        """Real seconds by which every answer is late."""
+        return self.faults.argument("slow", 0.0) / 1000
+
+    @property
+    def state(self) -> str:
+        """State of the machine, a key of `panel.STATES`."""
+        return "emergencyStop" if self.faults.standing("emergency-stop") else self._mode
+
+    def advance(self, seconds: float) -> None:
+        """Let time go on; what happens does not depend on how it is cut into calls."""
+        self.time += seconds
+        while self._step_at + STEP_S <= self.time + 1e-9:
+            self._step()
+
+    def read(self, path: str) -> Value:
+        """Value of a point now; NaN where its sensor has none, KeyError for a path that is not in the map."""
+        return self._read[path]()
+
+    def check(self, path: str, value: float) -> None:
+        """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
+        if path not in self.settings:
+            raise KeyError(path)
+        register = self.map.register(path)
+        low = -math.inf if register.low is None else register.low
+        high = math.inf if register.high is None else register.high
+        if not low <= value <= high:
+            raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
+
+    def write(self, path: str, value: float) -> None:
+        """Set a setpoint or limit that `check` takes; a ready machine is in changeover until it has settled again."""
+        self.check(path, value)
+        if path in self.warming and self._mode == "ready" and value != self.settings[path]:
+            self._mode, self._settled_s = "changeover", 0.0
+        self.settings[path] = value
+
+    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float], belt: float) -> None:
+        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes.
+
+        Raises:
+            ValueError: the machine does not heat, or a value is out of range; nothing was changed.
+            KeyError: no such setpoint.
+        """
+        if self.state in UNHEATED:
+            raise ValueError(f"a recipe starts in a machine that heats, not in state {self.state}")
+        settings = {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}
+        for path, value in settings.items():
+            self.check(path, value)
+        self.settings |= settings
+        self.recipe = type(self.recipe)(name, version, dict(self.settings))
+        self._mode, self._settled_s = "changeover", 0.0
+
+    def warm_up(self) -> None:
+        """Switch the heaters on at the panel."""
+        self._mode, self._settled_s = "warmingUp", 0.0
+
+    def switch_off(self) -> None:
+        """Switch the machine off at the panel."""
+        self._mode = "off"
+
+    def insert_board(self, barcode: str | None = None, length_mm: float = 180.0, tau_s: float = 48.5,
+                     lane: int | None = None) -> Board:  # fmt: skip
+        """Lay a board before the scanner, whether or not there is room; a barcode of None cannot be read.
+
+        Args:
+            lane: number; the first of the map by default.
+        """
+        lane = self.map.lanes[0].number if lane is None else lane
+        conveyor = self.conveyors[lane]
+        if conveyor.lane.scanner:
+            count = (self.scans[lane][0] + 1) % 65_536
+            self.scans[lane] = (count, 2, "") if barcode is None else (count, 1, barcode)
+        board = self._board(barcode, length_mm, tau_s, conveyor.start_mm)
+        conveyor.lay(board)
+        return board
+
+    def schedule(self, interval_s: float, count: int | None = None, lane: int | None = None) -> None:
+        """Let boards enter every so many seconds, while the machine is ready and the inlet has room."""
+        lane = self.map.lanes[0].number if lane is None else lane
+        self._schedules.append(Schedule(lane, interval_s, count, self.time))
+
+    def add_fault(self, fault: Fault) -> None:
+        """Take a fault; one without start begins now.
+
+        Raises:
+            FaultError: the machine has no such part, or the fault's time is over.
+        """
+        if fault.name in self.STRANGE:
+            raise FaultError(f"{fault.name}: not on this machine")
+        kind = KINDS[fault.name]
+        parts = self._parts().get(kind or "")
+        if parts is not None and fault.argument not in parts:
+            there = f"there are {', '.join(parts)}" if parts else "there are none"
+            raise FaultError(f"{fault.name}: no {kind} {fault.argument!r}: {there}")
+        self.faults.add(fault, self.time)
+
+    @abstractmethod
+    def _parts(self) -> Mapping[str, Collection[str]]:
+        """Objects that faults can name, by the kind of their argument."""
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Go on by one time step: belts, heat, and the machine's state."""
+
+    def _step(self) -> None:
+        for fault in self.faults.advance(self._step_at):
+            self._begin(fault)
+        self._feed()
+        self._work()
+        self._step_at += STEP_S
+
+    def _board(self, barcode: str | None, length_mm: float, tau_s: float, place_mm: float) -> Board:
+        self._boards_made += 1
+        ambient = self.map.thermal.ambient_celsius
+        return Board(self._boards_made, barcode, length_mm, tau_s, place_mm, ambient, ambient)
+
+    def _begin(self, fault: Fault) -> None:
+        conveyor = next(iter(self.conveyors.values()))
+        if fault.name == "controller-reboot":
+            self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
+        elif fault.name == "board-removed":
+            inside = [board for board in conveyor.boards if board.place_mm > conveyor.lane.inlet_mm]
+            if inside:
+                conveyor.boards.remove(inside[0])
+            else:
+                self.refusals.append("board-removed: there is no board in the tunnel")
+        elif fault.name == "board-appears":
+            if (place := conveyor.free_place(180.0)) is not None:
+                conveyor.lay(self._board(None, 180.0, self.map.thermal.tau_s, place))
+            else:
+                self.refusals.append("board-appears: there is no room in the tunnel")
+
+    def _feed(self) -> None:
+        for schedule in self._schedules:
+            if self.state == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
+                self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=schedule.lane)
+                schedule.fed(self._step_at)
+
+    def _carry(self, feel: Feel) -> int:
+        """Move all belts and what lies on them; how many boards entered."""
+        stands = self.faults.standing("belt-stop") or self.state in ("emergencyStop", "off", "standby")
+        slip = self.faults.argument("belt-slip", 1.0)
+        entered = 0
+        for conveyor in self.conveyors.values():
+            setpoint = 0.0 if stands else self.settings[conveyor.lane.speed_setpoint]
+            conveyor.drive(setpoint, slip, self._step_at, self.random)
+            conveyor.stop_at(self.faults.standing("outlet-blocked"))
+            entered += len(conveyor.carry(feel, self._step_at))
+        return entered
+
+    def _follow(self, is_settled: bool, has_failed: bool, is_fit: bool, is_lost: bool) -> None:
+        """Follow the machine's state.
+
+        Args:
+            is_settled: every temperature is near its setpoint. has_failed: something does not work.
+            is_fit: nothing else keeps it from being ready. is_lost: a temperature is too far off to go on.
+        """
+        self._settled_s = self._settled_s + STEP_S if is_settled and not has_failed else 0.0
+        if has_failed or (self._mode == "ready" and is_lost):
+            self._mode = "fault"
+        elif self._settled_s >= READY_AFTER_S and is_fit:
+            self._mode = "ready"
