@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
@@ -34,56 +36,97 @@ class _RawAnswer(ModbusPDU):
 _ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in (1, 2, 3, 4))
 
 
-class ModbusTcp:
-    """One Modbus TCP device.
+class TcpConnection:
+    """One connection, shared by all units that are asked over it, one question at a time.
 
     Args:
-        unit: unit identifier, 0 to 255.
         timeout_s: real seconds for connecting and for each answer.
     """
 
-    def __init__(self, host: str, port: int, unit: int, timeout_s: float) -> None:
-        self.name = f"{host}:{port}/{unit}"
-        self._unit = unit
+    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+        self.name = f"{host}:{port}"
+        self._users: set[ModbusTcp] = set()
+        self._lock = asyncio.Lock()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
         self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0)
         for answer in _ANSWERS:
             self._client.register(answer)
 
+    def has(self, user: ModbusTcp) -> bool:
+        """Whether the socket is open and this one is using it."""
+        return user in self._users and bool(self._client.connected)
+
+    async def join(self, user: ModbusTcp) -> None:
+        """Use the connection, and open it if need be; raises Unreachable."""
+        async with self._lock:
+            if not self._client.connected:
+                self._users.clear()
+                try:
+                    is_open = await self._client.connect()
+                except (OSError, ModbusException) as error:
+                    raise Unreachable(f"{self.name}: {error}") from error
+                if not is_open:
+                    raise Unreachable(f"{self.name} does not accept a connection")
+            self._users.add(user)
+
+    def leave(self, user: ModbusTcp) -> None:
+        """Use the connection no longer; the last one closes it."""
+        self._users.discard(user)
+        if not self._users:
+            self._client.close()
+
+    def drop(self) -> None:
+        """Close the socket for all units: what comes next on it is not to be believed."""
+        self._users.clear()
+        self._client.close()
+
+    async def ask(self, request: ModbusPDU) -> ModbusPDU:
+        """Ask once; raises Unreachable, Silent, BadAnswer."""
+        async with self._lock:
+            try:
+                answer: ModbusPDU = await self._client.execute(False, request)
+            except ConnectionException as error:
+                raise Unreachable(f"{self.name}: {error}") from error
+            except ModbusIOException as error:
+                if self._client.connected:
+                    raise Silent(f"{self.name} did not answer in time") from error
+                raise Unreachable(f"{self.name}: the connection was lost") from error
+            except ModbusException as error:
+                raise BadAnswer(f"{self.name}: {error}") from error
+        return answer
+
+
+class ModbusTcp:
+    """One unit that is asked over a connection.
+
+    Args:
+        unit: unit identifier, 0 to 255; one ModbusTcp for each on a connection.
+    """
+
+    def __init__(self, connection: TcpConnection, unit: int) -> None:
+        self.name = f"{connection.name}/{unit}"
+        self._connection = connection
+        self._unit = unit
+
     @property
     def connected(self) -> bool:
         """Whether the socket is open."""
-        return bool(self._client.connected)
+        return self._connection.has(self)
 
     async def connect(self) -> None:
-        """Open the socket; raises Unreachable."""
-        try:
-            if await self._client.connect():
-                return
-        except (OSError, ModbusException) as error:
-            raise Unreachable(f"{self.name}: {error}") from error
-        raise Unreachable(f"{self.name} does not accept a connection")
+        """Open the socket, or use it together with the others; raises Unreachable."""
+        await self._connection.join(self)
 
     async def read(self, block: Block) -> bytes:
         """Ask once; the answer's transaction, unit, function code and length must fit the question."""
         request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
         try:
-            answer = await self._client.execute(False, request)
-        except ConnectionException as error:
-            raise Unreachable(f"{self.name}: {error}") from error
-        except ModbusIOException as error:
-            if self._client.connected:
-                raise Silent(f"{self.name} did not answer {block} in time") from error
-            raise Unreachable(f"{self.name}: the connection was lost") from error
-        except ModbusException as error:
-            self.close()
-            raise BadAnswer(f"{self.name}: {error}") from error
-        try:
-            return self._checked(block, request, answer)
+            return self._checked(block, request, await self._connection.ask(request))
         except BadAnswer:
-            # The stream may be out of step for good: what comes next on it is not to be believed.
-            self.close()
+            self._connection.drop()
             raise
+        except Silent as error:
+            raise Silent(f"{self.name} did not answer {block} in time") from error
 
     def _checked(self, block: Block, request: ModbusPDU, answer: ModbusPDU) -> bytes:
         if answer.transaction_id != request.transaction_id:
@@ -104,5 +147,5 @@ class ModbusTcp:
         return data[1:]
 
     def close(self) -> None:
-        """Close the socket."""
-        self._client.close()
+        """Leave the connection; it is closed when nobody uses it any more."""
+        self._connection.leave(self)

@@ -1,11 +1,12 @@
-"""From the configuration to the readers of a machine: one owner for each serial port, shared by all units on it."""
+"""From the configuration to the readers of a machine: one owner for each port, shared by all units behind it."""
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.listening import Listener, ListeningLine
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from edgeagent.config import LineTable, SourceTable
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
-    from firmware_iface.registers import RegisterMap
+    from firmware_iface.registers import Device, RegisterMap
 
 _LEAST_TIMEOUT_S = 0.25
 """Real seconds: a sped-up clock does not make the computer's network faster."""
@@ -33,6 +34,8 @@ class Wires:
 
     def __init__(self, lines: Iterable[LineTable], clock: Clock) -> None:
         self._clock = clock
+        self._asked = Counter[tuple[str, int]]()
+        self._connections: dict[tuple[str, int, int], TcpConnection] = {}
         self._lines: dict[str, SerialLine | ListeningLine] = {
             line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits) if line.master
             else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock)
@@ -63,11 +66,20 @@ class Wires:
         """
         device, unit = register_map.device, unit_of(table, register_map)
         if isinstance(table, ModbusTcpTable):
-            timeout_s = device.timeout_ms / 1000
-            if self._clock.speed != 1.0:
-                timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
-            return ModbusTcp(table.host, table.port, unit, timeout_s)
+            return ModbusTcp(self._connection(table, device), unit)
         line = self._lines[table.line]
         if isinstance(line, ListeningLine):
             raise ValueError(f"another master asks on line {table.line}")
         return ModbusRtu(line, unit, device.latency_ms / 1000)
+
+    def _connection(self, table: ModbusTcpTable, device: Device) -> TcpConnection:
+        """A connection to the device of its own, or one of as many as the device takes."""
+        timeout_s = device.timeout_ms / 1000
+        if self._clock.speed != 1.0:
+            timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
+        asked = self._asked[table.host, table.port]
+        self._asked[table.host, table.port] += 1
+        place = (table.host, table.port, asked % device.connections)
+        if place not in self._connections:
+            self._connections[place] = TcpConnection(table.host, table.port, timeout_s)
+        return self._connections[place]

@@ -5,7 +5,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 
 Answer = Callable[[bytes], bytes | None] | Callable[[bytes], Awaitable[bytes | None]]
 
@@ -67,7 +67,7 @@ async def device():
 @asynccontextmanager
 async def connected(unit: int = 1, timeout_s: float = 0.15):
     async with device() as the_device:
-        source = ModbusTcp("127.0.0.1", the_device.port, unit, timeout_s)
+        source = ModbusTcp(TcpConnection("127.0.0.1", the_device.port, timeout_s), unit)
         await source.connect()
         try:
             yield the_device, source

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
@@ -53,7 +53,7 @@ def test_every_type_table_and_order_is_read_as_it_was_written(server):
     (group,) = plan(machine, 0, row)
 
     async def go():
-        source = ModbusTcp("127.0.0.1", server, 1, 2.0)
+        source = ModbusTcp(TcpConnection("127.0.0.1", server, 2.0), 1)
         await source.connect()
         group.decode([await source.read(block.block) for block in group.blocks], 1, 1)
         source.close()

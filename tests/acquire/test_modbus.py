@@ -6,10 +6,10 @@ import struct
 
 import pytest
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
-from tests.acquire.device import connected, frame, right
+from tests.acquire.device import connected, device, frame, right
 
 BLOCK = Block("input", 7, 3)
 
@@ -95,7 +95,7 @@ def test_a_device_that_is_not_there_is_unreachable():
         port = closed.getsockname()[1]
 
         async def go():
-            source = ModbusTcp("127.0.0.1", port, 1, 0.2)
+            source = ModbusTcp(TcpConnection("127.0.0.1", port, 0.2), 1)
             with pytest.raises(Unreachable):
                 await source.connect()
             assert not source.connected
@@ -110,5 +110,37 @@ def test_one_question_is_asked_once():
             with pytest.raises(Silent):
                 await source.read(BLOCK)
             assert len(device.requests) == 1
+
+    asyncio.run(go())
+
+
+def test_units_behind_one_gateway_share_its_connection():
+    async def go():
+        async with device() as gateway:
+            connection = TcpConnection("127.0.0.1", gateway.port, 0.15)
+            first, second = ModbusTcp(connection, 1), ModbusTcp(connection, 2)
+            await first.connect()
+            assert not second.connected
+            await second.connect()
+            answers = await asyncio.gather(*(unit.read(BLOCK) for unit in (first, second) for _ in range(20)))
+            assert answers == [answers[0]] * 40
+            assert gateway.connects == 1
+            assert [request[6] for request in gateway.requests[:4]] == [1, 1, 1, 1]
+
+            gateway.answer = lambda q: None if q[6] == 1 else right(q)
+            with pytest.raises(Silent, match="/1 did not answer"):
+                await first.read(BLOCK)
+            assert await second.read(BLOCK) == answers[0]
+            first.close()
+            assert second.connected, "one unit that is left alone does not cost the others their connection"
+
+            await first.connect()
+            gateway.answer = lambda q: frame(tid(q), 7, q[7:])
+            with pytest.raises(BadAnswer):
+                await second.read(BLOCK)
+            assert not first.connected, "what comes next on this stream is not to be believed by anybody"
+            first.close()
+            second.close()
+            await asyncio.sleep(0.01)
 
     asyncio.run(go())

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import pairwise
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.clock import Clock
@@ -56,7 +56,7 @@ async def polling(beats: int, on_beat=None, answer=None, without: str = "", time
             if len(seen) >= beats:
                 done.set()
 
-        source = ModbusTcp("127.0.0.1", running.port, 1, timeout_s)
+        source = ModbusTcp(TcpConnection("127.0.0.1", running.port, timeout_s), 1)
         poller = Poller(machine, source, plan(machine, 0, row), clock, beat, machine.map)
         task = asyncio.create_task(poller.run())
         await asyncio.wait_for(done.wait(), 30)

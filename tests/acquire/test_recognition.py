@@ -3,7 +3,7 @@
 import asyncio
 import struct
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.model.machine import Machine
@@ -74,7 +74,7 @@ def polled(tmp_path, change, beats: int = 60, then=None):
         done = asyncio.Event()
         async with device() as running:
             running.answer = controller.answer
-            source = ModbusTcp("127.0.0.1", running.port, 1, 0.2)
+            source = ModbusTcp(TcpConnection("127.0.0.1", running.port, 0.2), 1)
 
             def beat(_group: int) -> None:
                 seen.append(row.quality[0])
@@ -151,7 +151,7 @@ def test_a_device_that_was_exchanged_is_found_out_at_the_next_connect(tmp_path):
                 if len(seen) == 500:
                     done.set()
 
-            source = ModbusTcp("127.0.0.1", running.port, 1, 0.2)
+            source = ModbusTcp(TcpConnection("127.0.0.1", running.port, 0.2), 1)
             task = asyncio.create_task(Poller(machine, source, plan(machine, 0, row), clock, beat, register_map).run())
             await done.wait()
             task.cancel()

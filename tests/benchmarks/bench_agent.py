@@ -18,7 +18,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.clock import Clock
 from edgeagent.model.machine import Machine
@@ -85,7 +85,7 @@ async def bare_client_us(port: int, register_map) -> float:
     machine = Machine("M", (register_map,))
     groups = plan(machine, 0, Row(len(machine.points), len(machine.groups)))
     blocks = [b.block for g in groups if machine.groups[g.index].period_ns == 100_000_000 for b in g.blocks]
-    source = ModbusTcp("127.0.0.1", port, 1, 1.0)
+    source = ModbusTcp(TcpConnection("127.0.0.1", port, 1.0), 1)
     await source.connect()
     before = resource.getrusage(resource.RUSAGE_SELF)
     for _ in range(200):
