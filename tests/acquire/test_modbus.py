@@ -135,7 +135,7 @@ def test_units_behind_one_gateway_share_its_connection():
             assert second.connected, "one unit that is left alone does not cost the others their connection"
 
             await first.connect()
-            gateway.answer = lambda q: frame(tid(q), 7, q[7:])
+            gateway.answer = lambda q: frame(tid(q), 2, b"\x03\x02\x00\x07")
             with pytest.raises(BadAnswer):
                 await second.read(BLOCK)
             assert not first.connected, "what comes next on this stream is not to be believed by anybody"
