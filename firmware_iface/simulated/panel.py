@@ -51,6 +51,7 @@ def _machine(oven: Oven) -> dict[str, Read]:
         "machine/serialNumber": lambda: SERIAL_NUMBER,
         "machine/heartbeat": lambda: oven.uptime_s % 65_536,
         "machine/uptime": lambda: oven.uptime_s,
+        "machine/fingerprint": lambda: float(int(oven.map.fingerprint, 16)),
         "recipe/name": lambda: oven.recipe.name,
         "recipe/version": lambda: oven.recipe.version,
     }
