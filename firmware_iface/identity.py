@@ -102,7 +102,9 @@ def _fits(identity: Identity, value: float | str, register: Register) -> bool:
             return False
         value = raw & identity.mask
     tolerance = 0.0 if identity.mask is not None else 1e-6 * abs(register.scale)
-    is_equal = not isinstance(identity.equals, tuple) or any(abs(value - one) <= tolerance for one in identity.equals)
+    if isinstance(identity.equals, str):
+        return False
+    is_equal = identity.equals is None or any(abs(value - one) <= tolerance for one in identity.equals)
     is_above = identity.low is None or value >= identity.low - tolerance
     is_below = identity.high is None or value <= identity.high + tolerance
     return is_equal and is_above and is_below

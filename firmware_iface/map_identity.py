@@ -27,30 +27,30 @@ def read_identity(reader: Reader, tables: Iterable[Mapping[str, Any]]) -> tuple[
         if identity.equals is None and identity.low is None and identity.high is None:
             reader.fault(where, "compares the point with nothing", "give equals, low or high")
         for key, reason, mend in _misfits(identity, register) if register else ():
-            reader.fault((*where, key), reason, mend)
+            reader.fault((*where, *key), reason, mend)
         entries.append(identity)
     return tuple(entries)
 
 
-def _misfits(identity: Identity, register: Register) -> Iterator[tuple[str, str, str]]:
-    """Find what no device could fit: key, reason, how to mend it."""
+def _misfits(identity: Identity, register: Register) -> Iterator[tuple[KeyPath, str, str]]:
+    """Find what no device could fit: where in the entry, reason, how to mend it."""
     is_text = register.type == "text"
     ends = [(key, limit) for key, limit in (("low", identity.low), ("high", identity.high)) if limit is not None]
     if is_text:
         if isinstance(identity.equals, tuple):
-            yield "equals", f"{register.path} is a text and never a number", "write it in quotes"
-        yield from ((key, f"{register.path} is a text and has no order", "give equals") for key, _ in ends)
+            yield ("equals",), f"{register.path} is a text and never a number", "write it in quotes"
+        yield from (((key,), f"{register.path} is a text and has no order", "give equals") for key, _ in ends)
     elif isinstance(identity.equals, str):
-        yield "equals", f"{register.path} is a {register.type} and never a text", "give a number"
+        yield ("equals",), f"{register.path} is a {register.type} and never a text", "give a number"
     if identity.mask is not None and (limits(register.type) is None or register.type.startswith("bcd")):
-        yield "mask", f"a {register.type} has no bits to compare", "leave it out, or use a whole type"
+        yield ("mask",), f"a {register.type} has no bits to compare", "leave it out, or use a whole type"
         return
     if len(ends) == 2 and ends[0][1] > ends[1][1]:
-        yield "low", f"{number(ends[0][1])} is above high, {number(ends[1][1])}", ""
+        yield ("low",), f"{number(ends[0][1])} is above high, {number(ends[1][1])}", ""
     if not is_text and isinstance(identity.equals, tuple):
         for index, one in enumerate(identity.equals):
             if reason := _never(identity, register, one):
-                yield "equals" if len(identity.equals) == 1 else f"equals.{index}", reason, "no device would fit"
+                yield ("equals", index) if len(identity.equals) > 1 else ("equals",), reason, "no device would fit"
 
 
 def _never(identity: Identity, register: Register, one: float) -> str:

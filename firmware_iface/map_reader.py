@@ -24,6 +24,7 @@ from firmware_iface.map_values import (
 from firmware_iface.raw_numbers import good_values, raw_number
 from firmware_iface.registers import Register, Term
 from firmware_iface.toml_lines import KeyPath
+from firmware_iface.wording import number as shortest
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,12 @@ class Reader:
 
 def _could_hold(register: Register, operator: str, number: float) -> None:
     low, high = good_values(register)
-    span = f"{register.path} is from {low:g} to {high:g}"
+    span = f"{register.path} is from {shortest(low)} to {shortest(high)}"
     if operator in ("==", "!=") and not low <= number <= high:
-        raise Wrong(f"{span} and never {number:g}", "look at the number and the point's range")
+        raise Wrong(f"{span} and never {shortest(number)}", "look at the number and the point's range")
     if operator in ("==", "!=") and raw_number(register, number) is None:
-        raise Wrong(f"no raw number of {register.path} is exactly {number:g}", "compare with < or >")
+        raise Wrong(f"no raw number of {register.path} is exactly {shortest(number)}", "compare with < or >")
     if (operator == ">" and number >= high) or (operator == ">=" and number > high):
-        raise Wrong(f"{span} and never {operator} {number:g}", "look at the number and the point's range")
+        raise Wrong(f"{span} and never {operator} {shortest(number)}", "look at the number and the point's range")
     if (operator == "<" and number <= low) or (operator == "<=" and number < low):
-        raise Wrong(f"{span} and never {operator} {number:g}", "look at the number and the point's range")
+        raise Wrong(f"{span} and never {operator} {shortest(number)}", "look at the number and the point's range")

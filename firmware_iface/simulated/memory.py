@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import struct
 
-from firmware_iface.registers import Register, RegisterMap
+from firmware_iface.raw_numbers import limits
+from firmware_iface.registers import WIDTHS, Register, RegisterMap
 from firmware_iface.simulated.machine import Machine, Value
 
 _CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
@@ -97,30 +98,37 @@ def encode(register: Register, value: Value) -> list[int]:
 
 
 def decode(register: Register, words: list[int]) -> float:
-    """Read the number that registers hold."""
+    """Read the number that registers hold; ValueError where four bits of it should be a digit and are none."""
     ordered = words if register.word_order == "big" else words[::-1]
     laid = struct.pack(f"{'>' if register.byte_order == 'big' else '<'}{len(words)}H", *ordered)
+    if register.type.startswith("bcd"):
+        return float(int(laid.hex()) * register.scale + register.offset)
     (raw,) = struct.unpack(">" + _CODES[register.type], laid)
     return float(raw * register.scale + register.offset)
 
 
 def _raw(register: Register, value: float) -> bytes:
-    code = _CODES[register.type]
-    size = struct.calcsize(">" + code)
+    size = 2 * WIDTHS.get(register.type, 1)
     if math.isnan(value) and register.not_available:
         return register.not_available[0].to_bytes(size, "big")
-    if code in "fd":
-        return struct.pack(">" + code, (value - register.offset) / register.scale)
+    ends = limits(register.type)
+    if ends is None:
+        return struct.pack(">" + _CODES[register.type], (value - register.offset) / register.scale)
     if math.isnan(value):
         raise ValueError(f"{register.path} has no value, and its map no raw number that says so")
-    bits = 8 * size
-    low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if code.islower() else (0, (1 << bits) - 1)
+    low, high = ends
     number = min(high, max(low, round((value - register.offset) / register.scale)))
-    packed = number.to_bytes(size, "big", signed=low < 0)
+    packed = _packed(register, number, size)
     while int.from_bytes(packed, "big") in register.not_available:
         number += -1 if number > 0 else 1
-        packed = number.to_bytes(size, "big", signed=low < 0)
+        packed = _packed(register, number, size)
     return packed
+
+
+def _packed(register: Register, number: int, size: int) -> bytes:
+    if register.type.startswith("bcd"):
+        return bytes.fromhex(f"{number:0{2 * size}d}")
+    return number.to_bytes(size, "big", signed=register.type.startswith("int"))
 
 
 def _words(raw: bytes, byte_order: str) -> list[int]:

@@ -58,6 +58,7 @@ def _machine(machine: Machine) -> dict[str, Read]:
         "machine/serialNumber": lambda: SERIAL_NUMBER,
         "machine/heartbeat": lambda: machine.uptime_s % 65_536,
         "machine/uptime": lambda: machine.uptime_s,
+        "machine/fingerprint": lambda: float(int(machine.map.fingerprint, 16)),
         "recipe/name": lambda: machine.recipe.name,
         "recipe/version": lambda: machine.recipe.version,
     }

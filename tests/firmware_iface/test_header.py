@@ -136,9 +136,10 @@ def test_only_what_a_map_says_of_one_point_becomes_an_enumeration(odd):
 def test_a_value_is_told_with_its_scale_unit_and_range():
     header = header_text(catalog.builtin("reflow10"))
     assert ("#define REFLOW10_ADDRESS_ZONE_3_TOP_TEMPERATURE 104U /* int16, raw * 0.1 degC, -20 to 400,"
-            " no value: 0x7FFF, read: Zone 3 top: air temperature */") in header  # fmt: skip
+            " at most 20 degC per second, no value: 0x7FFF, read: Zone 3 top: air temperature */"
+            ) in header  # fmt: skip
     assert "uint16_t oxygen_1_concentration[2];" in header
-    assert "_WORDS" not in header
+    assert "_WORDS" in header
 
 
 def test_a_map_gives_the_same_header_whatever_the_order_of_its_file(odd):

@@ -61,6 +61,24 @@ def test_known_words_lie_as_other_makers_lay_them():
     assert encode(replace(PLAIN, scale=1.0), 120_000) == [0x0001, 0xD4C0]
 
 
+@pytest.mark.parametrize("type_", ["bcd16", "bcd32"])
+def test_decimal_digits_lie_in_four_bits_each(type_):
+    register = replace(PLAIN, type=type_, count=int(type_[3:]) // 16, scale=0.1)
+    words = [0x1234] if type_ == "bcd16" else [0x0000, 0x1234]
+    assert encode(register, 123.4) == words
+    assert decode(register, words) == pytest.approx(123.4)
+    assert encode(replace(register, word_order="little", byte_order="little"), 123.4) == [0x3412, *words[:-1]]
+    assert encode(register, 1e9) == [0x9999] * register.count
+    with pytest.raises(ValueError, match="a"):
+        decode(register, [*words[:-1], 0x00A0])
+
+
+def test_the_fingerprint_of_the_map_is_served():
+    served = REFLOW.register("machine/fingerprint")
+    words = Memory(REFLOW, Oven(REFLOW)).read(served.table, served.address, served.count)
+    assert f"{words[0]:04x}{words[1]:04x}" == REFLOW.fingerprint
+
+
 def test_a_text_is_padded_and_cut():
     register = replace(REFLOW.register("machine/firmware"), count=3)
     assert encode(register, "1.4") == [0x312E, 0x3400, 0x0000]
