@@ -1,4 +1,4 @@
-"""The simulated oven on a socket: Modbus TCP on loopback, its time on the agent's clock."""
+"""A simulated machine on a socket: Modbus TCP on loopback, its time on the agent's clock."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated import modbus
 from firmware_iface.simulated.faults import FaultError, parse
+from firmware_iface.simulated.machine import Machine
 from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.oven import Oven
 from firmware_iface.simulated.recipes import NotSimulated
+from firmware_iface.simulated.wave import WaveMachine
 
 MAX_CONNECTIONS = 32
 BEAT_S = 0.1
@@ -48,7 +50,8 @@ class SimulatedOven:
     """
 
     def __init__(self, register_map: RegisterMap, clock: Clock, *, cold: bool = False, seed: int = 1) -> None:
-        self.oven = Oven(register_map, seed=seed, cold=cold)
+        kind = WaveMachine if register_map.kind == "wave" else Oven
+        self.oven: Machine = kind(register_map, seed=seed, cold=cold)
         self._memory = Memory(register_map, self.oven)
         self._unit = register_map.device.unit
         self._clock = clock
@@ -159,7 +162,7 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
     try:
         simulated = SimulatedOven(register_map, Clock(speed), cold=cold, seed=seed)
     except NotSimulated as error:
-        raise ConfigError([FileFault("command line", None, "--map", str(error), "use reflow10")]) from None
+        raise ConfigError([FileFault("command line", None, "--map", str(error), "use reflow10 or wave")]) from None
     oven = simulated.oven
     try:
         for text in faults:
@@ -169,7 +172,7 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
     if boards != 0:
         oven.schedule(interval_s, boards)
     port = await simulated.start(host, port)
-    announce(f"simulated oven {register_map.id} on {host} port {port}, {speed:g} times real time")
+    announce(f"simulated machine {register_map.id} on {host} port {port}, {speed:g} times real time")
     typed = _typed(oven, announce)
     state = ""
     try:
@@ -186,7 +189,7 @@ async def serve(register_map: RegisterMap, host: str, port: int, speed: float, c
         await simulated.stop()
 
 
-def _typed(oven: Oven, announce: Callable[[str], None]) -> int | None:
+def _typed(oven: Machine, announce: Callable[[str], None]) -> int | None:
     """Take faults typed on standard input, a terminal or a pipe; its descriptor, None where there is neither."""
     try:
         descriptor = sys.stdin.fileno()
@@ -213,7 +216,7 @@ def _typed(oven: Oven, announce: Callable[[str], None]) -> int | None:
     return descriptor
 
 
-def _take(oven: Oven, line: str, announce: Callable[[str], None]) -> None:
+def _take(oven: Machine, line: str, announce: Callable[[str], None]) -> None:
     if line == "mend":
         oven.faults.clear()
         announce(f"{oven.time:.0f} s: all faults mended")

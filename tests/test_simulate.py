@@ -21,8 +21,10 @@ from edgeagent.simulate import MAX_CONNECTIONS, PortTaken, SimulatedOven, serve
 from firmware_iface import catalog
 from firmware_iface.simulated.faults import parse
 from firmware_iface.simulated.oven import Oven
+from firmware_iface.simulated.wave import WaveMachine
 
 REFLOW = catalog.builtin("reflow10")
+WAVE = catalog.builtin("wave")
 
 
 class HandClock(Clock):
@@ -212,7 +214,7 @@ def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
                 await asyncio.wait_for(changed.wait(), 5)
 
         task = asyncio.create_task(serve(REFLOW, "127.0.0.1", 0, 50.0, False, 1, 0, 20.0, ["belt-slip:0.95"], announce))
-        await wait_for("simulated oven reflow10 on 127.0.0.1 port")
+        await wait_for("simulated machine reflow10 on 127.0.0.1 port")
         os.write(put, b"emergency-stop\nnonsense\n")
         await wait_for("no fault 'nonsense'")
         await wait_for("emergencyStop")
@@ -245,11 +247,11 @@ def test_a_map_that_cannot_be_simulated_is_refused_before_listening():
 
 
 class Watched:
-    """A ready oven, and the alarms of its map held against it."""
+    """A ready machine, and the alarms of its map held against it."""
 
-    def __init__(self):
-        self.oven = Oven(REFLOW)
-        self._machine = Machine("RO0001", (REFLOW,))
+    def __init__(self, kind=Oven, register_map=REFLOW):
+        self.oven = kind(register_map)
+        self._machine = Machine("RO0001", (register_map,))
         self._row = Row(len(self._machine.points), len(self._machine.groups))
         self._alarms = AlarmWatch(self._machine, {})
         while self.oven.state != "ready":
@@ -289,6 +291,39 @@ def test_a_zone_without_heat_is_told_as_too_cold_until_it_is_back():
     assert "E405" not in watched.standing
     watched.go(600)
     assert (watched.standing, watched.oven.state) == (set(), "ready")
+
+
+@pytest.mark.parametrize(("fault", "codes"), [
+    ("nozzle-blocked", {"E050"}),
+    ("pump-stop:wave/1", {"E002", "E061"}),
+    ("pump-stop:wave/2", {"E002", "E062"}),
+    ("heater-dead:pot/1", {"E105"}),
+    ("heater-dead:preheat/3/top", {"E104", "E404"}),
+    ("thermocouple-open:pot/1", {"E002", "E205"}),
+    ("belt-stop", {"E002", "E010"}),
+    ("emergency-stop", {"E001"}),
+])  # fmt: skip
+def test_each_fault_of_the_wave_machine_raises_its_alarms_while_a_board_comes(fault, codes):
+    watched = Watched(WaveMachine, WAVE)
+    watched.oven.schedule(60)
+    watched.go(150)
+    assert not watched.standing
+    watched.oven.add_fault(parse(fault))
+    raised = set()
+    for _ in range(120):
+        watched.go(1)
+        raised |= watched.standing
+    assert raised == codes
+
+
+def test_a_low_pot_of_solder_is_told_until_it_is_filled():
+    watched = Watched(WaveMachine, WAVE)
+    watched.oven.pot.level = 84.0
+    watched.go(12)
+    assert watched.standing == {"E072"}
+    watched.oven.pot.level = 95.0
+    watched.go(12)
+    assert not watched.standing
 
 
 @pytest.mark.parametrize(("fault", "codes"), [

@@ -185,12 +185,16 @@ class Heaters:
 
     def farthest(self, settings: Mapping[str, float]) -> float:
         """Largest distance of a measured temperature from its setpoint in °C; infinite while a thermocouple is open."""
-        off = (abs(half.measured - settings[half.setpoint]) for half in self.halves.values())
-        return max(math.inf if distance != distance else distance for distance in off)  # noqa: PLR0124
+        return farthest(half.measured - settings[half.setpoint] for half in self.halves.values())
 
     def _cooled(self, cooling: CoolingHalf, settings: Mapping[str, float], is_on: bool) -> float:
         air = physics.air(cooling.middle_mm, self.temperatures(), self._geometry, self._thermal)
         return cooling.target(air, settings, is_on)
+
+
+def farthest(distances: Iterable[float]) -> float:
+    """Largest of some distances; infinite where one is not known."""
+    return max(math.inf if math.isnan(distance) else abs(distance) for distance in distances)
 
 
 def _holding(temperature: float) -> float:

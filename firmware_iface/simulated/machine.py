@@ -161,6 +161,10 @@ class Machine(ABC):
         """Switch the heaters on at the panel."""
         self._mode, self._settled_s = "warmingUp", 0.0
 
+    def cool_down(self) -> None:
+        """Switch the heaters off at the panel; the belt goes on until the machine is cool."""
+        self._mode = "coolingDown"
+
     def switch_off(self) -> None:
         """Switch the machine off at the panel."""
         self._mode = "off"
@@ -255,15 +259,24 @@ class Machine(ABC):
             entered += len(conveyor.carry(feel, self._step_at))
         return entered
 
-    def _follow(self, is_settled: bool, has_failed: bool, is_fit: bool, is_lost: bool) -> None:
-        """Follow the machine's state.
+    def _follow(self, farthest: float, is_fit: bool, is_cool: bool) -> None:
+        """Follow the machine's state: what has settled makes it ready, what fails or strays too far makes it fail.
 
         Args:
-            is_settled: every temperature is near its setpoint. has_failed: something does not work.
-            is_fit: nothing else keeps it from being ready. is_lost: a temperature is too far off to go on.
+            farthest: largest distance from a setpoint in °C; infinite where it is not known.
+            is_fit: nothing but temperatures keeps it from being ready. is_cool: cold enough to stand by.
         """
-        self._settled_s = self._settled_s + STEP_S if is_settled and not has_failed else 0.0
-        if has_failed or (self._mode == "ready" and is_lost):
+        if self._mode == "coolingDown" and is_cool:
+            self._mode = "standby"
+        if self.state == "emergencyStop" and self._mode not in UNHEATED:
+            self._mode, self._settled_s = "warmingUp", 0.0
+        if self.state in UNHEATED:
+            return
+        has_failed = self.faults.standing("belt-stop") or bool(
+            self.faults.objects("thermocouple-open") | self.faults.objects("pump-stop"))
+        is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0) and not has_failed
+        self._settled_s = self._settled_s + STEP_S if is_settled else 0.0
+        if has_failed or (self._mode == "ready" and farthest > FAILED_BEYOND):
             self._mode = "fault"
         elif self._settled_s >= READY_AFTER_S and is_fit:
             self._mode = "ready"

@@ -9,7 +9,7 @@ from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
 from firmware_iface.simulated.faults import HALF_ZONE
 from firmware_iface.simulated.heaters import AMBIENT, Heaters
-from firmware_iface.simulated.machine import COOLED_BELOW, FAILED_BEYOND, READY_WITHIN, UNHEATED, WARM_BELOW, Machine
+from firmware_iface.simulated.machine import COOLED_BELOW, UNHEATED, WARM_BELOW, Machine
 from firmware_iface.simulated.panel import sources
 from firmware_iface.simulated.recipes import nominal
 from firmware_iface.simulated.tunnel import Tunnel
@@ -38,10 +38,6 @@ class Oven(Machine):
         self._tunnel = Tunnel(register_map.zones, register_map.thermal)
         self._panel(sources(self))
 
-    def cool_down(self) -> None:
-        """Switch the heaters off at the panel; the belt goes on until the zones are below 60 °C."""
-        self._mode = "coolingDown"
-
     def _parts(self) -> Mapping[str, Collection[str]]:
         return {HALF_ZONE: self.heaters.halves}
 
@@ -53,19 +49,7 @@ class Oven(Machine):
                              self.faults.objects("heater-dead"), self.faults.objects("thermocouple-open"), self.random)
         setpoint = min((self.settings[f"{oxygen}/setpoint"] for oxygen in self.map.oxygen), default=AIR_PPM)
         self.atmosphere.advance(setpoint, is_hot, self.faults.standing("oxygen-leak"), entered, self.random)
-        self._judge()
-
-    def _judge(self) -> None:
-        """Settled zones make the oven ready, a lost zone or belt makes it fail."""
-        if self._mode == "coolingDown" and max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW:
-            self._mode = "standby"
-        if self.state == "emergencyStop" and self._mode not in UNHEATED:
-            self._mode, self._settled_s = "warmingUp", 0.0
-        if self.state in UNHEATED:
-            return
-        farthest = self.heaters.farthest(self.settings)
         ppm = self.atmosphere.concentration
         has_nitrogen = all(ppm < self.settings[f"{oxygen}/limit"] for oxygen in self.map.oxygen)
-        has_failed = self.faults.standing("belt-stop") or bool(self.faults.objects("thermocouple-open"))
-        is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0)
-        self._follow(is_settled, has_failed, has_nitrogen, farthest > FAILED_BEYOND)
+        is_cool = max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW
+        self._follow(self.heaters.farthest(self.settings), has_nitrogen, is_cool)

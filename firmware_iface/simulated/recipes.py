@@ -1,4 +1,4 @@
-"""What the simulated oven cooks by."""
+"""What the simulated machines work by."""
 
 from __future__ import annotations
 
@@ -27,8 +27,19 @@ COOLING = (203.0, 125.0)
 BELT_SPEED = 76.0
 
 
+PREHEATERS = (110.0, 130.0, 150.0)
+"""°C of the air: a board of 48.5 s comes to the waves with 110 to 125 °C at 120 cm/min."""
+
+WAVES = ((800.0, 12.0), (600.0, 10.0))
+"""Pump speed in rpm and the wave's height in mm at it: chip wave, main wave."""
+
+POT_CELSIUS = 260.0
+FLUX_ML_MIN, FLUX_MBAR = 40.0, 2500.0
+WAVE_SPEED = 120.0
+
+
 class NotSimulated(ValueError):
-    """The simulated oven cannot be what a map describes: why, in one sentence."""
+    """No simulated machine can be what a map describes: why, in one sentence."""
 
 
 def nominal(register_map: RegisterMap) -> Recipe:
@@ -52,3 +63,23 @@ def nominal(register_map: RegisterMap) -> Recipe:
     for oxygen in register_map.oxygen:
         settings |= {f"{oxygen}/setpoint": 500.0, f"{oxygen}/limit": 1000.0}
     return Recipe("SAC305-A", 3, settings)
+
+
+def soldering(register_map: RegisterMap) -> Recipe:
+    """The recipe SAC305-W version 1 for a wave machine's zones; NotSimulated where it has none of this make."""
+    if not register_map.lanes or register_map.kind != "wave":
+        raise NotSimulated(f"{register_map.id} is no wave machine with a lane")
+    zones = {kind: [zone for zone in register_map.zones if zone.kind == kind] for kind in ("flux", "preheat", "wave")}
+    for kind, most in (("flux", 1), ("preheat", len(PREHEATERS)), ("wave", len(WAVES))):
+        if not 1 <= len(zones[kind]) <= most:
+            raise NotSimulated(f"{register_map.id} has {len(zones[kind])} {kind} zones, the simulated wave machine"
+                               f" 1 to {most}")
+    if bare := [str(zone.number) for zone in zones["preheat"] if not zone.setpoints]:
+        raise NotSimulated(f"{register_map.id} gives no setpoints for preheat zone {', '.join(bare)}")
+    settings = {path: each for zone, each in zip(zones["preheat"], PREHEATERS, strict=False) for path in zone.setpoints}
+    settings |= {"flux/1/flowSetpoint": FLUX_ML_MIN, "flux/1/pressureSetpoint": FLUX_MBAR}
+    settings |= {"pot/1/setpoint": POT_CELSIUS}
+    settings |= {f"wave/{number}/pumpSpeedSetpoint": rpm for number, (rpm, _) in enumerate(WAVES, 1)}
+    for lane in register_map.lanes:
+        settings |= {lane.speed_setpoint: WAVE_SPEED, f"conveyor/{lane.number}/widthSetpoint": 250.0}
+    return Recipe("SAC305-W", 1, settings)

@@ -15,13 +15,14 @@ from firmware_iface import catalog
 class Plant:
     """The oven lives in the test's process, so that the truth can be asked; the agent can be killed."""
 
-    def __init__(self, folder: Path, speed: float) -> None:
+    def __init__(self, folder: Path, speed: float, register_map: str) -> None:
         self.folder = folder
+        self.map = register_map
         origin = datetime.now(UTC).replace(microsecond=0)
         self.clock = Clock(speed, round(origin.timestamp() * 1e9))
         self.speed = speed
         self.origin = origin
-        self.oven = SimulatedOven(catalog.builtin("reflow10"), self.clock, seed=7)
+        self.oven = SimulatedOven(catalog.builtin(register_map), self.clock, seed=7)
         self.agent: asyncio.subprocess.Process | None = None
         self.tcp = ("", 0)
         self.http = ""
@@ -42,7 +43,7 @@ origin = {self.origin.isoformat()}
 id = "RO0001"
 [[machines.sources]]
 kind = "modbus-tcp"
-map = "reflow10"
+map = "{self.map}"
 host = "127.0.0.1"
 port = {port}
 [machines.window]
@@ -124,8 +125,8 @@ class Client:
 
 
 @asynccontextmanager
-async def plant(folder: Path, speed: float):
-    the_plant = Plant(folder, speed)
+async def plant(folder: Path, speed: float, register_map: str = "reflow10"):
+    the_plant = Plant(folder, speed, register_map)
     await the_plant.start_oven()
     try:
         yield the_plant
