@@ -54,6 +54,8 @@ WRONG = {
         "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
     "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
         "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
+    "a contact upside down": (GOOD + "[machines.tolerances]\ncontact_s = [4, 2]\n", [
+        "agent.toml:7: machines[0].tolerances.contact_s: give a low limit and a higher one"]),
     "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
         "agent.toml:9: openapps.lines.port: 9000 is the port of openapps.http too"]),
     "two sources of one map": (GOOD + '[[machines.sources]]\nmap = "reflow10"\nhost = "a"\n', [
