@@ -33,6 +33,12 @@ def test_the_shortest_configuration_has_safe_defaults(tmp_path):
     assert maps["RO0001"][0].id == "reflow10"
 
 
+@pytest.mark.parametrize("contact", ["[4, 2]", "[-1, 2]", "[2, inf]"])
+def test_a_contact_with_the_waves_has_a_low_limit_and_a_higher_one(tmp_path, contact):
+    [fault] = faults(tmp_path, GOOD + f"[machines.tolerances]\ncontact_s = {contact}\n")
+    assert fault.endswith("machines[0].tolerances.contact_s: give a low limit and a higher one")
+
+
 def test_the_commented_example_is_a_configuration_that_loads():
     configuration, _ = config.load(ROOT / "systemd" / "edgeagent.toml")
     assert configuration.machines[0].id == "RO0001"
@@ -54,8 +60,6 @@ WRONG = {
         "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
     "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
         "agent.toml:7: machines[0].window.peak: give a low limit and a higher one"]),
-    "a contact upside down": (GOOD + "[machines.tolerances]\ncontact_s = [4, 2]\n", [
-        "agent.toml:7: machines[0].tolerances.contact_s: give a low limit and a higher one"]),
     "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
         "agent.toml:9: openapps.lines.port: 9000 is the port of openapps.http too"]),
     "two sources of one map": (GOOD + '[[machines.sources]]\nmap = "reflow10"\nhost = "a"\n', [
