@@ -77,6 +77,8 @@ def check_measures(reader: Reader, zones: Iterable[Zone]) -> None:
                 reader.fault(where, f"{path} is told twice", "leave one out")
             elif measure and setpoint and measure.unit != setpoint.unit:
                 reader.fault(where, f"{path} is in {measure.unit}, its setpoint in {setpoint.unit}", "give one unit")
+            elif setpoint and setpoint.kind != "setpoint":
+                reader.fault(where, f"{setpoint.path} is of kind {setpoint.kind}", 'give it kind = "setpoint"')
             seen.add(path)
 
 
@@ -117,10 +119,13 @@ def check_uses(reader: Reader, lanes: Iterable[Lane], zones: Iterable[Zone]) -> 
         if lane.scanner:
             for key in ("count", "result", "code"):
                 use(getattr(lane.scanner, key), "lanes", name, "scanner", key)
+    pots: set[str] = set()
     for zone in zones:
-        # Two waves share one pot.
-        for index, path in enumerate(zone.temperatures if zone.kind != "wave" else ()):
-            use(path, "zones", str(zone.number), "temperatures", index)
+        for index, path in enumerate(zone.temperatures):
+            # Waves share the temperature of their pot.
+            if zone.kind != "wave" or path not in pots:
+                use(path, "zones", str(zone.number), "temperatures", index)
+        pots.update(zone.temperatures if zone.kind == "wave" else ())
         for index, path in enumerate(zone.setpoints):
             if path in zone.temperatures:
                 reader.fault(("zones", str(zone.number), "setpoints", index), f"{path} is a temperature already")

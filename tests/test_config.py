@@ -34,6 +34,12 @@ def test_the_shortest_configuration_has_safe_defaults(tmp_path):
     assert maps["RO0001"][0].id == "reflow10"
 
 
+@pytest.mark.parametrize("contact", ["[4, 2]", "[-1, 2]", "[2, inf]"])
+def test_a_contact_with_the_waves_has_a_low_limit_and_a_higher_one(tmp_path, contact):
+    [fault] = faults(tmp_path, GOOD + f"[machines.tolerances]\ncontact_s = {contact}\n")
+    assert fault.endswith("machines[0].tolerances.contact_s: give a low limit and a higher one")
+
+
 def test_the_commented_example_is_a_configuration_that_loads():
     configuration, _ = config.load(ROOT / "systemd" / "edgeagent.toml")
     assert configuration.machines[0].id == "RO0001"

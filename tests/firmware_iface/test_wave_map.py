@@ -64,8 +64,11 @@ WRONG = [
     ('["flux/flow"]', '["flux/flow", "flux/flow"]', "zones.1.measures.1", "is told twice"),
     ('["wave/2/speed"]', '["wave/1/speed"]', "zones.4.measures.0", "is told twice"),
     ('["wave/1/speed"]', '["pot/temperature"]', "zones.3.measures.0", "is told twice"),
+    ('temperatures = ["heat/temperature"]', 'temperatures = ["pot/temperature"]', "zones.3.temperatures.0",
+     "is zones.2.temperatures.0 already"),
     ('["flux/flow"]', '["lane/inlet"]', "zones.1.measures.0", "is a bit (give a number)"),
     ('unit = "ml/min", kind', 'unit = "l/min", kind', "zones.1.measures.0", "in ml/min, its setpoint in l/min"),
+    (', kind = "setpoint"', "", "zones.1.measures.0", "flux/flowSetpoint is of kind measured"),
     ("[lanes.1]", "[thermal]\ntau_s = 30\n[lanes.1]", "thermal", "has no model of a board"),
     ('[[states]]\nstate = "ready"\nwhen = ["belt/speed > 0"]\n', "", "states", "a map of kind wave describes"),
 ]  # fmt: skip
