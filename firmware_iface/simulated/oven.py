@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from random import Random
 
 from firmware_iface.registers import RegisterMap
-from firmware_iface.simulated import physics
+from firmware_iface.simulated import modbus, physics
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
 from firmware_iface.simulated.conveyor import Board, Conveyor
+from firmware_iface.simulated.device import Value
 from firmware_iface.simulated.faults import HALF_ZONE, KINDS, Fault, FaultError, FaultList
 from firmware_iface.simulated.heaters import AMBIENT, STEP_S, Heaters
+from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.panel import sources
 from firmware_iface.simulated.recipes import NotSimulated, nominal
 
@@ -27,8 +29,6 @@ WARM_PPM = 700.0
 
 UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
 """States in which the heaters are off."""
-
-Value = float | bool | str
 
 
 class Oven:
@@ -72,6 +72,7 @@ class Oven:
         self._step_at = 0.0
         self._boards_made = 0
         self._schedules: list[_Schedule] = []
+        self._memory = Memory(register_map, self)
         self._read = sources(self)
         if unknown := [register.path for register in register_map.registers if register.path not in self._read]:
             raise NotSimulated(f"the simulated oven knows nothing of {', '.join(unknown)}")
@@ -125,6 +126,10 @@ class Oven:
     def read(self, path: str) -> Value:
         """Value of a point now; NaN where its sensor has none, KeyError for a path that is not in the map."""
         return self._read[path]()
+
+    def answer(self, request: bytes) -> bytes:
+        """Answer a request PDU as the controller does now."""
+        return modbus.answer(self._memory, request)
 
     def check(self, path: str, value: float) -> None:
         """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""

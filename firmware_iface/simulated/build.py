@@ -1,0 +1,25 @@
+"""The simulated device that speaks a register map."""
+
+from __future__ import annotations
+
+from firmware_iface.registers import RegisterMap
+from firmware_iface.simulated.device import Device
+from firmware_iface.simulated.oven import Oven
+from firmware_iface.simulated.recipes import NotSimulated
+
+_MACHINES = {"reflow": Oven}
+"""Kind of a map → the machine that it describes."""
+
+
+def simulated(register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> Device:
+    """Make the device of a map.
+
+    Args:
+        seed: of its noise. cold: begin at the ambient, where the device heats.
+
+    Raises:
+        NotSimulated: there is no simulated device of this kind, or it knows nothing of some points of the map.
+    """
+    if register_map.kind in _MACHINES:
+        return _MACHINES[register_map.kind](register_map, seed=seed, cold=cold)
+    raise NotSimulated(f"{register_map.id}: no simulated device speaks this map of kind {register_map.kind}")
