@@ -11,6 +11,7 @@ from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.map_checks import (
+    check_bad,
     check_capture,
     check_lanes,
     check_oxygen,
@@ -25,7 +26,7 @@ from firmware_iface.map_keys import Key
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values, near
 from firmware_iface.map_tables import read_alarms, read_lanes, read_zones
-from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, StateRule, Thermal
+from firmware_iface.registers import BadRule, Capture, Device, Register, RegisterMap, Source, StateRule, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
 
 __all__ = ["FileFault", "MapError", "builtin", "builtin_names", "load"]
@@ -114,6 +115,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     machine, recipe = section("machine"), section("recipe")
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     states = _listed(reader, "states", top, map_keys.STATE)
+    bad = tuple(BadRule(**rule) for rule in _listed(reader, "bad", top, map_keys.BAD) if rule.is_whole)
     alarms = read_alarms(reader, top.get("alarms", {}))
     check_places(reader, registers)
     check_widths(reader, registers, Device(**device))
@@ -121,6 +123,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     check_lanes(reader, lanes, zones, capture)
     check_uses(reader, lanes, zones)
     check_oxygen(reader, machine.get("oxygen", ()))
+    check_bad(reader, bad)
     check_capture(reader, capture)
     check_thermal(reader, thermal, zones)
     check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})
@@ -131,6 +134,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         states=tuple(StateRule(**state) for state in states), alarms=alarms, capture=Capture(**capture),
         thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
         fingerprint=fingerprint(registers), sources=tuple(Source(**source) for source in sources),
+        bad=bad,
     )  # fmt: skip
 
 

@@ -171,6 +171,11 @@ ZONE = (
     Key("temperatures", "paths", "points with its temperatures, top before bottom", role=TEMPERATURE),
     Key("setpoints", "paths", "points with their setpoints", (), role=TEMPERATURE),
 )
+BAD = (
+    Key("points", "paths", "points that have no value to trust"),
+    Key("when", "conditions", "while all hold"),
+    Key("reason", "text", "why, for people", ""),
+)
 STATE = (
     Key("state", "text", "state of the machine", choices=MACHINE_STATES),
     Key("when", "conditions", "it is in the state when all hold"),
@@ -218,6 +223,7 @@ MAP = (
     Key("groups", "named", "points that are read together", keys=GROUP),
     Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE, names=ORDINAL),
     Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE, names=ORDINAL),
+    Key("bad", "tables", "rules of values that the device itself calls wrong", (), keys=BAD),
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
     Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
     Key("capture", "table", "how boards are recognised", {}, keys=CAPTURE),

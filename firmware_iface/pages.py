@@ -19,7 +19,7 @@ _TABLES = (
 
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
-    parts = (_about, _sources, _device, _groups, _points, _lanes, _zones, _states, _alarms, _models)
+    parts = (_about, _sources, _device, _groups, _points, _bad, _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -94,6 +94,11 @@ def _register(r: Register) -> Sequence[str]:
 
 def _access(r: Register) -> str:
     return "read, write" if r.writable else "read"
+
+
+def _bad(m: RegisterMap) -> Iterator[str]:
+    rows = ((", ".join(map(_path, rule.points)), _code(condition(rule.when)), _plain(rule.reason)) for rule in m.bad)
+    yield from _section("Values that are bad although the device gives them", ("Points", "While", "Reason"), rows)
 
 
 def _lanes(m: RegisterMap) -> Iterator[str]:

@@ -1,17 +1,18 @@
-"""Named faults of the simulated oven: what goes wrong, where, when and for how long."""
+"""Named faults of the simulated devices: what goes wrong, where, when and for how long."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 HALF_ZONE = "half zone"
 FACTOR = "factor"
 MILLISECONDS = "milliseconds"
+PLACES = "places"
 
-KINDS: dict[str, str | None] = {
+OVEN: dict[str, str | None] = {
     "heater-dead": HALF_ZONE,
     "thermocouple-open": HALF_ZONE,
     "belt-slip": FACTOR,
@@ -22,17 +23,20 @@ KINDS: dict[str, str | None] = {
     "board-removed": None,
     "board-appears": None,
     "emergency-stop": None,
-    "controller-reboot": None,
-    "slow": MILLISECONDS,
-    "silent": None,
 }
-"""Faults by name, with what their argument is; None for those without."""
+LOOP: dict[str, str | None] = {"sensor-break": None, "load-open": None, "decimal-point": PLACES}
+ANY: dict[str, str | None] = {"controller-reboot": None, "slow": MILLISECONDS, "silent": None}
+"""Faults of an oven, of a temperature controller and of any device, with what their argument is; None for none."""
+
+KINDS = OVEN | LOOP | ANY
 
 MOMENTS = ("board-removed", "board-appears")
 """Faults that happen once and last no time."""
 
 REBOOT_S = 20.0
 """How long a controller does not answer while it starts again, where the fault does not say."""
+
+_MOST = {FACTOR: 2, MILLISECONDS: 60_000}
 
 _SPEC = re.compile(
     r"(?P<name>[a-z-]+)(?:[: ]+(?P<argument>[\w./]+))?(?:@(?P<start>[\d.]+)(?:\+(?P<duration>[\d.]+))?)?", re.ASCII
@@ -45,7 +49,7 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault; times in s of the oven, start None for at once, duration None for good."""
+    """One fault; times in s of the device, start None for at once, duration None for good."""
 
     name: str
     argument: str | None = None
@@ -53,7 +57,7 @@ class Fault:
     duration_s: float | None = None
 
     def stands(self, time_s: float) -> bool:
-        """Say whether it stands at a time; a fault without start does not until it is given to an oven."""
+        """Say whether it stands at a time; a fault without start does not until it is given to a device."""
         if self.start_s is None or time_s < self.start_s:
             return False
         return self.duration_s is None or time_s < self.start_s + self.duration_s
@@ -70,11 +74,12 @@ def parse(text: str) -> Fault:
     kind = KINDS[name]
     if (argument is None) != (kind is None):
         raise FaultError(f"{name} needs a {kind}, {_example(name, kind)}" if kind else f"{name} takes no argument")
-    if kind in (FACTOR, MILLISECONDS):
+    if kind in _MOST:
         number = _number(name, argument or "")
-        most = 2 if kind == FACTOR else 60_000
-        if not 0 < number <= most:
-            raise FaultError(f"{name}: {argument} is not above 0 and up to {most}")
+        if not 0 < number <= _MOST[kind]:
+            raise FaultError(f"{name}: {argument} is not above 0 and up to {_MOST[kind]}")
+    if kind == PLACES and argument not in ("0", "1", "2"):
+        raise FaultError(f"{name}: {argument} is not 0, 1 or 2 places")
     start, duration = (None if match[key] is None else _number(name, match[key]) for key in ("start", "duration"))
     return Fault(name, argument, start, REBOOT_S if name == "controller-reboot" and duration is None else duration)
 
@@ -87,22 +92,29 @@ def _number(name: str, text: str) -> float:
 
 
 def _example(name: str, kind: str) -> str:
-    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300"}[kind]
+    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300", PLACES: "0"}[kind]
 
 
 class FaultList:
-    """The faults of one oven, and which of them stand now."""
+    """The faults of one device, and which of them stand now.
 
-    def __init__(self) -> None:
+    Args:
+        names: the faults that the device can have.
+    """
+
+    def __init__(self, names: Collection[str] = KINDS) -> None:
+        self._names = names
         self._waiting: list[Fault] = []
         self._standing: list[Fault] = []
 
     def add(self, fault: Fault, time_s: float) -> None:
-        """Take a fault; one without start begins now. FaultError when its time is over."""
+        """Take a fault; one without start begins now. FaultError when its time is over, or the device has no such."""
+        if fault.name not in self._names:
+            raise FaultError(f"this device cannot have {fault.name}: there are {', '.join(self._names)}")
         if fault.start_s is not None:
             lasts_s = 0.0 if fault.name in MOMENTS else math.inf if fault.duration_s is None else fault.duration_s
             if fault.start_s + lasts_s < time_s:
-                raise FaultError(f"{fault.name}: its time is over, the oven is at {time_s:.0f} s")
+                raise FaultError(f"{fault.name}: its time is over, the device is at {time_s:.0f} s")
         self._waiting.append(fault if fault.start_s is not None else replace(fault, start_s=time_s))
 
     def advance(self, time_s: float) -> Iterator[Fault]:

@@ -12,7 +12,7 @@ from firmware_iface.simulated import modbus, physics
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
 from firmware_iface.simulated.conveyor import Board, Conveyor
 from firmware_iface.simulated.device import Value
-from firmware_iface.simulated.faults import HALF_ZONE, KINDS, Fault, FaultError, FaultList
+from firmware_iface.simulated.faults import ANY, HALF_ZONE, OVEN, Fault, FaultError, FaultList
 from firmware_iface.simulated.heaters import AMBIENT, STEP_S, Heaters
 from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.panel import sources
@@ -55,7 +55,7 @@ class Oven:
         self.random = Random(seed)  # noqa: S311
         self.recipe = nominal(register_map)
         self.settings = dict(self.recipe.settings)
-        self.faults = FaultList()
+        self.faults = FaultList(OVEN | ANY)
         self.refusals: deque[str] = deque(maxlen=100)
         self.heaters = Heaters(register_map.zones, register_map.thermal, self.settings, None if cold else WARM_BELOW,
                                self.random)
@@ -204,7 +204,7 @@ class Oven:
         Raises:
             FaultError: its half zone is not one of the oven's, or its time is over.
         """
-        if KINDS[fault.name] == HALF_ZONE and fault.argument not in self.heaters.halves:
+        if OVEN.get(fault.name) == HALF_ZONE and fault.argument not in self.heaters.halves:
             halves = ", ".join(self.heaters.halves)
             raise FaultError(f"{fault.name}: no heated half zone {fault.argument!r}: there are {halves}")
         self.faults.add(fault, self.time)

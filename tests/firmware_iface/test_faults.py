@@ -58,7 +58,7 @@ def test_mending_ends_what_stands_and_what_was_to_come():
 
 @pytest.mark.parametrize("text", ["silent@10+5", "board-removed@10"])
 def test_a_fault_whose_time_is_over_is_refused(text):
-    with pytest.raises(FaultError, match="its time is over, the oven is at 20 s"):
+    with pytest.raises(FaultError, match="its time is over, the device is at 20 s"):
         FaultList().add(parse(text), 20.0)
 
 
