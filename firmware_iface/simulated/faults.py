@@ -8,6 +8,9 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 HALF_ZONE = "half zone"
+LANE = "lane"
+"""The one argument that may be left out: then all lanes are meant, or the first where only one can be."""
+
 FACTOR = "factor"
 MILLISECONDS = "milliseconds"
 PLACES = "places"
@@ -16,12 +19,12 @@ OVEN: dict[str, str | None] = {
     "heater-dead": HALF_ZONE,
     "thermocouple-open": HALF_ZONE,
     "belt-slip": FACTOR,
-    "belt-stop": None,
+    "belt-stop": LANE,
     "oxygen-leak": None,
-    "outlet-blocked": None,
-    "barrier-bounce": None,
-    "board-removed": None,
-    "board-appears": None,
+    "outlet-blocked": LANE,
+    "barrier-bounce": LANE,
+    "board-removed": LANE,
+    "board-appears": LANE,
     "emergency-stop": None,
 }
 LOOP: dict[str, str | None] = {"sensor-break": None, "load-open": None, "decimal-point": PLACES}
@@ -36,6 +39,7 @@ MOMENTS = ("board-removed", "board-appears")
 REBOOT_S = 20.0
 """How long a controller does not answer while it starts again, where the fault does not say."""
 
+_EXAMPLES = {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300", PLACES: "0"}
 _MOST = {FACTOR: 2, MILLISECONDS: 60_000}
 
 _SPEC = re.compile(
@@ -72,7 +76,7 @@ def parse(text: str) -> Fault:
     if name not in KINDS:
         raise FaultError(f"no fault {name!r}: there are {', '.join(KINDS)}")
     kind = KINDS[name]
-    if (argument is None) != (kind is None):
+    if (argument is None) != (kind is None) and not (kind == LANE and argument is None):
         raise FaultError(f"{name} needs a {kind}, {_example(name, kind)}" if kind else f"{name} takes no argument")
     if kind in _MOST:
         number = _number(name, argument or "")
@@ -92,7 +96,7 @@ def _number(name: str, text: str) -> float:
 
 
 def _example(name: str, kind: str) -> str:
-    return f"for example {name}:" + {HALF_ZONE: "zone/3/top", FACTOR: "0.9", MILLISECONDS: "300", PLACES: "0"}[kind]
+    return f"for example {name}:{_EXAMPLES[kind]}"
 
 
 class FaultList:
@@ -128,9 +132,9 @@ class FaultList:
                 self._standing.append(fault)
                 yield fault
 
-    def standing(self, name: str) -> bool:
-        """Say whether a fault of this name stands."""
-        return any(fault.name == name for fault in self._standing)
+    def standing(self, name: str, lane: str | None = None) -> bool:
+        """Say whether a fault of this name stands; in a lane, where one is given."""
+        return any(fault.name == name and (lane is None or fault.argument in (None, lane)) for fault in self._standing)
 
     def argument(self, name: str, default: float) -> float:
         """Number that the latest standing fault of this name carries."""

@@ -12,7 +12,8 @@ from firmware_iface.simulated import modbus, physics
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
 from firmware_iface.simulated.conveyor import Board, Conveyor
 from firmware_iface.simulated.device import Value
-from firmware_iface.simulated.faults import ANY, HALF_ZONE, OVEN, Fault, FaultError, FaultList
+from firmware_iface.simulated.faults import ANY, HALF_ZONE, LANE, OVEN, Fault, FaultError, FaultList
+from firmware_iface.simulated.feeding import Schedule
 from firmware_iface.simulated.heaters import AMBIENT, STEP_S, Heaters
 from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.panel import sources
@@ -71,7 +72,7 @@ class Oven:
         self._settled_s = 0.0
         self._step_at = 0.0
         self._boards_made = 0
-        self._schedules: list[_Schedule] = []
+        self._schedules: list[Schedule] = []
         self._memory = Memory(register_map, self)
         self._read = sources(self)
         if unknown := [register.path for register in register_map.registers if register.path not in self._read]:
@@ -149,8 +150,9 @@ class Oven:
             self._mode, self._settled_s = "changeover", 0.0
         self.settings[path] = value
 
-    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float], belt: float) -> None:
-        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes.
+    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float],
+                     belt: float | Mapping[int, float]) -> None:  # fmt: skip
+        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes or by lane.
 
         Raises:
             ValueError: the oven does not heat, or a value is out of range; nothing was changed.
@@ -158,7 +160,8 @@ class Oven:
         """
         if self.state in UNHEATED:
             raise ValueError(f"a recipe starts in an oven that heats, not in state {self.state}")
-        settings = {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}
+        belts = belt if isinstance(belt, Mapping) else {lane.number: belt for lane in self.map.lanes}
+        settings = {**setpoints, **{self.conveyors[lane].lane.speed_setpoint: speed for lane, speed in belts.items()}}
         for path, value in settings.items():
             self.check(path, value)
         self.settings |= settings
@@ -194,16 +197,22 @@ class Oven:
         return board
 
     def schedule(self, interval_s: float, count: int | None = None, lane: int | None = None) -> None:
-        """Let boards enter every so many seconds, while the oven is ready and the inlet has room."""
-        lane = self.map.lanes[0].number if lane is None else lane
-        self._schedules.append(_Schedule(lane, interval_s, count, self.time))
+        """Let boards enter every so many seconds, while the oven is ready and the inlet has room.
+
+        Args:
+            lane: number; all lanes in turn by default.
+        """
+        lanes = [each for each in self.conveyors if lane in (None, each)]
+        self._schedules.append(Schedule(lanes, interval_s, count, self.time))
 
     def add_fault(self, fault: Fault) -> None:
         """Take a fault; one without start begins now.
 
         Raises:
-            FaultError: its half zone is not one of the oven's, or its time is over.
+            FaultError: its half zone or lane is not one of the oven's, or its time is over.
         """
+        if OVEN.get(fault.name) == LANE and fault.argument not in (None, *map(_lane, self.conveyors)):
+            raise FaultError(f"{fault.name}: no {fault.argument!r}: there are {', '.join(map(_lane, self.conveyors))}")
         if OVEN.get(fault.name) == HALF_ZONE and fault.argument not in self.heaters.halves:
             halves = ", ".join(self.heaters.halves)
             raise FaultError(f"{fault.name}: no heated half zone {fault.argument!r}: there are {halves}")
@@ -230,7 +239,8 @@ class Oven:
         self._step_at += STEP_S
 
     def _begin(self, fault: Fault) -> None:
-        conveyor = next(iter(self.conveyors.values()))
+        first = next(iter(self.conveyors.values()))
+        conveyor = next((each for n, each in self.conveyors.items() if _lane(n) == fault.argument), first)
         if fault.name == "controller-reboot":
             self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
         elif fault.name == "board-removed":
@@ -247,23 +257,28 @@ class Oven:
 
     def _feed(self) -> None:
         for schedule in self._schedules:
-            if self.state == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
-                self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=schedule.lane)
-                schedule.fed(self._step_at)
+            if self.state == "ready" and schedule.is_due(self._step_at):
+                lane = schedule.lane(lambda number: self.conveyors[number].has_room() and not self._stands(number))
+                if lane is not None:
+                    self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=lane)
+                    schedule.fed(self._step_at, lane)
+
+    def _stands(self, lane: int) -> bool:
+        """Whether a lane's belt is told to stand."""
+        return self.faults.standing("belt-stop", _lane(lane)) or self.state in ("emergencyStop", "off", "standby")
 
     def _carry(self, zones: list[float]) -> int:
-        stands = self.faults.standing("belt-stop") or self.state in ("emergencyStop", "off", "standby")
         slip = self.faults.argument("belt-slip", 1.0)
         entered = 0
-        for conveyor in self.conveyors.values():
-            setpoint = 0.0 if stands else self.settings[conveyor.lane.speed_setpoint]
+        for number, conveyor in self.conveyors.items():
+            setpoint = 0.0 if self._stands(number) else self.settings[conveyor.lane.speed_setpoint]
             conveyor.drive(setpoint, slip, self._step_at, self.random)
-            conveyor.stop_at(self.faults.standing("outlet-blocked"))
+            conveyor.stop_at(self.faults.standing("outlet-blocked", _lane(number)))
             entered += len(conveyor.carry(zones, self._step_at))
         return entered
 
     def _judge(self) -> None:
-        """Follow the machine's state: settled zones make it ready, a lost zone or belt makes it fail."""
+        """Follow the machine's state: settled zones make it ready, a lost zone or the last belt makes it fail."""
         if self._mode == "coolingDown" and max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW:
             self._mode = "standby"
         if self.state == "emergencyStop" and self._mode not in UNHEATED:
@@ -273,7 +288,7 @@ class Oven:
         farthest = self.heaters.farthest(self.settings)
         ppm = self.atmosphere.concentration
         has_nitrogen = all(ppm < self.settings[f"{oxygen}/limit"] for oxygen in self.map.oxygen)
-        has_failed = self.faults.standing("belt-stop") or bool(self.faults.objects("thermocouple-open"))
+        has_failed = all(map(self._stands, self.conveyors)) or bool(self.faults.objects("thermocouple-open"))
         is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0) and not has_failed
         self._settled_s = self._settled_s + STEP_S if is_settled else 0.0
         if has_failed or (self._mode == "ready" and farthest > FAILED_BEYOND):
@@ -282,22 +297,6 @@ class Oven:
             self._mode = "ready"
 
 
-class _Schedule:
-    """Boards that are to come into one lane."""
-
-    def __init__(self, lane: int, interval_s: float, count: int | None, next_s: float) -> None:
-        self.lane = lane
-        self._interval_s = interval_s
-        self._left = count
-        self._next_s = next_s
-
-    def is_due(self, time_s: float) -> bool:
-        """Say whether the next board should come."""
-        return time_s >= self._next_s and self._left != 0
-
-    def fed(self, time_s: float) -> None:
-        """Note that a board came."""
-        self._next_s = time_s + self._interval_s
-        self._left = None if self._left is None else self._left - 1
-
-
+def _lane(number: int) -> str:
+    """A lane as faults name it."""
+    return f"lane/{number}"
