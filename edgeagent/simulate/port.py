@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tty
@@ -41,7 +42,9 @@ class Port:
             self._make()
         else:
             try:
-                self._serial = serial.Serial(name, baud, parity=parity, stopbits=stop_bits, timeout=0, exclusive=True)
+                # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up.
+                self._serial = serial.Serial(name, baud, parity=parity, stopbits=stop_bits, timeout=0,
+                                             inter_byte_timeout=0, exclusive=True)  # fmt: skip
             except (OSError, ValueError) as error:
                 raise PortRefused(f"{name} cannot be opened: {error}") from None
             self._descriptor = int(self._serial.fileno())
@@ -70,9 +73,12 @@ class Port:
     def read(self) -> bytes:
         """What has arrived; empty for nothing. OSError when the port is gone."""
         try:
-            return os.read(self._descriptor, _CHUNK)
+            data = os.read(self._descriptor, _CHUNK)
         except BlockingIOError:
             return b""
+        if not data:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return data
 
     def write(self, data: bytes) -> None:
         """Send; what a line without listener cannot hold is lost, as on any wire. OSError when the port is gone."""

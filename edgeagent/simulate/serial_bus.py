@@ -103,9 +103,10 @@ class SerialBus:
             await self._send(port, frame)
 
     async def _send(self, port: Port, frame: bytes) -> None:
-        """Send in pieces, each when the last of its characters would have arrived."""
+        """Send as fast as the line goes: a pty in pieces, each when the last of its characters would have arrived."""
         if not port.is_pty:
             port.write(frame)
+            await asyncio.sleep(len(frame) * self._character_s)
             return
         loop = asyncio.get_running_loop()
         began = loop.time()

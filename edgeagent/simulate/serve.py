@@ -44,6 +44,7 @@ async def serve(maps: Mapping[int, RegisterMap], wire: Tcp | Serial, announce: C
     """Serve a device for each unit until cancelled; faults come as arguments and as lines typed on standard input.
 
     Args:
+        seed: of the first device's noise; each further one has the next.
         announce: takes one sentence: where it is served, each new state, each fault taken or refused.
         boards: how many enter each machine, one every `interval_s` of its time; None for no end, 0 for none.
 
@@ -52,7 +53,7 @@ async def serve(maps: Mapping[int, RegisterMap], wire: Tcp | Serial, announce: C
             a serial line, or a fault cannot be understood. PortTaken, PortRefused: the port.
         OSError: the serial port is gone.
     """
-    devices = {unit: _device(register_map, seed, cold) for unit, register_map in maps.items()}
+    devices = {unit: _device(each, seed + place, cold) for place, (unit, each) in enumerate(maps.items())}
     given = Faults(devices)
     try:
         for text in faults:

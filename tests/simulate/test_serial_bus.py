@@ -14,9 +14,12 @@ from pymodbus.exceptions import ModbusIOException
 from edgeagent.clock import Clock
 from edgeagent.errors import ConfigError
 from edgeagent.simulate import Serial, SerialBus, serve
+from edgeagent.simulate.typed import Faults
 from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
-from firmware_iface.simulated.faults import parse
+from firmware_iface.simulated.eurotherm import TemperatureController
+from firmware_iface.simulated.faults import FaultError, parse
+from firmware_iface.simulated.loop import Loop
 from tests.acquire.rtu_device import frame
 from tests.acquire.test_libmodbus import missing
 
@@ -225,3 +228,94 @@ def test_libmodbus_reads_and_writes_two_units_of_one_line(tmp_path):
             assert [int(word) for word in told.split()] == expected
 
     asyncio.run(journey())
+
+
+class StandingClock(Clock):
+    """A clock that stands, so that nothing changes between two requests."""
+
+    def monotonic_ns(self) -> int:
+        return 1_000_000_000
+
+
+@contextlib.asynccontextmanager
+async def a_controller(folder: Path, loop: Loop, *faults: str):
+    """The port of unit 2 on a line of 9600 baud."""
+    device = TemperatureController(catalog.builtin("eurotherm2000"), loop=loop)
+    for fault in faults:
+        device.faults.add(parse(fault), 0.0)
+    list(device.faults.advance(0.0))
+    bus = SerialBus({2: device}, StandingClock(), str(folder / "tty"), 9600, "N", 1)
+    await bus.start()
+    try:
+        yield folder / "tty"
+    finally:
+        await bus.stop()
+
+
+@pytest.mark.parametrize(("loop", "faults", "answer"), [
+    (Loop(22.0, 18.0), ["decimal-point:0"], "02 03 04 00 12 00 16 E8 F8"),
+    (Loop(21.6, 17.8), [], "02 03 04 00 B2 00 D8 69 4E"),
+])  # fmt: skip
+def test_the_controllers_handbook_is_answered_byte_by_byte_on_the_line(tmp_path, loop, faults, answer):
+    async def journey():
+        async with a_controller(tmp_path, loop, *faults) as port:
+            master = Master(port)
+            master.send(bytes.fromhex("02 03 00 01 00 02 95 F8"))
+            assert await master.hear(9) == bytes.fromhex(answer)
+            master.send(bytes.fromhex("02 07 41 12"))
+            assert await master.hear(5) == frame(b"\x02\x07\x00")
+            master.send(bytes.fromhex("02 08 00 00 12 34 ED 4F"))
+            assert await master.hear(8) == bytes.fromhex("02 08 00 00 12 34 ED 4F")
+            master.close()
+
+    asyncio.run(journey())
+
+
+def test_an_independent_client_reads_and_writes_the_controller_in_both_regions(tmp_path):
+    async def journey():
+        async with a_controller(tmp_path, Loop(21.6, 17.8)) as port:
+            client = AsyncModbusSerialClient(str(port), baudrate=9600, timeout=2, retries=0, reconnect_delay=0)
+            assert await client.connect()
+            assert (await client.read_holding_registers(1, count=2, device_id=2)).registers == [178, 216]
+            floats = (await client.read_holding_registers(0x8002, count=4, device_id=2)).registers
+            told = client.convert_from_registers(floats, client.DATATYPE.FLOAT32)
+            assert told == pytest.approx([17.8, 21.6])
+            words = client.convert_to_registers(23.5, client.DATATYPE.FLOAT32)
+            assert not (await client.write_registers(0x8004, words, device_id=2)).isError()
+            assert (await client.read_holding_registers(2, count=1, device_id=2)).registers == [235]
+            assert (await client.read_exception_status(device_id=2)).status == 0
+            assert (await client.read_holding_registers(0x8003, count=2, device_id=2)).exception_code == 2
+            client.close()
+
+    asyncio.run(journey())
+
+
+def test_a_port_that_goes_away_ends_the_simulation(tmp_path):
+    async def journey():
+        master, slave = os.openpty()
+        served = asyncio.Event()
+        wire = Serial(os.ttyname(slave), 115200, "N", 1)
+        task = asyncio.create_task(serve({1: REFLOW}, wire, lambda line: served.set(), boards=0))
+        await served.wait()
+        os.close(master)
+        with pytest.raises(OSError, match="the serial port is gone: Input/output error"):
+            await asyncio.wait_for(task, 5)
+        os.close(slave)
+
+    asyncio.run(journey())
+
+
+def test_faults_are_given_to_the_unit_that_they_name():
+    devices = {unit: simulated(REFLOW) for unit in (3, 4)}
+    faults = Faults(devices)
+    assert faults.take("4 emergency-stop") == "0 s: emergency-stop"
+    for device in devices.values():
+        device.advance(1)
+    assert [device.state for device in devices.values()] == ["warmingUp", "emergencyStop"]
+    for text, reason in (("silent", "which device.*one of 3, 4"), ("5 silent", "no unit 5: there are 3, 4"),
+                         ("4 bang", "no fault 'bang'")):  # fmt: skip
+        with pytest.raises(FaultError, match=reason):
+            faults.take(text)
+    assert faults.take("mend") == "1 s: all faults mended"
+    devices[4].advance(1)
+    assert devices[4].state == "warmingUp"
