@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from edgeagent.clock import Clock
 from edgeagent.errors import ConfigError
@@ -20,12 +21,37 @@ from firmware_iface.simulated.faults import FaultError
 from firmware_iface.simulated.recipes import NotSimulated
 
 
+class Server(Protocol):
+    """Devices as they are served.
+
+    Attributes:
+        lost: why nothing can be served any more; empty while it can.
+    """
+
+    lost: str
+
+    async def stop(self) -> None:
+        """Serve no more."""
+
+
+class Wire(Protocol):
+    """Where devices can be served."""
+
+    async def open(self, devices: Mapping[int, Device], clock: Clock) -> tuple[Server, str]:
+        """Serve devices by unit; returns the server, and where it is in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tcp:
     """A port to listen at."""
 
     host: str = "127.0.0.1"
     port: int = 5020
+
+    async def open(self, devices: Mapping[int, Device], clock: Clock) -> tuple[Server, str]:
+        """Serve devices by unit; raises ConfigError, PortTaken."""
+        server = TcpServer(devices, clock)
+        return server, f"{self.host} port {await server.start(self.host, self.port)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +63,17 @@ class Serial:
     parity: str = "E"
     stop_bits: int = 1
 
+    async def open(self, devices: Mapping[int, Device], clock: Clock) -> tuple[Server, str]:
+        """Serve devices by unit; raises ConfigError, PortRefused."""
+        try:
+            bus = SerialBus(devices, clock, self.port, self.baud, self.parity, self.stop_bits)
+        except ValueError as error:
+            raise ConfigError([FileFault("command line", None, "--map", str(error), "write --map NAME:UNIT")]) from None
+        await bus.start()
+        return bus, f"{self.port} at {self.baud} 8{self.parity}{self.stop_bits}"
 
-async def serve(maps: Mapping[int, RegisterMap], wire: Tcp | Serial, announce: Callable[[str], None], *,
+
+async def serve(maps: Mapping[int, RegisterMap], wire: Wire, announce: Callable[[str], None], *,
                 speed: float = 1.0, cold: bool = False, seed: int = 1, boards: int | None = None,
                 interval_s: float = 60.0, faults: Iterable[str] = ()) -> None:  # fmt: skip
     """Serve a device for each unit until cancelled; faults come as arguments and as lines typed on standard input.
@@ -63,9 +98,7 @@ async def serve(maps: Mapping[int, RegisterMap], wire: Tcp | Serial, announce: C
     for device in devices.values():
         if isinstance(device, Conveying) and boards != 0:
             device.schedule(interval_s, boards)
-    clock = Clock(speed)
-    server = TcpServer(devices, clock) if isinstance(wire, Tcp) else _bus(devices, clock, wire)
-    where = await _start(server, wire)
+    server, where = await wire.open(devices, Clock(speed))
     names = ", ".join(f"{register_map.id} as unit {unit}" for unit, register_map in maps.items())
     announce(f"simulated {names} on {where}, {speed:g} times real time")
     with typed_lines(given, announce):
@@ -75,17 +108,9 @@ async def serve(maps: Mapping[int, RegisterMap], wire: Tcp | Serial, announce: C
             await server.stop()
 
 
-async def _start(server: TcpServer | SerialBus, wire: Tcp | Serial) -> str:
-    if isinstance(server, TcpServer) and isinstance(wire, Tcp):
-        return f"{wire.host} port {await server.start(wire.host, wire.port)}"
-    await server.start()
-    assert isinstance(wire, Serial)
-    return f"{wire.port} at {wire.baud} 8{wire.parity}{wire.stop_bits}"
-
-
-async def _tell(devices: Mapping[int, Device], server: TcpServer | SerialBus, announce: Callable[[str], None]) -> None:
+async def _tell(devices: Mapping[int, Device], server: Server, announce: Callable[[str], None]) -> None:
     states = dict.fromkeys(devices, "")
-    while not (isinstance(server, SerialBus) and server.lost):
+    while not server.lost:
         for unit, device in devices.items():
             name = f"unit {unit}, " if len(devices) > 1 else ""
             if device.state != states[unit]:
@@ -94,7 +119,7 @@ async def _tell(devices: Mapping[int, Device], server: TcpServer | SerialBus, an
             while device.refusals:
                 announce(f"{name}refused: {device.refusals.popleft()}")
         await asyncio.sleep(BEAT_S)
-    raise OSError(f"the serial port is gone: {server.lost}")
+    raise OSError(f"the port is gone: {server.lost}")
 
 
 def _device(register_map: RegisterMap, seed: int, cold: bool) -> Device:
@@ -102,10 +127,3 @@ def _device(register_map: RegisterMap, seed: int, cold: bool) -> Device:
         return simulated(register_map, seed=seed, cold=cold)
     except NotSimulated as error:
         raise ConfigError([FileFault("command line", None, "--map", str(error), "use reflow10")]) from None
-
-
-def _bus(devices: Mapping[int, Device], clock: Clock, wire: Serial) -> SerialBus:
-    try:
-        return SerialBus(devices, clock, wire.port, wire.baud, wire.parity, wire.stop_bits)
-    except ValueError as error:
-        raise ConfigError([FileFault("command line", None, "--map", str(error), "write --map NAME:UNIT")]) from None

@@ -35,6 +35,8 @@ class TcpServer:
     """
 
     def __init__(self, devices: Mapping[int, Device], clock: Clock) -> None:
+        self.lost = ""
+        """A socket of this computer is never lost."""
         self._running = Running(devices, clock, self._drop)
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()

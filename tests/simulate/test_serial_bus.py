@@ -298,7 +298,7 @@ def test_a_port_that_goes_away_ends_the_simulation(tmp_path):
         task = asyncio.create_task(serve({1: REFLOW}, wire, lambda line: served.set(), boards=0))
         await served.wait()
         os.close(master)
-        with pytest.raises(OSError, match="the serial port is gone: Input/output error"):
+        with pytest.raises(OSError, match="the port is gone: Input/output error"):
             await asyncio.wait_for(task, 5)
         os.close(slave)
 
