@@ -16,6 +16,7 @@ import edgeagent
 from edgeagent import config, logs
 from edgeagent.errors import ConfigError, EdgeAgentError
 from firmware_iface import catalog
+from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
 
 OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
@@ -58,12 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--modbus-port", type=_port, default=0, metavar="PORT", help="of the oven; 0 takes any free port")
     _oven_options(demo)
 
-    simulate = command("simulate", _simulate, "serve a simulated oven over Modbus TCP")
-    simulate.add_argument("--map", default="reflow10", help="name or file of a register map (reflow10)")
-    simulate.add_argument("--host", default="127.0.0.1", help="loopback address to listen at (127.0.0.1)")
-    simulate.add_argument("--port", type=_port, default=5020, help="5020; 0 takes any free port")
-    simulate.add_argument("--boards", type=_count, metavar="N", help="let N boards enter, then no more")
-    _oven_options(simulate)
+    simulate = command("simulate", _simulate, "serve simulated devices over Modbus TCP or on a serial line")
+    _simulate_options(simulate)
 
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
@@ -74,6 +71,20 @@ def _parser() -> argparse.ArgumentParser:
                           help="a C99 header, a Markdown page, or the JSON Schema of the map language")
     firmware.add_argument("map", nargs="?", help="name or file of a register map (not for schema)")
     return parser
+
+
+def _simulate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--map", action="append", metavar="NAME[:UNIT]", dest="maps",
+                        help="name or file of a register map (reflow10); several share the wire, each as its unit")
+    parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen at (127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=5020, help="5020; 0 takes any free port")
+    parser.add_argument("--serial", metavar="PATH",
+                        help="serve Modbus RTU instead: on a serial port, or on a pty that gets this name")
+    parser.add_argument("--baud", type=_baud, default=19200, help="of the serial line (19200)")
+    parser.add_argument("--parity", choices=("N", "E", "O"), default="E", help="of the serial line (E)")
+    parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="of the serial line (1)")
+    parser.add_argument("--boards", type=_count, metavar="N", help="let N boards enter, then no more")
+    _oven_options(parser)
 
 
 def _oven_options(parser: argparse.ArgumentParser) -> None:
@@ -92,11 +103,30 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _simulate(options: argparse.Namespace) -> int:
-    from edgeagent.simulate import serve  # noqa: PLC0415
+    from edgeagent.simulate import Serial, Tcp, serve  # noqa: PLC0415
+
+    wire: Serial | Tcp = Tcp(options.host, options.port)
+    if options.serial:
+        wire = Serial(options.serial, options.baud, options.parity, options.stop_bits)
     return _loop(_until_signalled(serve(
-        _map(options.map), options.host, options.port, options.speed, options.cold, options.seed, options.boards,
-        options.interval, options.fault, lambda line: print(line, flush=True),
+        _units(options.maps or ["reflow10"]), wire, lambda line: print(line, flush=True), speed=options.speed,
+        cold=options.cold, seed=options.seed, boards=options.boards, interval_s=options.interval, faults=options.fault,
     )))  # fmt: skip
+
+
+def _units(names: Sequence[str]) -> dict[int, RegisterMap]:
+    """Load maps by `name[:unit]`, one for each unit; raises ConfigError."""
+    maps: dict[int, RegisterMap] = {}
+    for name in names:
+        file, colon, given = name.rpartition(":")
+        has_unit = bool(colon) and given.isdecimal()
+        register_map = _map(file if has_unit else name)
+        unit = int(given) if has_unit else register_map.device.unit
+        if unit in maps or unit > 255:
+            reason = f"unit {unit} is {maps[unit].id} already" if unit in maps else f"there is no unit {given}"
+            raise ConfigError([FileFault("command line", None, "--map", reason, "write --map NAME:UNIT")])
+        maps[unit] = register_map
+    return maps
 
 
 def _firmware(options: argparse.Namespace) -> int:
@@ -185,6 +215,10 @@ def _loop(work: Coroutine[Any, Any, int]) -> int:
 
 def _port(text: str) -> int:
     return round(_number(text, int, 0, 65535))
+
+
+def _baud(text: str) -> int:
+    return round(_number(text, int, 300, 4_000_000))
 
 
 def _count(text: str) -> int:

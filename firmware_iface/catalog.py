@@ -12,6 +12,7 @@ from typing import Any
 from firmware_iface import map_keys
 from firmware_iface.commands import Command, Heartbeat
 from firmware_iface.map_checks import (
+    check_bad,
     check_capture,
     check_kinds,
     check_lanes,
@@ -30,7 +31,7 @@ from firmware_iface.map_identity import check_fingerprint, check_firmware, read_
 from firmware_iface.map_line import Parts, read_line
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values
-from firmware_iface.map_tables import read_alarms, read_lanes, read_states, read_zones
+from firmware_iface.map_tables import read_alarms, read_bad, read_lanes, read_states, read_zones
 from firmware_iface.map_values import near
 from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
@@ -121,7 +122,8 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     machine, recipe, orders = section("machine"), section("recipe"), _orders(reader, top)
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     rules: dict[str, Any] = {
-        "states": read_states(reader, top.get("states", ())), "alarms": read_alarms(reader, top.get("alarms", {})),
+        "states": read_states(reader, top.get("states", ())), "bad": read_bad(reader, top.get("bad", ())),
+        "alarms": read_alarms(reader, top.get("alarms", {})),
         "identity": read_identity(reader, top.get("identity", ())), "line": read_line(reader, top.get("line"), parts),
     }  # fmt: skip
     _check_points(reader, parts, sources, machine)
@@ -130,6 +132,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     check_measures(reader, zones)
     check_lanes(reader, lanes, zones, capture)
     check_uses(reader, lanes, zones)
+    check_bad(reader, rules["bad"])
     check_capture(reader, capture)
     check_thermal(reader, about.get("kind", ""), "thermal" in document, thermal, zones)
     check_whole(reader, about.get("kind", ""), {name for name in tables if name not in top or document.get(name)})

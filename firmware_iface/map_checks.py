@@ -8,7 +8,7 @@ from contextlib import suppress
 from firmware_iface.map_keys import OXYGEN
 from firmware_iface.map_reader import Reader, Values
 from firmware_iface.map_values import Wrong
-from firmware_iface.registers import ZONES, Device, Lane, Register, Zone
+from firmware_iface.registers import ZONES, BadRule, Device, Lane, Register, Zone
 from firmware_iface.toml_lines import KeyPath
 
 _Place = tuple[str, int]
@@ -146,6 +146,23 @@ def check_oxygen(reader: Reader, objects: Iterable[str]) -> None:
             except Wrong as wrong:
                 reader.fault(where, wrong.reason, wrong.mend)
         seen.add(name)
+
+
+def check_bad(reader: Reader, rules: Iterable[BadRule]) -> None:
+    """What a rule judges and what it compares are numbers or bits of one read group; no point judges itself."""
+    for index, rule in enumerate(rules):
+        compared = {path for term in rule.when for path in (term.path, term.minus) if path}
+        groups = {register.group for path in rule.points + tuple(compared) if (register := reader.points[path])}
+        if len(groups) > 1:
+            named = " and ".join(sorted(groups))
+            reader.fault(("bad", index, "points"), f"are, with what they depend on, in the groups {named}",
+                         "put all of them into one group, so that they are of one moment")
+        for place, path in enumerate(rule.points):
+            register = reader.points[path]
+            if path in compared:
+                reader.fault(("bad", index, "points", place), f"{path} is compared in the rule that judges it")
+            elif register and register.type == "text":
+                reader.fault(("bad", index, "points", place), f"{path} is a text", "give numbers or bits")
 
 
 def check_capture(reader: Reader, capture: Values) -> None:

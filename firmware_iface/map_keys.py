@@ -203,6 +203,11 @@ ZONE = (
     Key("setpoints", "paths", "points with their setpoints", (), role=TEMPERATURE),
     Key("measures", "paths", "points with other numbers of it; the setpoint of a/b is a/bSetpoint", (), role=NUMBER),
 )
+BAD = (
+    Key("points", "paths", "points that have no value to trust"),
+    Key("when", "conditions", "while all hold"),
+    Key("reason", "text", "why, for people", ""),
+)
 STATE = (
     Key("state", "text", "state of the machine", choices=MACHINE_STATES),
     Key("when", "conditions", "it is in the state when all hold"),
@@ -273,6 +278,7 @@ MAP = (
     Key("groups", "named", "points that are read together", keys=GROUP),
     Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE, names=ORDINAL),
     Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE, names=ORDINAL),
+    Key("bad", "tables", "rules of values that the device itself calls wrong", (), keys=BAD),
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
     Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
     Key("commands", "named", "what it can be told to do", {}, keys=COMMAND, names="|".join(COMMANDS)),

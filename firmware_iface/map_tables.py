@@ -1,4 +1,4 @@
-"""Makes lanes, zones, states and alarms of the tables of a map."""
+"""Makes lanes, zones, states, alarms and what is bad of the tables of a map."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.map_reader import Reader
-from firmware_iface.registers import AlarmRule, Lane, Scanner, StateRule, Zone
+from firmware_iface.registers import AlarmRule, BadRule, Lane, Scanner, StateRule, Zone
 
 _Tables = Mapping[str, dict[str, Any]]
 
@@ -42,6 +42,12 @@ def read_states(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[State
     """Read the rules of the machine's state in the order of the file; those with a fault are left out."""
     states = (reader.read(table, ("states", index), map_keys.STATE) for index, table in enumerate(tables))
     return tuple(StateRule(**state) for state in states if state.is_whole)
+
+
+def read_bad(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[BadRule, ...]:
+    """Read what the device itself calls wrong, in the order of the file; rules with a fault are left out."""
+    rules = (reader.read(table, ("bad", index), map_keys.BAD) for index, table in enumerate(tables))
+    return tuple(BadRule(**rule) for rule in rules if rule.is_whole)
 
 
 def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:

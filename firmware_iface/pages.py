@@ -21,8 +21,8 @@ _TABLES = (
 
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
-    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _commands, _heartbeat, _standby,
-             _lanes, _zones, _states, _alarms, _models)
+    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _bad, _commands, _heartbeat,
+             _standby, _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -159,6 +159,11 @@ def _standby(m: RegisterMap) -> Iterator[str]:
     ))  # fmt: skip
     if m.standby.preconditions:
         yield f"Allowed when {_code(condition(m.standby.preconditions))}.\n"
+
+
+def _bad(m: RegisterMap) -> Iterator[str]:
+    rows = ((", ".join(map(_path, rule.points)), _code(condition(rule.when)), _plain(rule.reason)) for rule in m.bad)
+    yield from _section("Values that are bad although the device gives them", ("Points", "While", "Reason"), rows)
 
 
 def _lanes(m: RegisterMap) -> Iterator[str]:

@@ -148,6 +148,19 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True)
+class BadRule:
+    """The device gives values for these points, but none that can be trusted while all terms hold.
+
+    Attributes:
+        points: paths, all of one read group with what the terms compare, so that both are of one moment.
+    """
+
+    points: tuple[str, ...]
+    when: tuple[Term, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class StateRule:
     """The machine is in `state` when all terms hold; the first rule of a map that holds wins."""
 
@@ -324,6 +337,7 @@ class RegisterMap:
     commands: tuple[Command, ...] = ()
     heartbeat: Heartbeat | None = None
     standby: Standby | None = None
+    bad: tuple[BadRule, ...] = ()
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

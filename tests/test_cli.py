@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from pymodbus.client import ModbusSerialClient
 
 EDGEAGENT = (sys.executable, "-P", "-m", "edgeagent")
 
@@ -59,6 +60,40 @@ def test_a_used_port_is_told_in_one_sentence_with_what_to_do(free_ports):
             assert len(ended.stderr.strip().splitlines()) == 1, ended.stderr
             assert port in ended.stderr
             assert "choose another" in ended.stderr
+
+
+def test_two_simulated_devices_share_a_serial_line_until_they_are_stopped(tmp_path):
+    port = tmp_path / "tty-line"
+    process = subprocess.Popen([*EDGEAGENT, "simulate", "--serial", port, "--baud", "115200", "--parity", "N",
+                                "--map", "reflow10:3", "--map", "reflow10:4", "--boards", "1"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    try:
+        told = process.stdout.readline()
+        assert told == (f"simulated reflow10 as unit 3, reflow10 as unit 4 on {port} at 115200 8N1,"
+                        " 10 times real time\n")  # fmt: skip
+        client = ModbusSerialClient(str(port), baudrate=115200, timeout=5, retries=0)
+        assert client.connect()
+        for unit in (3, 4):
+            assert client.read_holding_registers(16, count=1, device_id=unit).registers == [3]
+        client.close()
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert (process.returncode, errors) == (0, "")
+        assert not port.is_symlink()
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(("maps", "reason"), [
+    (["reflow10", "reflow10"], "--map: unit 1 is reflow10 already (write --map NAME:UNIT)"),
+    (["reflow10:256"], "--map: there is no unit 256"),
+    (["reflow11:2"], "no map of this name"),
+])  # fmt: skip
+def test_units_that_cannot_be_are_refused(maps, reason):
+    ended = edgeagent("simulate", "--port", "0", *(word for name in maps for word in ("--map", name)))
+    assert ended.returncode == 78
+    assert reason in ended.stderr
 
 
 @pytest.mark.parametrize("wrong", [["--speed", "0"], ["--speed", "x"], ["--boards", "0"], ["--http-port", "70000"]])

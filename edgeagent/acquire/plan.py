@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent._core.decode import Decoder
 from edgeagent.acquire.source import Block
+from edgeagent.acquire.trust import Distrust
 from edgeagent.model.points import Quality
 from firmware_iface.spans import BIT_TABLES, reads
 
@@ -67,13 +68,21 @@ class BlockPlan:
 
 
 class GroupPlan:
-    """All blocks of one read group; `split()` takes merged blocks apart when the device refuses a gap."""
+    """All blocks of one read group; `split()` takes merged blocks apart when the device refuses a gap.
 
-    def __init__(self, index: int, fields: Sequence[tuple[int, Register]], device: Device, row: Row) -> None:
+    Args:
+        rules: what the device itself calls wrong, judged after each read.
+    """
+
+    def __init__(
+        self, index: int, fields: Sequence[tuple[int, Register]], device: Device, row: Row,
+        rules: Sequence[Distrust] = (),
+    ) -> None:  # fmt: skip
         self.index = index
         self._fields = fields
         self._device = device
         self._row = row
+        self._rules = rules
         self.is_split = False
         self.blocks = self._build(device.max_gap)
 
@@ -89,6 +98,8 @@ class GroupPlan:
         """Write all answers, which belong to one moment, into the row."""
         for block, data in zip(self.blocks, answers, strict=True):
             block.decode(data, monotonic_ns)
+        for rule in self._rules:
+            rule.judge()
         self._row.times[self.index] = monotonic_ns
         self._row.stamps[self.index] = wall_ns
 
@@ -113,7 +124,11 @@ def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
     for register in register_map.registers:
         column = machine.column[register.path]
         fields.setdefault(machine.points[column].group, []).append((column, register))
-    return [GroupPlan(index, of_group, register_map.device, row) for index, of_group in sorted(fields.items())]
+    rules: dict[int, list[Distrust]] = {}
+    for rule in register_map.bad:
+        rules.setdefault(machine.point(rule.points[0]).group, []).append(Distrust(machine, rule, row))
+    return [GroupPlan(index, of_group, register_map.device, row, rules.get(index, ()))
+            for index, of_group in sorted(fields.items())]
 
 
 def _field(column: int, register: Register, block: Block) -> Field:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgeagent.capture.conditions import Condition
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
+from edgeagent.model.conditions import Condition
 from edgeagent.model.events import AlarmTold
 from edgeagent.model.ids import new_id
 

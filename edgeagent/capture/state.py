@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeagent.capture.conditions import Condition
+from edgeagent.model.conditions import Condition
 from edgeagent.model.events import ControlChanged, MachineBlockedChanged, MachineStatusChanged
 from edgeagent.model.points import Quality
 

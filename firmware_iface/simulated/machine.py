@@ -10,12 +10,15 @@ from random import Random
 from typing import ClassVar
 
 from firmware_iface.registers import RegisterMap
+from firmware_iface.simulated import modbus
 from firmware_iface.simulated.conveyor import Board, Conveyor, Feel
-from firmware_iface.simulated.faults import KINDS, Fault, FaultError, FaultList
+from firmware_iface.simulated.device import Value
+from firmware_iface.simulated.faults import ANY, KINDS, LANE, MACHINE, Fault, FaultError, FaultList
+from firmware_iface.simulated.feeding import Schedule
 from firmware_iface.simulated.heaters import STEP_S
+from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.panel import Read
 from firmware_iface.simulated.recipes import NotSimulated, Recipe
-from firmware_iface.simulated.schedule import Schedule
 
 UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
 """States in which the heaters are off."""
@@ -27,8 +30,6 @@ FAILED_BEYOND = 20.0
 
 COOLED_BELOW = 60.0
 WARM_BELOW = (6.0, 10.0)
-
-Value = float | bool | str
 
 
 class Machine(ABC):
@@ -42,8 +43,8 @@ class Machine(ABC):
         warming: setpoints that a ready machine has to settle on again when they are changed.
     """
 
-    STRANGE: ClassVar[tuple[str, ...]] = ()
-    """Faults that this kind of machine cannot have."""
+    OWN: ClassVar[Mapping[str, str | None]] = {}
+    """Faults that only this kind of machine can have, with what their argument is."""
 
     warming: Collection[str] = ()
 
@@ -55,7 +56,7 @@ class Machine(ABC):
         self.random = Random(seed)  # noqa: S311
         self.recipe = recipe
         self.settings = dict(recipe.settings)
-        self.faults = FaultList()
+        self.faults = FaultList({**MACHINE, **self.OWN, **ANY})
         self.refusals: deque[str] = deque(maxlen=100)
         self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint])
                           for lane in register_map.lanes}  # fmt: skip
@@ -66,6 +67,7 @@ class Machine(ABC):
         self._step_at = 0.0
         self._boards_made = 0
         self._schedules: list[Schedule] = []
+        self._memory = Memory(register_map, self)
         self._read: dict[str, Read] = {}
 
     def _panel(self, read: dict[str, Read]) -> None:
@@ -124,6 +126,10 @@ class Machine(ABC):
         """Value of a point now; NaN where its sensor has none, KeyError for a path that is not in the map."""
         return self._read[path]()
 
+    def answer(self, request: bytes) -> bytes:
+        """Answer a request PDU as the controller does now."""
+        return modbus.answer(self._memory, request)
+
     def check(self, path: str, value: float) -> None:
         """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
         if path not in self.settings:
@@ -141,8 +147,9 @@ class Machine(ABC):
             self._mode, self._settled_s = "changeover", 0.0
         self.settings[path] = value
 
-    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float], belt: float) -> None:
-        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes.
+    def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float],
+                     belt: float | Mapping[int, float]) -> None:  # fmt: skip
+        """Start a recipe at the panel; setpoints by path, belt in cm/min for all lanes or by lane.
 
         Raises:
             ValueError: the machine does not heat, or a value is out of range; nothing was changed.
@@ -150,7 +157,8 @@ class Machine(ABC):
         """
         if self.state in UNHEATED:
             raise ValueError(f"a recipe starts in a machine that heats, not in state {self.state}")
-        settings = {**setpoints, **{lane.speed_setpoint: belt for lane in self.map.lanes}}
+        belts = belt if isinstance(belt, Mapping) else {lane.number: belt for lane in self.map.lanes}
+        settings = {**setpoints, **{self.conveyors[lane].lane.speed_setpoint: speed for lane, speed in belts.items()}}
         for path, value in settings.items():
             self.check(path, value)
         self.settings |= settings
@@ -186,9 +194,13 @@ class Machine(ABC):
         return board
 
     def schedule(self, interval_s: float, count: int | None = None, lane: int | None = None) -> None:
-        """Let boards enter every so many seconds, while the machine is ready and the inlet has room."""
-        lane = self.map.lanes[0].number if lane is None else lane
-        self._schedules.append(Schedule(lane, interval_s, count, self.time))
+        """Let boards enter every so many seconds, while the machine is ready and the inlet has room.
+
+        Args:
+            lane: number; all lanes in turn by default.
+        """
+        lanes = [each for each in self.conveyors if lane in (None, each)]
+        self._schedules.append(Schedule(lanes, interval_s, count, self.time))
 
     def add_fault(self, fault: Fault) -> None:
         """Take a fault; one without start begins now.
@@ -196,13 +208,10 @@ class Machine(ABC):
         Raises:
             FaultError: the machine has no such part, or the fault's time is over.
         """
-        if fault.name in self.STRANGE:
-            raise FaultError(f"{fault.name}: not on this machine")
         kind = KINDS[fault.name]
-        parts = self._parts().get(kind or "")
-        if parts is not None and fault.argument not in parts:
-            there = f"there are {', '.join(parts)}" if parts else "there are none"
-            raise FaultError(f"{fault.name}: no {kind} {fault.argument!r}: {there}")
+        parts = {LANE: [lane_name(number) for number in self.conveyors], **self._parts()}.get(kind or "")
+        if parts is not None and fault.argument not in parts and not (kind == LANE and fault.argument is None):
+            raise FaultError(f"{fault.name}: no {kind} {fault.argument!r}: there are {', '.join(parts)}")
         self.faults.add(fault, self.time)
 
     @abstractmethod
@@ -226,7 +235,8 @@ class Machine(ABC):
         return Board(self._boards_made, barcode, length_mm, tau_s, place_mm, ambient, ambient)
 
     def _begin(self, fault: Fault) -> None:
-        conveyor = next(iter(self.conveyors.values()))
+        first = next(iter(self.conveyors.values()))
+        conveyor = next((each for n, each in self.conveyors.items() if lane_name(n) == fault.argument), first)
         if fault.name == "controller-reboot":
             self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
         elif fault.name == "board-removed":
@@ -243,19 +253,24 @@ class Machine(ABC):
 
     def _feed(self) -> None:
         for schedule in self._schedules:
-            if self.state == "ready" and schedule.is_due(self._step_at) and self.conveyors[schedule.lane].has_room():
-                self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=schedule.lane)
-                schedule.fed(self._step_at)
+            if self.state == "ready" and schedule.is_due(self._step_at):
+                lane = schedule.lane(lambda number: self.conveyors[number].has_room() and not self._stands(number))
+                if lane is not None:
+                    self.insert_board(f"SIM{self._boards_made + 1:06d}", lane=lane)
+                    schedule.fed(self._step_at, lane)
+
+    def _stands(self, lane: int) -> bool:
+        """Whether a lane's belt is told to stand."""
+        return self.faults.standing("belt-stop", lane_name(lane)) or self.state in ("emergencyStop", "off", "standby")
 
     def _carry(self, feel: Feel) -> int:
         """Move all belts and what lies on them; how many boards entered."""
-        stands = self.faults.standing("belt-stop") or self.state in ("emergencyStop", "off", "standby")
         slip = self.faults.argument("belt-slip", 1.0)
         entered = 0
-        for conveyor in self.conveyors.values():
-            setpoint = 0.0 if stands else self.settings[conveyor.lane.speed_setpoint]
+        for number, conveyor in self.conveyors.items():
+            setpoint = 0.0 if self._stands(number) else self.settings[conveyor.lane.speed_setpoint]
             conveyor.drive(setpoint, slip, self._step_at, self.random)
-            conveyor.stop_at(self.faults.standing("outlet-blocked"))
+            conveyor.stop_at(self.faults.standing("outlet-blocked", lane_name(number)))
             entered += len(conveyor.carry(feel, self._step_at))
         return entered
 
@@ -272,7 +287,7 @@ class Machine(ABC):
             self._mode, self._settled_s = "warmingUp", 0.0
         if self.state in UNHEATED:
             return
-        has_failed = self.faults.standing("belt-stop") or bool(
+        has_failed = all(map(self._stands, self.conveyors)) or bool(
             self.faults.objects("thermocouple-open") | self.faults.objects("pump-stop"))
         is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0) and not has_failed
         self._settled_s = self._settled_s + STEP_S if is_settled else 0.0
@@ -280,3 +295,8 @@ class Machine(ABC):
             self._mode = "fault"
         elif self._settled_s >= READY_AFTER_S and is_fit:
             self._mode = "ready"
+
+
+def lane_name(number: int) -> str:
+    """A lane as faults name it."""
+    return f"lane/{number}"

@@ -1,4 +1,4 @@
-"""A simulated machine's values as registers and bits, by address."""
+"""A device's values as registers and bits, by address."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import struct
 
 from firmware_iface.raw_numbers import limits
 from firmware_iface.registers import WIDTHS, Register, RegisterMap
-from firmware_iface.simulated.machine import Machine, Value
+from firmware_iface.simulated.device import Points, Value
 
 _CODES = {"int16": "h", "uint16": "H", "int32": "i", "uint32": "I", "float32": "f",
           "int64": "q", "uint64": "Q", "float64": "d"}  # fmt: skip
@@ -18,10 +18,10 @@ class AddressError(LookupError):
 
 
 class Memory:
-    """The four Modbus tables of one machine; addresses as on the wire."""
+    """The four Modbus tables of one device; addresses as on the wire."""
 
-    def __init__(self, register_map: RegisterMap, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, register_map: RegisterMap, points: Points) -> None:
+        self._points = points
         self._at: dict[tuple[str, int], list[Register]] = {}
         for register in register_map.registers:
             for address in range(register.address, register.address + register.count):
@@ -41,7 +41,7 @@ class Memory:
                 words.append(self._bits(here))
             else:
                 skip = address + len(words) - first.address
-                words.extend(encode(first, self._machine.read(first.path))[skip:])
+                words.extend(encode(first, self._points.read(first.path))[skip:])
         return words[:count]
 
     def write(self, table: str, address: int, values: list[int]) -> None:
@@ -57,15 +57,15 @@ class Memory:
             register = self._registers(table, address + done)[0]
             words = values[done : done + register.count]
             is_whole = register.address == address + done and len(words) == register.count
-            if not (register.writable and is_whole and register.path in self._machine.settings):
+            if not (register.writable and is_whole and register.path in self._points.settings):
                 raise AddressError(f"{table} {address + done} cannot be written with these values")
             places.append((register, words))
             done += register.count
         numbers = {register.path: decode(register, words) for register, words in places}
         for path, number in numbers.items():
-            self._machine.check(path, number)
+            self._points.check(path, number)
         for path, number in numbers.items():
-            self._machine.write(path, number)
+            self._points.write(path, number)
 
     def _registers(self, table: str, address: int) -> list[Register]:
         try:
@@ -74,7 +74,7 @@ class Memory:
             raise AddressError(f"{table} {address} holds nothing") from None
 
     def _bits(self, registers: list[Register]) -> int:
-        return sum(bool(self._machine.read(register.path)) << _place(register) for register in registers)
+        return sum(bool(self._points.read(register.path)) << _place(register) for register in registers)
 
 
 def _place(register: Register) -> int:

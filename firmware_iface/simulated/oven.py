@@ -7,7 +7,7 @@ from functools import partial
 
 from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
-from firmware_iface.simulated.faults import HALF_ZONE
+from firmware_iface.simulated.faults import HALF_ZONE, OVEN
 from firmware_iface.simulated.heaters import AMBIENT, Heaters
 from firmware_iface.simulated.machine import COOLED_BELOW, UNHEATED, WARM_BELOW, Machine
 from firmware_iface.simulated.panel import sources
@@ -27,7 +27,7 @@ class Oven(Machine):
         NotSimulated: the map describes no reflow oven, or points that this oven knows nothing of.
     """
 
-    STRANGE = ("nozzle-blocked", "pump-stop")
+    OWN = OVEN
 
     def __init__(self, register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> None:
         super().__init__(register_map, nominal(register_map), seed)

@@ -42,8 +42,9 @@ def sources(oven: Oven) -> dict[str, Read]:
         found |= half_zone(half)
     for cooling in oven.heaters.cooling:
         found[cooling.sensor] = partial(getattr, cooling, "measured")
-    for number in range(1, 5):
-        found[f"blower/{number}/speed"] = partial(_blower, oven, f"blower/{number}/setpoint")
+    for path in oven.settings:
+        if path.startswith("blower/"):
+            found[path.replace("/setpoint", "/speed")] = partial(_blower, oven, path)
     for oxygen in oven.map.oxygen:
         found[f"{oxygen}/concentration"] = lambda: oven.atmosphere.measured
     return found
@@ -76,16 +77,17 @@ def half_zone(half: HalfZone) -> dict[str, Read]:
 
 def _lane(machine: Machine, conveyor: Conveyor) -> dict[str, Read]:
     lane = conveyor.lane
+    name = f"lane/{lane.number}"
 
     def covered(barrier_mm: float) -> bool:
-        return conveyor.covers(barrier_mm, machine.since_step_s, machine.faults.standing("barrier-bounce"))
+        return conveyor.covers(barrier_mm, machine.since_step_s, machine.faults.standing("barrier-bounce", name))
 
     return {
         lane.speed: lambda: conveyor.speed,
         f"conveyor/{lane.number}/width": lambda: machine.settings[f"conveyor/{lane.number}/widthSetpoint"],
         lane.inlet: lambda: covered(lane.inlet_mm),
         lane.outlet: lambda: covered(lane.outlet_mm),
-        f"lane/{lane.number}/downstreamReady": lambda: not machine.faults.standing("outlet-blocked"),
+        f"{name}/downstreamReady": lambda: not machine.faults.standing("outlet-blocked", name),
         f"scanner/{lane.number}/count": lambda: machine.scans[lane.number][0],
         f"scanner/{lane.number}/result": lambda: machine.scans[lane.number][1],
         f"scanner/{lane.number}/code": lambda: machine.scans[lane.number][2],

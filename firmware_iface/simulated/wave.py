@@ -9,13 +9,13 @@ from functools import partial
 from firmware_iface.registers import RegisterMap, Zone
 from firmware_iface.simulated import physics
 from firmware_iface.simulated.conveyor import Board
-from firmware_iface.simulated.faults import HALF_ZONE, WAVE
+from firmware_iface.simulated.faults import HALF_ZONE, WAVE, WAVES
 from firmware_iface.simulated.heaters import AMBIENT, DRAW_PER_S, STEP_S, CoolingHalf, HalfZone, farthest
 from firmware_iface.simulated.machine import COOLED_BELOW, UNHEATED, WARM_BELOW, Machine
 from firmware_iface.simulated.panel import Read, general, half_zone
 from firmware_iface.simulated.pot import Pot
 from firmware_iface.simulated.pumps import Fluxer, Wave
-from firmware_iface.simulated.recipes import WAVES, soldering
+from firmware_iface.simulated.recipes import RATED, soldering
 
 POT = "pot/1"
 APPROACH_MM = 400.0
@@ -45,7 +45,7 @@ class WaveMachine(Machine):
         NotSimulated: the map describes no wave machine, or points that this one knows nothing of.
     """
 
-    STRANGE = ("oxygen-leak",)
+    OWN = WAVES
 
     def __init__(self, register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> None:
         super().__init__(register_map, soldering(register_map), seed)
@@ -57,7 +57,7 @@ class WaveMachine(Machine):
         self.pot = Pot(AMBIENT if cold else self.settings[f"{POT}/setpoint"] - self.random.uniform(*WARM_BELOW))
         places = [zone for zone in zones if zone.kind == "wave"]
         self.waves = {f"wave/{number}": Wave(f"wave/{number}", zone, *rated)
-                      for number, (zone, rated) in enumerate(zip(places, WAVES, strict=False), 1)}  # fmt: skip
+                      for number, (zone, rated) in enumerate(zip(places, RATED, strict=False), 1)}  # fmt: skip
         self.fluxers = {f"flux/{number}": Fluxer(zone)
                         for number, zone in enumerate((zone for zone in zones if zone.kind == "flux"), 1)}  # fmt: skip
         self.cooling = [(zone, CoolingHalf(sensor, None, zone.start_mm + zone.length_mm / 2))

@@ -299,7 +299,7 @@ def test_a_file_that_cannot_be_read_is_a_fault(tmp_path):
 
 def test_a_wrong_name_of_a_built_in_map_tells_which_was_meant():
     with pytest.raises(catalog.MapError, match="did you mean reflow10"):
-        catalog.builtin("reflow1")
+        catalog.builtin("refow10")
 
 
 def test_the_fingerprint_changes_with_the_wire_only(tmp_path):

@@ -8,6 +8,9 @@ from firmware_iface.simulated.faults import KINDS, Fault, FaultError, FaultList,
     ("thermocouple-open zone/3/top", Fault("thermocouple-open", "zone/3/top")),
     ("belt-slip:0.9@5", Fault("belt-slip", "0.9", 5.0)),
     ("  silent@0+1.5 ", Fault("silent", None, 0.0, 1.5)),
+    ("belt-stop:lane/2", Fault("belt-stop", "lane/2")),
+    ("belt-stop", Fault("belt-stop")),
+    ("decimal-point:0", Fault("decimal-point", "0")),
     ("controller-reboot", Fault("controller-reboot", None, None, 20.0)),
 ])  # fmt: skip
 def test_a_fault_is_read_as_written(text, fault):
@@ -19,6 +22,7 @@ def test_a_fault_is_read_as_written(text, fault):
     ("silent:5", "takes no argument"),
     ("belt-slip:fast", "not a number"), ("belt-slip:3", "up to 2"), ("slow:0", "above 0"), ("slow:1e9", "up to 60000"),
     ("silent@x", "cannot read"), ("silent@1.2.3", "not a number"), ("", "cannot read"), ("belt-slip:nan", "above 0"),
+    ("decimal-point:3", "is not 0, 1 or 2 places"),
 ])  # fmt: skip
 def test_a_wrong_fault_is_refused_in_one_sentence(text, reason):
     with pytest.raises(FaultError, match=reason):
@@ -58,7 +62,7 @@ def test_mending_ends_what_stands_and_what_was_to_come():
 
 @pytest.mark.parametrize("text", ["silent@10+5", "board-removed@10"])
 def test_a_fault_whose_time_is_over_is_refused(text):
-    with pytest.raises(FaultError, match="its time is over, the machine is at 20 s"):
+    with pytest.raises(FaultError, match="its time is over, the device is at 20 s"):
         FaultList().add(parse(text), 20.0)
 
 
@@ -67,3 +71,14 @@ def test_a_fault_that_ended_between_two_looks_is_not_begun():
     faults.add(parse("controller-reboot@10+5"), 0.0)
     assert not list(faults.advance(16.0))
     assert not faults.standing("controller-reboot")
+
+
+def test_a_fault_of_a_lane_stands_in_that_lane_and_one_without_in_all():
+    faults = FaultList()
+    faults.add(parse("belt-stop:lane/2"), 0.0)
+    faults.add(parse("outlet-blocked"), 0.0)
+    list(faults.advance(0.0))
+    told = [(name, lane) for name in ("belt-stop", "outlet-blocked") for lane in ("lane/1", "lane/2")
+            if faults.standing(name, lane)]  # fmt: skip
+    assert told == [("belt-stop", "lane/2"), ("outlet-blocked", "lane/1"), ("outlet-blocked", "lane/2")]
+    assert faults.standing("belt-stop")

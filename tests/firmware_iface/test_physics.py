@@ -8,7 +8,7 @@ from firmware_iface.registers import Lane, Thermal, Zone
 from firmware_iface.simulated import physics
 from firmware_iface.simulated.conveyor import Board, Conveyor
 from firmware_iface.simulated.heaters import STEP_S
-from firmware_iface.simulated.recipes import BELT_SPEED, HEATED
+from firmware_iface.simulated.recipes import PROFILES
 from firmware_iface.simulated.tunnel import Tunnel
 
 CONTEST = tuple(Zone(k, "heated", 250 + 355 * (k - 1), 305, (), ()) for k in range(1, 10))
@@ -88,10 +88,14 @@ def test_a_board_has_the_published_figures():
     assert (max(_slopes(trace)), min(_slopes(trace))) == pytest.approx((2.175, -1.569), abs=0.001)
 
 
-def test_the_nominal_recipe_lies_near_the_middle_of_its_window():
-    zones = catalog.builtin("reflow10").zones
-    trace = _trace(physics.geometry(zones), HEATED, BELT_SPEED, 4710, 0.05)
-    assert max(celsius for _, celsius in trace) == pytest.approx(244.6, abs=0.1)
-    assert _crossing(trace, 217, rising=False) - _crossing(trace, 217) == pytest.approx(67.9, abs=0.1)
-    assert _crossing(trace, 190) - _crossing(trace, 150) == pytest.approx(89.7, abs=0.1)
+@pytest.mark.parametrize(("name", "profile", "figures"), [
+    ("reflow10", PROFILES[0], (244.6, 67.9, 89.7)), ("reflow12", PROFILES[1], (244.9, 67.4, 92.0)),
+])  # fmt: skip
+def test_a_nominal_recipe_lies_near_the_middle_of_its_window(name, profile, figures):
+    register_map = catalog.builtin(name)
+    heated, outlet_mm = physics.geometry(register_map.zones), register_map.lanes[0].outlet_mm
+    trace = _trace(heated, profile.heated, profile.belt, outlet_mm, 0.05)
+    told = (max(celsius for _, celsius in trace), _crossing(trace, 217, rising=False) - _crossing(trace, 217),
+            _crossing(trace, 190) - _crossing(trace, 150))  # fmt: skip
+    assert told == pytest.approx(figures, abs=0.1)
     assert -2 < min(_slopes(trace)) < max(_slopes(trace)) < 2

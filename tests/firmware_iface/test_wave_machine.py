@@ -274,9 +274,9 @@ def test_a_removed_board_is_gone_and_a_reboot_silent(ready):
 @pytest.mark.parametrize(("machine", "fault", "reason"), [
     (WaveMachine(WAVE), "heater-dead:zone/1/top", "no half zone 'zone/1/top': there are preheat/1/bottom"),
     (WaveMachine(WAVE), "pump-stop:wave/3", "no wave 'wave/3': there are wave/1, wave/2"),
-    (WaveMachine(WAVE), "oxygen-leak", "oxygen-leak: not on this machine"),
-    (Oven(catalog.builtin("reflow10")), "pump-stop:wave/1", "pump-stop: not on this machine"),
-    (Oven(catalog.builtin("reflow10")), "nozzle-blocked", "not on this machine"),
+    (WaveMachine(WAVE), "oxygen-leak", "this device cannot have oxygen-leak"),
+    (Oven(catalog.builtin("reflow10")), "pump-stop:wave/1", "this device cannot have pump-stop"),
+    (Oven(catalog.builtin("reflow10")), "nozzle-blocked", "this device cannot have nozzle-blocked"),
 ])  # fmt: skip
 def test_a_fault_that_a_machine_cannot_have_is_refused(machine, fault, reason):
     with pytest.raises(FaultError, match=reason):

@@ -17,7 +17,7 @@ from edgeagent.errors import ConfigError
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
-from edgeagent.simulate import MAX_CONNECTIONS, PortTaken, SimulatedOven, serve
+from edgeagent.simulate import MAX_CONNECTIONS, PortTaken, SimulatedOven, Tcp, serve
 from firmware_iface import catalog
 from firmware_iface.simulated.faults import parse
 from firmware_iface.simulated.oven import Oven
@@ -213,8 +213,9 @@ def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
                 changed.clear()
                 await asyncio.wait_for(changed.wait(), 5)
 
-        task = asyncio.create_task(serve(REFLOW, "127.0.0.1", 0, 50.0, False, 1, 0, 20.0, ["belt-slip:0.95"], announce))
-        await wait_for("simulated machine reflow10 on 127.0.0.1 port")
+        task = asyncio.create_task(serve({1: REFLOW}, Tcp(port=0), announce, speed=50.0, boards=0,
+                                         faults=["belt-slip:0.95"]))
+        await wait_for("simulated reflow10 as unit 1 on 127.0.0.1 port")
         os.write(put, b"emergency-stop\nnonsense\n")
         await wait_for("no fault 'nonsense'")
         await wait_for("emergencyStop")
@@ -237,13 +238,13 @@ def test_serving_takes_faults_as_arguments_and_as_typed_lines(monkeypatch):
 
 def test_a_wrong_fault_among_the_arguments_is_refused_before_listening():
     with pytest.raises(ConfigError, match="--fault: no fault 'bang'"):
-        asyncio.run(serve(REFLOW, "127.0.0.1", 0, 1.0, False, 1, 0, 20.0, ["bang"], print))
+        asyncio.run(serve({1: REFLOW}, Tcp(port=0), print, faults=["bang"]))
 
 
 def test_a_map_that_cannot_be_simulated_is_refused_before_listening():
     bare = replace(REFLOW, zones=tuple(replace(zone, setpoints=()) for zone in REFLOW.zones))
     with pytest.raises(ConfigError, match="--map: reflow10 gives no setpoints for heated zone 1, 2"):
-        asyncio.run(serve(bare, "127.0.0.1", 0, 1.0, False, 1, 0, 20.0, [], print))
+        asyncio.run(serve({1: bare}, Tcp(port=0), print))
 
 
 class Watched:
