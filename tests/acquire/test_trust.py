@@ -43,9 +43,9 @@ async def controllers(folder, map_id, *units):
     """(bus, devices by unit, what reads the group `loop` or another of one unit)"""
     register_map = catalog.builtin(map_id)
     devices = {unit: simulated(register_map, seed=unit) for unit in units}
-    bus = SerialBus(devices, Clock(), str(folder / "tty"), 115200, "N", 1)
+    bus = SerialBus(devices, Clock(), str(folder / "tty"), 115200, "none", 1)
     await bus.start()
-    line = SerialLine(str(folder / "tty"), 115200, "N", 1)
+    line = SerialLine(str(folder / "tty"), 115200, "none", 1)
     sources = {unit: ModbusRtu(line, unit, LATENCY_S) for unit in units}
     for source in sources.values():
         await source.connect()
