@@ -20,7 +20,6 @@ device = { address_base = 1 }
 states = [
     { state = "ready", when = ["a/mode == 1"] },
     { state = "ready", when = ["a/mode == 2"] },
-    { state = "off", when = ["a/mode == 1"] },
     { state = "fault", when = ["a/door == 1"] },
     { state = "running", when = ["a/mode == 3", "a/door == 0"] },
     { state = "standby", when = ["a/mode == 60000"] },
