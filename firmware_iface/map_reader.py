@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -166,19 +166,26 @@ class Reader:
             raise Wrong(f"{path} is a bit and never {number:g}", "compare it with 0 or 1")
         if operator in ("==", "!=") and not number.is_integer():
             raise Wrong(f"a measured value is never exactly {number:g}", "compare with < or >")
-        if not minus and registers[0]:
-            _could_hold(registers[0], operator, number)
+        if all(registers):
+            _could_hold([register for register in registers if register], operator, number)
         return Term(path, minus, operator, number)
 
 
-def _could_hold(register: Register, operator: str, number: float) -> None:
-    low, high = good_values(register)
-    span = f"{register.path} is from {shortest(low)} to {shortest(high)}"
-    if operator in ("==", "!=") and not low <= number <= high:
-        raise Wrong(f"{span} and never {shortest(number)}", "look at the number and the point's range")
-    if operator in ("==", "!=") and raw_number(register, number) is None:
-        raise Wrong(f"no raw number of {register.path} is exactly {shortest(number)}", "compare with < or >")
-    if (operator == ">" and number >= high) or (operator == ">=" and number > high):
-        raise Wrong(f"{span} and never {operator} {shortest(number)}", "look at the number and the point's range")
-    if (operator == "<" and number <= low) or (operator == "<=" and number < low):
-        raise Wrong(f"{span} and never {operator} {shortest(number)}", "look at the number and the point's range")
+def _could_hold(registers: Sequence[Register], operator: str, number: float) -> None:
+    """Refuse a comparison that no good values make true; of two points the second is taken off."""
+    low, high = good_values(registers[0])
+    if len(registers) > 1:
+        least, most = good_values(registers[1])
+        low, high = low - most, high - least
+    told = " - ".join(register.path for register in registers)
+    is_exact = operator in ("==", "!=")
+    if is_exact and low <= number <= high and len(registers) == 1 and raw_number(registers[0], number) is None:
+        raise Wrong(f"no raw number of {told} is exactly {shortest(number)}", "compare with < or >")
+    never = {
+        "==": not low <= number <= high, "!=": not low <= number <= high,
+        ">": number >= high, ">=": number > high, "<": number <= low, "<=": number < low,
+    }  # fmt: skip
+    if never[operator]:
+        sign = "" if is_exact else f"{operator} "
+        raise Wrong(f"{told} is from {shortest(low)} to {shortest(high)} and never {sign}{shortest(number)}",
+                    "look at the number and the point's range")

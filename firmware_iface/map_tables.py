@@ -40,8 +40,16 @@ def read_zones(reader: Reader, tables: _Tables) -> tuple[Zone, ...]:
 
 def read_states(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[StateRule, ...]:
     """Read the rules of the machine's state in the order of the file; those with a fault are left out."""
-    states = (reader.read(table, ("states", index), map_keys.STATE) for index, table in enumerate(tables))
-    return tuple(StateRule(**state) for state in states if state.is_whole)
+    rules: dict[int, StateRule] = {}
+    for index, table in enumerate(tables):
+        state = reader.read(table, ("states", index), map_keys.STATE)
+        if state.is_whole:
+            terms = set(state["when"])
+            if earlier := [place for place, rule in rules.items() if set(rule.when) <= terms]:
+                reader.fault(("states", index, "when"), f"states.{earlier[0]} holds whenever this does, and wins",
+                             "leave it out, or put it before that")
+            rules[index] = StateRule(**state)
+    return tuple(rules.values())
 
 
 def read_bad(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[BadRule, ...]:

@@ -48,6 +48,8 @@ def raw_number(register: Register, value: float) -> int | None:
         return None
     number = (value - register.offset) / register.scale
     size = 16 * WIDTHS.get(register.type, 1)
+    if not math.isfinite(number):
+        return None
     if register.type.startswith("float"):
         return _float_bits(number, size)
     whole = round(number)

@@ -193,6 +193,11 @@ WRONG = [
     ("[zones.1]", "[capture]\ndebounce_ms = 0\n[zones.1]", "debounce_ms", "debounce_ms", "at least 1"),
     ("[zones.1]", "[capture]\nmin_gap_mm = 40\n[zones.1]", "min_gap_mm", "min_gap_mm", "not below min_board_mm"),
     ("[zones.1]", "[capture]\nlost_mm = 79\n[zones.1]", "lost_mm", "lost_mm", "below match_mm"),
+    ("[alarms.E1]", '[[states]]\nstate = "off"\nwhen = ["lane/1/inlet == 0", "belt/speed > 0"]\n[alarms.E1]',
+     'when = ["lane/1/inlet == 0"', "states.1.when", "states.0 holds whenever this does"),
+    ("setpoint < -2", "setpoint > 6553.5", "when = [\"belt/speed - belt", "E1.when.0", "to 6553.5 and never > 6553.5"),
+    ("setpoint < -2", "setpoint == -70000", "when = [\"belt/speed - belt", "E1.when.0",
+     "-65535 to 6553.5 and never -70000"),
     ("[zones.2]", "[zones.2", "[zones.2", "", "is not TOML"),
     ("max_registers = 8", "max_registers = 8\nmax_registers = 9", "max_registers = 9", "", "is not TOML"),
 ]  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from firmware_iface import catalog
 from firmware_iface.header import header_text
 from firmware_iface.simulated.memory import encode
+from tests.firmware_iface.test_map_language import DRIVE
 
 GCC = shutil.which("gcc")
 STRICT = ("-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic")
@@ -19,7 +20,6 @@ device = { address_base = 1 }
 states = [
     { state = "ready", when = ["a/mode == 1"] },
     { state = "ready", when = ["a/mode == 2"] },
-    { state = "off", when = ["a/mode == 1"] },
     { state = "fault", when = ["a/door == 1"] },
     { state = "running", when = ["a/mode == 3", "a/door == 0"] },
     { state = "standby", when = ["a/mode == 60000"] },
@@ -125,6 +125,28 @@ def test_a_member_that_has_moved_is_an_error_of_the_compiler(odd, tmp_path):
     moved = header_text(odd).replace("    uint16_t a_mode;\n", "    uint16_t a_mode;\n    uint16_t new;\n")
     with pytest.raises(subprocess.CalledProcessError):
         printed(tmp_path, moved, [])
+
+
+@needs_gcc
+def test_commands_and_heartbeat_are_told_as_raw_numbers(tmp_path):
+    path = tmp_path / "drive.toml"
+    changed = DRIVE.replace('write = "drive/run"\nvalue = 0', 'write = "drive/float"\nvalue = 75.0')
+    path.write_text(changed.replace('"drive/float" = 0.25', '"drive/control" = 0'))
+    expected = {
+        "DRIVE_COMMAND_START_ADDRESS": 0,
+        "DRIVE_COMMAND_START_VALUE": 1,
+        "DRIVE_COMMAND_START_PULSE_MS": 200,
+        "DRIVE_COMMAND_START_HANDSHAKE_ADDRESS": 1,
+        "DRIVE_COMMAND_START_HANDSHAKE_VALUE": 1,
+        "DRIVE_COMMAND_STOP_ADDRESS": 7,
+        "DRIVE_COMMAND_STOP_VALUE": 0x42960000,
+        "DRIVE_HEARTBEAT_ADDRESS": 4,
+        "DRIVE_HEARTBEAT_PERIOD_MS": 1000,
+    }
+    header = header_text(catalog.load(path))
+    assert printed(tmp_path, header, expected) == list(expected.values())
+    assert "STOP_PULSE" not in header
+    assert "COMMAND" not in header_text(catalog.builtin("reflow10"))
 
 
 def test_only_what_a_map_says_of_one_point_becomes_an_enumeration(odd):

@@ -2,7 +2,11 @@
 
 
 
+import re
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edgeagent.acquire.plan import plan
 from edgeagent.model.machine import Machine
@@ -12,7 +16,7 @@ from firmware_iface.commands import COMMANDS, Heartbeat, Standby
 from firmware_iface.identity import Identity
 from firmware_iface.registers import SerialSettings, Term
 from firmware_iface.wording import letters
-from tests.firmware_iface.test_catalog import _line, _load
+from tests.firmware_iface.test_catalog import _VALUES, _line, _load, _mutant
 
 DRIVE = """\
 [map]
@@ -146,7 +150,8 @@ WRONG = [
     ('"bcd32", max_rate = 2.5', '"bcd16", not_available = [65536]', '"drive/count"', "not_available", "fit into bcd16"),
     ('source = "manual"', 'source = "manul"', 'source = "manul"', "defaults.source", "did you mean manual"),
     ('status = "inferred"', 'status = "inferred"\nid = "seen"', 'id = "seen"', "sources.1.id", "no point names seen"),
-    ('status = "inferred"', 'status = "inferred"\nid = "manual"', 'inferred"\nid', "sources.1.id", "already"),
+    ('status = "inferred"', 'status = "inferred"\nid = "manual"', 'id = "manual"\n[machine]', "sources.1.id",
+     "already"),
     ('address = 5, type = "text"', 'page = "2", address = 5, type = "text"', '"drive/firmware" =',
      "firmware.page", "which of 2 sources"),
     ('type = "uint16"\nsource', 'type = "uint16"\naddress = 9\nsource', "address = 9", "defaults.address",
@@ -224,7 +229,7 @@ def test_a_fault_names_line_key_and_reason(tmp_path, old, new, at, key, reason):
     (fault,) = caught.value.faults
     assert fault.key.endswith(key)
     assert reason in f"{fault.reason} ({fault.mend})"
-    assert fault.line == _line(text, at) + at.startswith("inferred")
+    assert fault.line == _line(text, at)
 
 
 def test_every_fault_of_orders_and_identity_is_told_at_once(tmp_path):
@@ -284,6 +289,15 @@ def test_the_fingerprint_covers_what_is_read_and_what_is_written(tmp_path, chang
     text = text.replace('type = "bcd32", ', 'type = "bcd32", access = "rw", ')
     assert change[0] in text
     assert (_load(tmp_path, text).fingerprint != _load(tmp_path, text.replace(*change)).fingerprint) is is_other
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 200), _VALUES)
+def test_any_value_of_a_map_may_be_anything(tmp_path_factory, line, value):
+    lines = DRIVE.splitlines()
+    line %= len(lines)
+    lines[line] = re.sub(r"= .*", lambda _: f"= {value}", lines[line]) if "=" in lines[line] else f"x = {value}"
+    _mutant(tmp_path_factory, "\n".join(lines).encode())
 
 
 ORDERS = """\

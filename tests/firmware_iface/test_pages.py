@@ -9,6 +9,7 @@ from edgeagent.model.machine import Machine
 from edgeagent.model.samples import Row
 from firmware_iface import catalog
 from firmware_iface.pages import page_text
+from tests.firmware_iface.test_map_language import DRIVE
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,3 +90,32 @@ def test_the_page_tells_the_requests_that_the_poller_sends(name, winch):
     for group, planned in zip(register_map.groups, plan(machine, 0, row), strict=True):
         asked = ", ".join(f"{b.block.count} of {b.block.table} from {b.block.address}" for b in planned.blocks)
         assert re.search(rf"^\| {group.name} \|.*\| {re.escape(asked)} \|$", page, re.M)
+
+
+SECTIONS = {
+    "Sources": ["| Document | Page | Status | Id |", "| The manual |  | official | `manual` |",
+                "| What was seen |  | inferred |  |"],
+    "Serial line, as delivered": ["| `baud` | 9600 | bits a second |", "| `parity` | none | parity of a character |",
+                                  "| `stop_bits` | 2 | stop bits of a character |"],
+    "Identity: read at connect": [
+        "| `drive/type` | must be 2592 or 2624 in the bits 0xFF0 of its raw number | a drive of the second make |",
+        '| `drive/serial` | must be "D7" |  |'],
+    "Where the points are described": ["| `drive/speed` | The manual | 12 |", "| `drive/count` | The manual | 14 |"],
+    "Commands": ["| `start` | 1 to `drive/control` | pulse of 200 ms | `drive/ready == 1` | `drive/setpoint > 0` |"
+                 " `drive/speed > 0` within 4 s | yes |",
+                 "| `stop` | 0 to `drive/run` | level |  |  | `drive/speed <= 0` within 10 s | never |"],
+    "Heartbeat": ["| `drive/beat` | 1000 ms | count |"],
+    "Standby": ["| `drive/setpoint` | 10.5 rpm |", "| `drive/float` | 0.25 |", "Allowed when `drive/ready == 1`."],
+}  # fmt: skip
+
+
+def test_the_page_has_a_section_for_all_that_is_not_a_point(tmp_path):
+    path = tmp_path / "drive.toml"
+    path.write_text(DRIVE)
+    page = page_text(catalog.load(path))
+    for title, lines in SECTIONS.items():
+        section = re.split(r"^#+ ", page.partition(f"\n## {title}\n")[2], maxsplit=1, flags=re.M)[0].splitlines()
+        assert [line for line in lines if line not in section] == [], title
+    assert "The groups need 14% of the line at the longest latency." in page
+    assert "| Firmware | `drive/firmware`, from 3.04 to 4 |" in page
+    assert "0 to 500, at most 50 rpm per second" in page
