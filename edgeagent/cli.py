@@ -81,7 +81,7 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--serial", metavar="PATH",
                         help="serve Modbus RTU instead: on a serial port, or on a pty that gets this name")
     parser.add_argument("--baud", type=_baud, default=19200, help="of the serial line (19200)")
-    parser.add_argument("--parity", choices=("N", "E", "O"), default="E", help="of the serial line (E)")
+    parser.add_argument("--parity", choices=("none", "even", "odd"), default="even", help="of the serial line (even)")
     parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="of the serial line (1)")
     parser.add_argument("--boards", type=_count, metavar="N", help="let N boards enter, then no more")
     _oven_options(parser)

@@ -25,7 +25,8 @@ _WHY = {
     errno.EAGAIN: "in use by another program", errno.EBUSY: "in use by another program",
     errno.EIO: _GONE,
 }  # fmt: skip
-_PARITY = {"none": "N", "even": "E", "odd": "O"}
+PARITY = {"none": "N", "even": "E", "odd": "O"}
+"""As pyserial and data sheets (8E1) write it."""
 
 
 class SerialPort:
@@ -39,7 +40,7 @@ class SerialPort:
     def __init__(self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None]) -> None:
         self.name = name
         self.character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
-        self._settings = {"baudrate": baud, "parity": _PARITY[parity], "stopbits": stop_bits}
+        self._settings = {"baudrate": baud, "parity": PARITY[parity], "stopbits": stop_bits}
         self._take = take
         self._serial: serial.Serial | None = None
         self._lost = "not open"

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import serial  # type: ignore[import-untyped]
 
+from edgeagent.acquire.serial_port import PARITY
+
 _PTYS = Path("/dev/pts")
 _CHUNK = 4096
 
@@ -43,7 +45,7 @@ class Port:
         else:
             try:
                 # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up.
-                self._serial = serial.Serial(name, baud, parity=parity, stopbits=stop_bits, timeout=0,
+                self._serial = serial.Serial(name, baud, parity=PARITY[parity], stopbits=stop_bits, timeout=0,
                                              inter_byte_timeout=0, exclusive=True)  # fmt: skip
             except (OSError, ValueError) as error:
                 raise PortRefused(f"{name} cannot be opened: {error}") from None

@@ -27,19 +27,19 @@ class SerialBus:
     Broadcasts are obeyed and not answered; what is heard while a device answers is lost, as on a two-wire line.
 
     Args:
-        port: see `Port`. parity: "N", "E" or "O".
+        port: see `Port`. parity: "none", "even" or "odd".
 
     Raises:
         ValueError: a unit is not 1 to 247.
     """
 
-    def __init__(self, devices: Mapping[int, Device], clock: Clock, port: str, baud: int = 19200, parity: str = "E",
+    def __init__(self, devices: Mapping[int, Device], clock: Clock, port: str, baud: int = 19200, parity: str = "even",
                  stop_bits: int = 1) -> None:  # fmt: skip
         if wrong := [unit for unit in devices if not 1 <= unit <= 247]:
             raise ValueError(f"unit {wrong[0]}: a unit that answers on a serial line is 1 to 247")
         self._running = Running(devices, clock)
         self._settings = (port, baud, parity, stop_bits)
-        self._character_s = (1 + 8 + (parity != "N") + stop_bits) / baud
+        self._character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
         self._gap_s = max(3.5 * self._character_s, _SHORTEST_GAP_S)
         self._requests = Requests(devices)
         self._port: Port | None = None

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from edgeagent.acquire.serial_port import PARITY
 from edgeagent.clock import Clock
 from edgeagent.errors import ConfigError
 from edgeagent.simulate.devices import BEAT_S
@@ -56,11 +57,11 @@ class Tcp:
 
 @dataclass(frozen=True, slots=True)
 class Serial:
-    """A serial line: a name for a fresh pty, or a character device; parity "N", "E" or "O"."""
+    """A serial line: a name for a fresh pty, or a character device; parity "none", "even" or "odd"."""
 
     port: str
     baud: int = 19200
-    parity: str = "E"
+    parity: str = "even"
     stop_bits: int = 1
 
     async def open(self, devices: Mapping[int, Device], clock: Clock) -> tuple[Server, str]:
@@ -70,7 +71,7 @@ class Serial:
         except ValueError as error:
             raise ConfigError([FileFault("command line", None, "--map", str(error), "write --map NAME:UNIT")]) from None
         await bus.start()
-        return bus, f"{self.port} at {self.baud} 8{self.parity}{self.stop_bits}"
+        return bus, f"{self.port} at {self.baud} 8{PARITY[self.parity]}{self.stop_bits}"
 
 
 async def serve(maps: Mapping[int, RegisterMap], wire: Wire, announce: Callable[[str], None], *,

@@ -6,7 +6,7 @@ import pytest
 
 from edgeagent.simulate.port import Port, PortRefused
 
-LINE = (9600, "N", 1)
+LINE = (9600, "none", 1)
 
 
 def test_a_pty_gets_its_name_and_takes_it_away_again(tmp_path):

@@ -65,7 +65,7 @@ class Master:
 async def on_a_bus(folder: Path, *units: int, baud: int = 115200):
     """(bus, devices by unit, master)"""
     devices = {unit: simulated(REFLOW, seed=unit) for unit in units}
-    bus = SerialBus(devices, Clock(), str(folder / "tty"), baud, "N", 1)
+    bus = SerialBus(devices, Clock(), str(folder / "tty"), baud, "none", 1)
     await bus.start()
     master = Master(folder / "tty")
     try:
@@ -116,7 +116,7 @@ def test_a_broadcast_is_obeyed_by_all_and_answered_by_none(tmp_path):
     asyncio.run(journey())
 
 
-@pytest.mark.parametrize(("parity", "stop_bits", "bits"), [("N", 1, 10), ("E", 1, 11), ("O", 2, 12)])
+@pytest.mark.parametrize(("parity", "stop_bits", "bits"), [("none", 1, 10), ("even", 1, 11), ("odd", 2, 12)])
 def test_no_answer_is_faster_than_its_line_can_carry(tmp_path, parity, stop_bits, bits):
     async def journey():
         bus = SerialBus({1: simulated(REFLOW)}, Clock(), str(tmp_path / "tty"), 9600, parity, stop_bits)
@@ -244,7 +244,7 @@ async def a_controller(folder: Path, loop: Loop, *faults: str):
     for fault in faults:
         device.faults.add(parse(fault), 0.0)
     list(device.faults.advance(0.0))
-    bus = SerialBus({2: device}, StandingClock(), str(folder / "tty"), 9600, "N", 1)
+    bus = SerialBus({2: device}, StandingClock(), str(folder / "tty"), 9600, "none", 1)
     await bus.start()
     try:
         yield folder / "tty"
@@ -294,7 +294,7 @@ def test_a_port_that_goes_away_ends_the_simulation(tmp_path):
     async def journey():
         master, slave = os.openpty()
         served = asyncio.Event()
-        wire = Serial(os.ttyname(slave), 115200, "N", 1)
+        wire = Serial(os.ttyname(slave), 115200, "none", 1)
         task = asyncio.create_task(serve({1: REFLOW}, wire, lambda line: served.set(), boards=0))
         await served.wait()
         os.close(master)
