@@ -31,7 +31,7 @@ from firmware_iface.map_identity import check_fingerprint, check_firmware, read_
 from firmware_iface.map_line import Parts, read_line
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values
-from firmware_iface.map_tables import read_alarms, read_bad, read_lanes, read_states, read_zones
+from firmware_iface.map_tables import read_alarms, read_bad, read_lanes, read_states, read_watchdog, read_zones
 from firmware_iface.map_values import near
 from firmware_iface.registers import Capture, Device, Register, RegisterMap, Source, Thermal
 from firmware_iface.toml_lines import KeyPath, key_lines
@@ -123,6 +123,7 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     rules: dict[str, Any] = {
         "states": read_states(reader, top.get("states", ())), "bad": read_bad(reader, top.get("bad", ())),
+        "watchdog": read_watchdog(reader, top.get("watchdog"), groups),
         "alarms": read_alarms(reader, top.get("alarms", {})),
         "identity": read_identity(reader, top.get("identity", ())), "line": read_line(reader, top.get("line"), parts),
     }  # fmt: skip

@@ -203,6 +203,11 @@ ZONE = (
     Key("setpoints", "paths", "points with their setpoints", (), role=TEMPERATURE),
     Key("measures", "paths", "points with other numbers of it; the setpoint of a/b is a/bSetpoint", (), role=NUMBER),
 )
+WATCHDOG = (
+    Key("point", "path", "point that moves while the device works", role=NUMBER),
+    Key("within_s", "number", "the longest that it may stand; then everything that the device says is old", 10.0,
+        0.1, 86_400),
+)
 BAD = (
     Key("points", "paths", "points that have no value to trust"),
     Key("when", "conditions", "while all hold"),
@@ -282,6 +287,7 @@ MAP = (
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
     Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
     Key("commands", "named", "what it can be told to do", {}, keys=COMMAND, names="|".join(COMMANDS)),
+    Key("watchdog", "table", "by what its master knows that it works", None, keys=WATCHDOG),
     Key("heartbeat", "table", "by what it knows that its master is there", None, keys=HEARTBEAT),
     Key("standby", "table", "what brings it to rest", None, keys=STANDBY),
     Key("capture", "table", "how boards are recognised", {}, keys=CAPTURE),

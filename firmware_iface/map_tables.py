@@ -8,7 +8,7 @@ from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.map_reader import Reader
-from firmware_iface.registers import AlarmRule, BadRule, Lane, Scanner, StateRule, Zone
+from firmware_iface.registers import AlarmRule, BadRule, Group, Lane, Scanner, StateRule, Watchdog, Zone
 
 _Tables = Mapping[str, dict[str, Any]]
 
@@ -56,6 +56,21 @@ def read_bad(reader: Reader, tables: Iterable[dict[str, Any]]) -> tuple[BadRule,
     """Read what the device itself calls wrong, in the order of the file; rules with a fault are left out."""
     rules = (reader.read(table, ("bad", index), map_keys.BAD) for index, table in enumerate(tables))
     return tuple(BadRule(**rule) for rule in rules if rule.is_whole)
+
+
+def read_watchdog(reader: Reader, table: dict[str, Any] | None, groups: Iterable[Group]) -> Watchdog | None:
+    """Read by what it is known that the device works; its point must be read often enough to be seen moving."""
+    if table is None:
+        return None
+    watchdog = reader.read(table, ("watchdog",), map_keys.WATCHDOG)
+    if not watchdog.is_whole:
+        return None
+    point = reader.points[watchdog["point"]]
+    group = next((group for group in groups if point and group.name == point.group), None)
+    if group and watchdog["within_s"] * 1000 < 2 * group.period_ms:
+        reader.fault(("watchdog", "within_s"), f"{watchdog['within_s']:g} s is less than two reads of the group"
+                     f" {group.name}, which is read every {group.period_ms} ms", "wait longer, or read it more often")
+    return Watchdog(**watchdog)
 
 
 def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:

@@ -21,8 +21,8 @@ _TABLES = (
 
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
-    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _bad, _commands, _heartbeat,
-             _standby, _lanes, _zones, _states, _alarms, _models)
+    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _watchdog, _bad, _commands,
+             _heartbeat, _standby, _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -142,6 +142,12 @@ def _commands(m: RegisterMap) -> Iterator[str]:
     )  # fmt: skip
     heads = ("Command", "Writes", "Style", "Taken when", "Allowed when", "Has worked when", "Written again by itself")
     yield from _section("Commands", heads, rows)
+
+
+def _watchdog(m: RegisterMap) -> Iterator[str]:
+    if m.watchdog:
+        yield (f"`{m.watchdog.point}` moves while the device works: once it has stood for"
+               f" {number(m.watchdog.within_s)} s, every value is stale.\n")
 
 
 def _heartbeat(m: RegisterMap) -> Iterator[str]:

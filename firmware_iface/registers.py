@@ -161,6 +161,14 @@ class BadRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Watchdog:
+    """While the point has stood for longer than `within_s`, all that the device says is old, well as it may answer."""
+
+    point: str
+    within_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class StateRule:
     """The machine is in `state` when all terms hold; the first rule of a map that holds wins."""
 
@@ -338,6 +346,7 @@ class RegisterMap:
     heartbeat: Heartbeat | None = None
     standby: Standby | None = None
     bad: tuple[BadRule, ...] = ()
+    watchdog: Watchdog | None = None
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.plan import GroupPlan
 from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.acquire.trust import rules
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
 from firmware_iface.spans import BIT_TABLES
@@ -132,6 +133,7 @@ class Listener:
             line.want(unit, register)
             self._groups.setdefault(group, []).append(
                 GroupPlan(group, [(column, register)], register_map.device, row))
+        self._rules = rules(machine, source, row)
         self._told = ""
 
     @property
@@ -169,6 +171,8 @@ class Listener:
             else:
                 point.decode([heard[0]], heard[1], heard[2])
                 times.append(heard[1:])
+        for rule in self._rules.get(index, ()):
+            rule.judge(self._clock.monotonic_ns())
         if times:
             self._row.times[index], self._row.stamps[index] = min(times)
             self._tell("", f"{self.name} is heard")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent._core.decode import Decoder
 from edgeagent.acquire.source import Block
-from edgeagent.acquire.trust import Distrust
+from edgeagent.acquire.trust import Rule, rules
 from edgeagent.model.points import Quality
 from firmware_iface.spans import BIT_TABLES, reads
 
@@ -76,7 +76,7 @@ class GroupPlan:
 
     def __init__(
         self, index: int, fields: Sequence[tuple[int, Register]], device: Device, row: Row,
-        rules: Sequence[Distrust] = (),
+        rules: Sequence[Rule] = (),
     ) -> None:  # fmt: skip
         self.index = index
         self._fields = fields
@@ -99,7 +99,7 @@ class GroupPlan:
         for block, data in zip(self.blocks, answers, strict=True):
             block.decode(data, monotonic_ns)
         for rule in self._rules:
-            rule.judge()
+            rule.judge(monotonic_ns)
         self._row.times[self.index] = monotonic_ns
         self._row.stamps[self.index] = wall_ns
 
@@ -124,10 +124,8 @@ def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
     for register in register_map.registers:
         column = machine.column[register.path]
         fields.setdefault(machine.points[column].group, []).append((column, register))
-    rules: dict[int, list[Distrust]] = {}
-    for rule in register_map.bad:
-        rules.setdefault(machine.point(rule.points[0]).group, []).append(Distrust(machine, rule, row))
-    return [GroupPlan(index, of_group, register_map.device, row, rules.get(index, ()))
+    judged = rules(machine, source, row)
+    return [GroupPlan(index, of_group, register_map.device, row, judged.get(index, ()))
             for index, of_group in sorted(fields.items())]
 
 

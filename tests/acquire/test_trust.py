@@ -17,7 +17,7 @@ from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.faults import parse
 
-LATENCY_S = 0.1
+LATENCY_S = 0.5
 """The loop's five words take up to 20 ms."""
 
 
