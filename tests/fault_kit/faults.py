@@ -80,8 +80,8 @@ def delay(seconds: float) -> Change:
     return lambda x: [seconds, x.answer]
 
 
-def duplicate(apart_s: float = 0.0) -> Change:
-    return lambda x: [x.answer, apart_s, x.answer] if apart_s else [x.answer * 2]
+def duplicate(apart_s: float = 0.0, first_s: float = 0.0) -> Change:
+    return lambda x: [first_s, x.answer, apart_s, x.answer] if apart_s else [x.answer * 2]
 
 
 def truncate(x: Exchange) -> Iterable[Piece]:
@@ -185,13 +185,13 @@ def overlapped(x: Exchange) -> Iterable[Piece]:
     return [bytes(a & b for a, b in zip(x.answer, x.other(), strict=True))]
 
 
-def registers(change: Callable[[bytes, int, int], bytes]) -> Change:
-    """The device itself holds something else: `change` gets data, first address and unit, and returns data."""
+def registers(change: Callable[[bytes, int], bytes]) -> Change:
+    """The device itself holds something else: `change` gets data and their first address, and returns data."""
 
     def changed(x: Exchange) -> Iterable[Piece]:
         asked = x.request[-4:] if isinstance(x.frame, Tcp) else x.request[2:6]
         pdu = x.frame.pdu
-        return [x.other(pdu=pdu[:2] + change(pdu[2:], int.from_bytes(asked[:2]), x.frame.unit))]
+        return [x.other(pdu=pdu[:2] + change(pdu[2:], int.from_bytes(asked[:2])))]
 
     return changed
 

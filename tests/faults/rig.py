@@ -30,7 +30,7 @@ SPEED = 10.0
 """The agent's clock runs so much faster; time-outs, the drips of a line and its baud are real time."""
 TIMEOUT_S = 0.1
 LATENCY_S = 0.02
-LEVEL, TEMPERATURE = 17.5, 180.25
+LEVEL, TEMPERATURE = 17.5, 175.4
 _HERE = Path(__file__).parent
 
 
@@ -125,6 +125,10 @@ class Rig:
     def errors(self, unit: int) -> Counter[str]:
         """Failed requests of a unit by cause."""
         return Counter(self._pollers[unit - 1].errors)
+
+    def skipped(self, unit: int) -> int:
+        """Beats of a unit that were too late to be read."""
+        return self._pollers[unit - 1].skipped
 
     def _beat(self, group: int) -> None:
         unit = self.machine.groups[group].source + 1
