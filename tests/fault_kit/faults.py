@@ -80,8 +80,13 @@ def delay(seconds: float) -> Change:
     return lambda x: [seconds, x.answer]
 
 
-def duplicate(apart_s: float = 0.0, first_s: float = 0.0) -> Change:
-    return lambda x: [first_s, x.answer, apart_s, x.answer] if apart_s else [x.answer * 2]
+def duplicate(x: Exchange) -> Iterable[Piece]:
+    return [x.answer * 2]
+
+
+def duplicate_late(x: Exchange) -> Iterable[Piece]:
+    """The copy comes when the next question is asked already, just before its answer."""
+    return [x.before or b"", 0.003, x.answer]
 
 
 def truncate(x: Exchange) -> Iterable[Piece]:

@@ -7,8 +7,9 @@ import math
 import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -26,10 +27,10 @@ from tests.acquire import device as tcp
 from tests.acquire import rtu_device as rtu
 from tests.fault_kit.line import Line, pty_line, tcp_line
 
-SPEED = 10.0
+SPEED = 5.0
 """The agent's clock runs so much faster; time-outs, the drips of a line and its baud are real time."""
-TIMEOUT_S = 0.1
-LATENCY_S = 0.02
+TIMEOUT_S = 0.2
+LATENCY_S = 0.05
 LEVEL, TEMPERATURE = 17.5, 175.4
 _HERE = Path(__file__).parent
 
@@ -106,9 +107,9 @@ class Rig:
         self._happened = asyncio.Event()
         self._pollers: list[Poller] = []
 
-    @contextmanager
-    def polling(self, sources: list[Source]):
-        """Let the pollers of all units run."""
+    @asynccontextmanager
+    async def polling(self, sources: list[Source]) -> AsyncIterator[None]:
+        """Let the pollers of all units run; raises what one of them did not foresee."""
         self._pollers = [
             Poller(self.machine, source, plan(self.machine, place, self.row), self.clock, self._beat)
             for place, source in enumerate(sources)
@@ -117,10 +118,14 @@ class Rig:
         try:
             yield
         finally:
-            for task in tasks:
-                if task.done():
-                    task.result()
-                task.cancel()
+            ended = [task for task in tasks if task.done()]
+            # A time-out that comes at the same moment can swallow a cancellation.
+            while [task for task in tasks if not task.done()]:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks, timeout=0.1)
+        for task in ended:
+            task.result()
 
     def errors(self, unit: int) -> Counter[str]:
         """Failed requests of a unit by cause."""
@@ -143,15 +148,16 @@ class Rig:
         self._happened.set()
 
     async def until(self, condition: Callable[[], bool], limit_s: float) -> bool:
-        """Wait for something that a beat brings, at most so many seconds of the clock (or twice); say whether it came."""
+        """Wait for something that a beat brings, at most so many seconds of the clock; say whether it came."""
         end = self.clock.monotonic_ns() + round(limit_s * 1e9)
-        while not condition() and self.clock.monotonic_ns() < end:
+        while not condition() and (left_ns := end - self.clock.monotonic_ns()) > 0:
             self._happened.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._happened.wait(), limit_s / self.clock.speed)
+                await asyncio.wait_for(self._happened.wait(), left_ns / 1e9 / self.clock.speed)
         return condition()
 
 
+@cache
 def _map_of(unit: int, period_ms: int):
     one = catalog.load(_HERE / "device.toml")
     return replace(
@@ -168,7 +174,7 @@ async def tcp_rig(seed: int) -> AsyncIterator[Rig]:
     async with tcp.device() as one, tcp.device() as two, tcp_line(one.port, seed) as rig.line:
         one.answer = two.answer = rig.registers.to_tcp
         sources = [ModbusTcp("127.0.0.1", port, unit, TIMEOUT_S) for unit, port in ((1, rig.line.port), (2, two.port))]
-        with rig.polling(sources):
+        async with rig.polling(sources):
             yield rig
         await asyncio.sleep(0)
 
@@ -181,6 +187,6 @@ async def rtu_rig(seed: int, folder: Path, units: int = 2, baud: int = 115200, p
     async with rtu.device(folder) as devices, pty_line(folder / "tty-agent", devices.port, baud, seed) as rig.line:
         devices.answer = rig.registers.to_rtu
         serial = SerialLine(rig.line.port, baud, "N", 2)
-        with rig.polling([ModbusRtu(serial, unit, LATENCY_S) for unit in rig.beats]):
+        async with rig.polling([ModbusRtu(serial, unit, LATENCY_S) for unit in rig.beats]):
             yield rig
         await asyncio.sleep(0)

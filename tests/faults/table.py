@@ -7,12 +7,12 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.faults.cases import BAD, CASES, ELSEWHERE, GOOD, UNTESTED, Case
+from tests.faults.cases import CASES, ELSEWHERE, GOOD, UNTESTED, Case
 from tests.faults.measure import Outcome, measure_all
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
 _BEGIN, _END = "<!-- measured by tests.faults.table -->\n", "<!-- end -->\n"
-_HEAD = ("case", "what happens", "points meanwhile", "good again after", "lost by the other", "connects")
+_HEAD = ("case", "what happens", "points meanwhile", "good again at beat", "beats lost by the other", "connects")
 _PARTS = {"T": "Modbus TCP", "R": "Modbus RTU", "A": "Serial ASCII", "S": "The device itself", "H": "The computer"}
 
 
@@ -46,7 +46,7 @@ def printed(outcomes: dict[str, Outcome]) -> str:
 
 def _measured(case: Case, outcome: Outcome) -> tuple[str, ...]:
     quality = f"**{GOOD}, and not true**" if outcome.wrong else told(case)
-    again = "" if outcome.again is None else f"{outcome.again} beats, {outcome.again_s:.0f} s" if case.quality == BAD else "1"
+    again = "never" if outcome.again is None else str(outcome.again)
     connects = str(outcome.connects) if case.wire == "TCP" else ""
     return (case.id, case.fault.name, quality, again, str(outcome.others), connects)
 
