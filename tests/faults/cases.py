@@ -31,7 +31,8 @@ class Case:
         connects: most connections that the line accepts meanwhile; 10 are one a second.
         host: what the computer suffers at the same time: "step", "stall" or "busy".
         residue: most beats with a wrong value, where nothing on the wire can tell the first one.
-        open: what the agent does not do yet for this case to be as it says; its test is then known to fail.
+        open: what the agent does not do yet for this case to be as it says; its test is then known to fail; where
+            there is a residue, it may come to no more than that.
     """
 
     id: str
