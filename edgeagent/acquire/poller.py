@@ -60,6 +60,7 @@ class Poller:
         self._beat = beat
         self._pause_s = register_map.device.pause_ms / 1000
         self._recognition = Recognition(register_map)
+        self._is_known = False
         self._unanswered = 0
         self._failures = 0
         self._next_try_ns = 0
@@ -76,15 +77,20 @@ class Poller:
                 self.skipped = beats.skipped
                 await self._read(group)
                 self._beat(group.index)
+        except Exception:
+            for group in self._groups:
+                group.miss()
+            raise
         finally:
             self.source.close()
 
     async def _read(self, group: GroupPlan) -> None:
         """Fill the row from one read of the whole group, or mark it as missed."""
         try:
-            if not self.source.connected and not await self._connect():
+            if self._clock.monotonic_ns() < self._next_try_ns:
                 group.miss()
                 return
+            await self._connect()
             answers = []
             read_ns = wall_ns = 0
             for block in group.blocks:
@@ -100,18 +106,20 @@ class Poller:
             group.miss()
             self._failed(error, group)
 
-    async def _connect(self) -> bool:
-        now = self._clock.monotonic_ns()
-        if now < self._next_try_ns:
-            return False
-        await self.source.connect()
+    async def _connect(self) -> None:
+        """Open the way, and make sure who is at its end, wherever that is not known any more."""
+        if not self.source.connected:
+            self._is_known = False
+            await self.source.connect()
+        if self._is_known:
+            return
         try:
             await self._recognition.demand(self.source)
         except BaseException:
             self.source.close()
             raise
+        self._is_known = True
         self._good_since_ns = 0
-        return True
 
     def _worked(self, now: int, group: GroupPlan) -> None:
         self._unanswered = 0
@@ -137,11 +145,13 @@ class Poller:
             self._unanswered += 1
             if self._unanswered < _UNANSWERED_LIMIT and not self._failures:
                 return
+        if not isinstance(error, Refused):
+            self.source.close()
         self._rest()
 
     def _rest(self) -> None:
-        """Close the way and wait: full jitter, longer with each failure, shorter only after a stable while."""
-        self.source.close()
+        """Leave the device alone: full jitter, longer with each failure, shorter only after a stable while."""
+        self._is_known = False
         self._unanswered = 0
         longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0 ** min(self._failures, _DOUBLINGS))
         self._failures += 1

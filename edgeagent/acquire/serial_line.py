@@ -24,8 +24,9 @@ class SerialLine:
     """One serial port with all units on it; opened for this program alone.
 
     After anything but a clean answer the next question waits until the line has been silent for the longest latency
-    of its units. A unit whose last question was not answered cleanly is proven: its next answer counts only if no
-    other one comes before the time is up.
+    of its units. A unit is proven by an answer that was the only one before the time was up. It is asked for such a
+    proof again after a question that was not answered cleanly, when it says to one question what it said to another
+    one before (that answer may have come twice), and with all other units when one was heard that was not asked.
 
     Args:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
@@ -40,6 +41,8 @@ class SerialLine:
         self._lock = asyncio.Lock()
         self._units: set[int] = set()
         self._proven: set[int] = set()
+        self._answered: dict[int, tuple[bytes, bytes]] = {}
+        """Unit → its last question and answer."""
         self._is_settled = False
         self._is_listening = False
         self._heard = bytearray()
@@ -80,8 +83,14 @@ class SerialLine:
         """
         await self._lock.acquire()
         exchange = asyncio.ensure_future(self._exchange(answer, timeout_s))
-        exchange.add_done_callback(lambda _: self._lock.release())
+        exchange.add_done_callback(self._ended)
         return await asyncio.shield(exchange)
+
+    def _ended(self, exchange: asyncio.Future[bytes]) -> None:
+        self._lock.release()
+        if not exchange.cancelled():
+            # The caller may be gone: what became of the exchange has been looked at then.
+            exchange.exception()
 
     async def _exchange(self, answer: Answer, timeout_s: float) -> bytes:
         await self._settle(timeout_s)
@@ -93,10 +102,18 @@ class SerialLine:
             self._port.send(answer.request)
             deadline = monotonic() + timeout_s
             data = await self._first(answer, deadline)
-            await self._no_other(answer, data, 0.0 if is_proven else deadline)
+            question, before = self._answered.get(answer.unit, (answer.request, b""))
+            is_doubled = data == before and answer.request != question
+            await self._no_other(answer, data, 0.0 if is_proven and not is_doubled else deadline)
+            self._answered[answer.unit] = (answer.request, data)
+            if answer.passed_over >= SHORTEST:
+                self._proven.clear()
             self._proven.add(answer.unit)
             self._is_settled = True
             return data
+        except BadAnswer:
+            self._proven.clear()
+            raise
         except Refusal:
             self._is_settled = True
             if is_proven:

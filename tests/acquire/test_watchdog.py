@@ -88,5 +88,5 @@ def test_a_watchdog_that_could_not_be_seen_moving_is_refused(tmp_path):
     assert [str(fault).split(": ", 1)[1] for fault in caught.value.faults] == [
         "watchdog.within_s: 1.5 s is less than two reads of the group slow, which is read every 1000 ms"
         " (wait longer, or read it more often)"]
-    with pytest.raises(MapError, match="watchdog.point"):
+    with pytest.raises(MapError, match=r"watchdog\.point"):
         loaded(tmp_path, MAP.replace('point = "controller/1/heartbeat"', 'point = "controller/1/heart"'))

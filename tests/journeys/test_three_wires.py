@@ -1,5 +1,5 @@
-"""One agent, three machines, each on a wire of its own: an oven over TCP with a controller on a serial line beside it, a
-wave machine and a dual-lane oven on serial lines of their own."""
+"""One agent, three machines, each on a wire of its own: an oven over TCP with a controller on a serial line beside it,
+a wave machine and a dual-lane oven on serial lines of their own."""
 
 import asyncio
 import contextlib
@@ -154,7 +154,7 @@ async def quality(client: Client, machine: str, object_: str, name: str) -> str:
 async def becomes(client: Client, machine: str, object_: str, name: str, wanted: str) -> None:
     async with asyncio.timeout(30):
         while await quality(client, machine, object_, name) != wanted:
-            await asyncio.sleep(0.05)
+            await client.notification()
 
 
 def test_three_machines_on_three_wires_take_their_boards(tmp_path):
