@@ -64,8 +64,8 @@ def bad(wire: str, case: str, text: str, change: Change, *causes: str, gate: Gat
                 **({"again": BACK_OFF, "connects": ONE_A_SECOND} | more))  # type: ignore[arg-type]
 
 
-def refused(wire: str, case: str, text: str, code: int) -> Case:
-    return bad(wire, case, text, f.exception(code), "refused", again=AT_ONCE, connects=0)
+def refused(wire: str, case: str, text: str, code: int, again: int = AT_ONCE) -> Case:
+    return bad(wire, case, text, f.exception(code), "refused", again=again, connects=0)
 
 
 def swapped(value: float) -> bytes:
@@ -113,8 +113,8 @@ TCP = (
     refused("TCP", "T25", "exception 5, acknowledged", 5),
     refused("TCP", "T26", "exception 6, busy", 6),
     refused("TCP", "T27", "exception 8, parity of memory", 8),
-    refused("TCP", "T28", "exception 10, gateway has no path", 10),
-    refused("TCP", "T29", "exception 11, gateway's target is silent", 11),
+    refused("TCP", "T28", "exception 10, gateway has no path", 10, BACK_OFF),
+    refused("TCP", "T29", "exception 11, gateway's target is silent", 11, BACK_OFF),
     bad("TCP", "T30", "exception for another function", f.exception(2, 3), "bad answer"),
     bad("TCP", "T31", "unknown function", f.as_function(0x65), "bad answer", "silent", "unreachable"),
     bad("TCP", "T32", "300 bytes of garbage", f.garbage(300), "silent", "bad answer", "unreachable"),
