@@ -10,13 +10,17 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import edgeagent
 from edgeagent import config, logs
 from edgeagent.errors import ConfigError, EdgeAgentError
+from edgeagent.tools import ports
 from firmware_iface import catalog
 from firmware_iface.registers import RegisterMap
+
+if TYPE_CHECKING:
+    from edgeagent.tools.live import LiveCheck
 
 OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
 """Exit codes; 78 is EX_CONFIG of sysexits.h."""
@@ -69,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("configuration", type=Path)
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
+    check.add_argument("--live", action="store_true", help="ask every device once for everything, and show each point")
+    check.add_argument("--json", action="store_true", help="with --live: print one JSON object for each point")
+    check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
+                       help="with --live: how long to listen on lines with master = false (10)")
     firmware = command("firmware", _firmware, "write what is made from a register map")
     firmware.add_argument("what", choices=("header", "page", "schema"),
                           help="a C99 header, a Markdown page, or the JSON Schema of the map language")
@@ -128,6 +136,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     configuration, maps = config.load(options.configuration)
+    for warning in ports.warnings(configuration.lines):
+        print(f"{options.configuration}: {warning}", file=sys.stderr)
+    if options.live:
+        store = options.configuration.parent / configuration.agent.store
+        from edgeagent.tools.live import LiveCheck  # noqa: PLC0415
+
+        return _loop(_check_live(LiveCheck(configuration, maps, store, options.seconds, options.json)))
     for machine in configuration.machines:
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
             print(f"{machine.id}: {config.place_of(source)} speaks {register_map.id} "
@@ -135,6 +150,10 @@ def _check(options: argparse.Namespace) -> int:
                   f"fingerprint {register_map.fingerprint})")
     print(f"{options.configuration} can be used")
     return OK
+
+
+async def _check_live(check: LiveCheck) -> int:
+    return OK if await check.run(_signals()) else FAILED
 
 
 async def _serve(configuration: config.Configuration, maps: dict[str, Any], file: Path) -> int:
@@ -197,6 +216,10 @@ def _speed(text: str) -> float:
 
 def _seconds(text: str) -> float:
     return _number(text, float, 5, 86_400)
+
+
+def _duration(text: str) -> float:
+    return _number(text, float, 0.1, 86_400)
 
 
 def _number(text: str, kind: type[int] | type[float], low: float, high: float) -> float:

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.beats import Beats
-from edgeagent.acquire.plan import GroupPlan
+from edgeagent.acquire.pieces import packed, piece, point_by_point
 from edgeagent.acquire.serial_port import SerialPort
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
-    from firmware_iface.frames.overheard import Overheard
+    from firmware_iface.frames.overheard import Overheard, Question
     from firmware_iface.registers import Register
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,11 @@ class ListeningLine:
         self._places: dict[tuple[int, str, int], Heard | None] = {}
         self._listeners = 0
 
+    @property
+    def questions(self) -> Counter[Question]:
+        """What the other master asks for, and how often since the port was opened."""
+        return self._conversation.questions
+
     def want(self, unit: int, register: Register) -> None:
         """Keep what is heard of a register."""
         for address in range(register.address, register.address + register.count):
@@ -82,8 +87,8 @@ class ListeningLine:
         if not heard or len(heard) < len(parts):
             return None
         oldest = min(heard, key=lambda part: part.monotonic_ns)
-        data = b"".join(part.data for part in heard)
-        return _packed(data) if block.table in BIT_TABLES else data, oldest.monotonic_ns, oldest.wall_ns
+        data = [part.data for part in heard]
+        return packed(data) if block.table in BIT_TABLES else b"".join(data), oldest.monotonic_ns, oldest.wall_ns
 
     def _take(self, data: bytes) -> None:
         now = self._clock.monotonic_ns()
@@ -99,9 +104,7 @@ class ListeningLine:
         for i in range(answer.quantity):
             place = (answer.unit, table, answer.address + i)
             if place in self._places:
-                data = (bytes([answer.data[i >> 3] >> (i & 7) & 1]) if table in BIT_TABLES
-                        else answer.data[2 * i:2 * i + 2])
-                self._places[place] = Heard(data, now, wall)
+                self._places[place] = Heard(piece(table, answer.data, i), now, wall)
 
 
 class Listener:
@@ -124,14 +127,9 @@ class Listener:
         self._row = row
         self._clock = clock
         self._beat = beat
-        self._groups: dict[int, list[GroupPlan]] = {}
-        register_map = machine.maps[source]
-        for register in register_map.registers:
-            column = machine.column[register.path]
-            group = machine.points[column].group
+        self._groups = point_by_point(machine, source, row)
+        for register in machine.maps[source].registers:
             line.want(unit, register)
-            self._groups.setdefault(group, []).append(
-                GroupPlan(group, [(column, register)], register_map.device, row))
         self._told = ""
 
     @property
@@ -181,11 +179,3 @@ class Listener:
         if cause != self._told:
             (_log.warning if cause else _log.info)("%s: %s", self._machine.id, sentence)
             self._told = cause
-
-
-def _packed(bits: bytes) -> bytes:
-    """Put bits, one a byte, eight to a byte as an answer carries them, the first in the lowest place."""
-    packed = bytearray((len(bits) + 7) // 8)
-    for i, bit in enumerate(bits):
-        packed[i >> 3] |= bit << (i & 7)
-    return bytes(packed)
