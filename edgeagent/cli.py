@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import edgeagent
 from edgeagent import config, logs
+from edgeagent.clock import Clock
 from edgeagent.errors import ConfigError, EdgeAgentError
 from edgeagent.tools import ports
 from firmware_iface import catalog
@@ -35,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_CONFIGURATION
+    except BrokenPipeError:
+        # Whoever read the output has enough; without this Python complains once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except (EdgeAgentError, OSError) as error:
         print(f"edgeagent: {error}", file=sys.stderr)
         return FAILED
@@ -71,12 +77,24 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
+    run.add_argument("--record", type=Path, metavar="FILE", help="record the wires, see replay")
+    run.add_argument("--megabytes", type=_megabytes, default=1000.0, metavar="MB", help="most of a recording (1000)")
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
     check.add_argument("--live", action="store_true", help="ask every device once for everything, and show each point")
     check.add_argument("--json", action="store_true", help="with --live: print one JSON object for each point")
     check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
                        help="with --live: how long to listen on lines with master = false (10)")
+    record = command("record", _record, "run the agent without outlets and record its wires, see replay")
+    record.add_argument("configuration", type=Path)
+    record.add_argument("file", type=Path, help="a new file")
+    record.add_argument("--seconds", type=_duration, metavar="S", help="end after this time")
+    record.add_argument("--megabytes", type=_megabytes, default=1000.0, metavar="MB", help="end at this size (1000)")
+    replay = command("replay", _replay, "play a recording through the agent and print its events", logging.ERROR)
+    replay.add_argument("file", type=Path)
+    replay.add_argument("--config", type=Path, metavar="CONFIG", help="play it with another configuration or map")
+    replay.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
+    replay.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
     firmware = command("firmware", _firmware, "write what is made from a register map")
     firmware.add_argument("what", choices=("header", "page", "schema"),
                           help="a C99 header, a Markdown page, or the JSON Schema of the map language")
@@ -131,7 +149,36 @@ def _map(name: str) -> RegisterMap:
 
 def _run(options: argparse.Namespace) -> int:
     configuration, maps = config.load(options.configuration)
-    return _loop(_serve(configuration, maps, options.configuration))
+    return _loop(_serve(configuration, maps, options))
+
+
+def _record(options: argparse.Namespace) -> int:
+    from edgeagent.tools.record import record  # noqa: PLC0415
+
+    configuration, maps = config.load(options.configuration)
+
+    async def work() -> int:
+        await record(options.file, options.megabytes, options.configuration, configuration, maps,
+                     _clock(configuration), options.seconds, _signals())
+        return OK
+
+    return _loop(work())
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from edgeagent.recording.reader import Recording  # noqa: PLC0415
+    from edgeagent.tools import frames, replay  # noqa: PLC0415
+
+    if options.frames:
+        for line in frames.lines(Recording(options.file).entries()):
+            print(line)
+        return OK
+
+    async def work() -> int:
+        await replay.replay(options.file, options.config, options.store, _signals())
+        return OK
+
+    return _loop(work())
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -156,22 +203,27 @@ async def _check_live(check: LiveCheck) -> int:
     return OK if await check.run(_signals()) else FAILED
 
 
-async def _serve(configuration: config.Configuration, maps: dict[str, Any], file: Path) -> int:
+async def _serve(configuration: config.Configuration, maps: dict[str, Any], options: argparse.Namespace) -> int:
     from edgeagent.agent import Agent  # noqa: PLC0415
-    from edgeagent.clock import Clock  # noqa: PLC0415
+    from edgeagent.tools.record import recorder  # noqa: PLC0415
 
-    simulation = configuration.simulation
-    origin = round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0
-    agent = Agent(configuration, maps, file.parent / configuration.agent.store, Clock(simulation.speed, origin))
-    stop = _signals()
-    await agent.start()
-    for name, address in agent.addresses.items():
-        print(f"{name}: {address}", flush=True)
-    try:
-        await stop.wait()
-    finally:
-        await agent.stop()
+    file, clock = options.configuration, _clock(configuration)
+    with recorder(options.record, options.megabytes, file, configuration, maps, clock) as recording:
+        agent = Agent(configuration, maps, file.parent / configuration.agent.store, clock, recording)
+        stop = _signals()
+        await agent.start()
+        for name, address in agent.addresses.items():
+            print(f"{name}: {address}", flush=True)
+        try:
+            await stop.wait()
+        finally:
+            await agent.stop()
     return OK
+
+
+def _clock(configuration: config.Configuration) -> Clock:
+    simulation = configuration.simulation
+    return Clock(simulation.speed, round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0)
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> int:
@@ -220,6 +272,10 @@ def _seconds(text: str) -> float:
 
 def _duration(text: str) -> float:
     return _number(text, float, 0.1, 86_400)
+
+
+def _megabytes(text: str) -> float:
+    return _number(text, float, 0.01, 100_000)
 
 
 def _number(text: str, kind: type[int] | type[float], low: float, high: float) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 import edgeagent.unit
 from edgeagent.clock import Clock
-from edgeagent.config import MachineTable, SourceTable
+from edgeagent.config import MachineTable, ModbusTcpTable
 from edgeagent.store import Checkpoints, Database, Journal
 from edgeagent.unit import Unit
 from firmware_iface import catalog
@@ -40,7 +40,7 @@ async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> 
         await database.write(lambda connection: None)
         edgeagent.unit.boot_id = lambda: boot
         maps = (catalog.builtin("reflow10"),)
-        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
+        table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
         unit = Unit(table, maps, then, journal, Checkpoints(database, then), lambda *_: None)
         await unit.resume()
         return unit
@@ -82,7 +82,7 @@ def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
         database.open()
         clock = Clock()
         journal = await Journal.open(database, clock)
-        table = MachineTable("RO0001", (SourceTable("reflow10", "127.0.0.1"),))
+        table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
         maps = (catalog.builtin("reflow10"),)
         unit = Unit(table, maps, clock, journal, Checkpoints(database, clock), lambda *_: None)
         await unit.resume()

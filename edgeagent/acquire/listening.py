@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.pieces import packed, piece, point_by_point
-from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.acquire.serial_port import SerialPort, Tap
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
 from firmware_iface.spans import BIT_TABLES
@@ -42,11 +42,13 @@ class Heard(NamedTuple):
 class ListeningLine:
     """A port on which nothing is sent, and the newest of what was said there of the places that are wanted."""
 
-    def __init__(self, port: str, baud: int, parity: str, stop_bits: int, clock: Clock) -> None:
+    def __init__(
+        self, port: str, baud: int, parity: str, stop_bits: int, clock: Clock, tap: Tap | None = None
+    ) -> None:
         self.port = port
         self.answers = 0
         """Answers understood so far."""
-        self._port = SerialPort(port, baud, parity, stop_bits, self._take)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap)
         self._clock = clock
         self._conversation = Conversation()
         self._heard_ns = 0
@@ -127,7 +129,7 @@ class Listener:
         self._row = row
         self._clock = clock
         self._beat = beat
-        self._groups = point_by_point(machine, source, row)
+        self.groups = point_by_point(machine, source, row)
         for register in machine.maps[source].registers:
             line.want(unit, register)
         self._told = ""
@@ -139,7 +141,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        indexes = list(self._groups)
+        indexes = list(self.groups)
         beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock)
         try:
             while True:
@@ -159,7 +161,7 @@ class Listener:
             self._tell(error.cause, str(error))
         since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
         times = []
-        for point in self._groups[index]:
+        for point in self.groups[index]:
             block = point.blocks[0].block
             heard = self._line.read(self._unit, block, since) if is_open else None
             if heard is None:

@@ -11,7 +11,7 @@ from edgeagent.model.points import Quality
 from firmware_iface.spans import BIT_TABLES, reads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgeagent._core.decode import Field
     from edgeagent.model.machine import Machine
@@ -67,7 +67,11 @@ class BlockPlan:
 
 
 class GroupPlan:
-    """All blocks of one read group; `split()` takes merged blocks apart when the device refuses a gap."""
+    """All blocks of one read group; `split()` takes merged blocks apart when the device refuses a gap.
+
+    Attributes:
+        on_decode: called after answers were decoded, with them and their monotonic and wall time.
+    """
 
     def __init__(self, index: int, fields: Sequence[tuple[int, Register]], device: Device, row: Row) -> None:
         self.index = index
@@ -76,6 +80,7 @@ class GroupPlan:
         self._row = row
         self.is_split = False
         self.blocks = self._build(device.max_gap)
+        self.on_decode: Callable[[Sequence[bytes], int, int], None] | None = None
 
     def split(self) -> bool:
         """Plan again without reading across gaps; False when that changes nothing."""
@@ -91,6 +96,8 @@ class GroupPlan:
             block.decode(data)
         self._row.times[self.index] = monotonic_ns
         self._row.stamps[self.index] = wall_ns
+        if self.on_decode:
+            self.on_decode(answers, monotonic_ns, wall_ns)
 
     def miss(self) -> None:
         """The group was not read at its beat."""

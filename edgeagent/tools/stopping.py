@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 
-async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> bool:
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
     """Run a piece of work to its end or until `stop` is set; says whether it came to its end. Raises what it raises."""
     task, stopped = asyncio.ensure_future(work), asyncio.ensure_future(stop.wait())
     try:
