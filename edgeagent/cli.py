@@ -9,20 +9,18 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import edgeagent
 from edgeagent import config, logs
-from edgeagent.clock import Clock
+from edgeagent.arguments import number as _number
 from edgeagent.errors import ConfigError, EdgeAgentError
-from edgeagent.tools import ports
+from edgeagent.tools import commands as tools
+from edgeagent.tools.ports import warnings
 from firmware_iface import catalog
 from firmware_iface.registers import RegisterMap
-
-if TYPE_CHECKING:
-    from edgeagent.tools.live import LiveCheck
 
 OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
 """Exit codes; 78 is EX_CONFIG of sysexits.h."""
@@ -77,29 +75,24 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
-    run.add_argument("--record", type=Path, metavar="FILE", help="record the wires, see replay")
-    run.add_argument("--megabytes", type=_megabytes, default=1000.0, metavar="MB", help="most of a recording (1000)")
+    tools.record_options(run)
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
-    check.add_argument("--live", action="store_true", help="ask every device once for everything, and show each point")
-    check.add_argument("--json", action="store_true", help="with --live: print one JSON object for each point")
-    check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
-                       help="with --live: how long to listen on lines with master = false (10)")
-    record = command("record", _record, "run the agent without outlets and record its wires, see replay")
-    record.add_argument("configuration", type=Path)
-    record.add_argument("file", type=Path, help="a new file")
-    record.add_argument("--seconds", type=_duration, metavar="S", help="end after this time")
-    record.add_argument("--megabytes", type=_megabytes, default=1000.0, metavar="MB", help="end at this size (1000)")
-    replay = command("replay", _replay, "play a recording through the agent and print its events", logging.ERROR)
-    replay.add_argument("file", type=Path)
-    replay.add_argument("--config", type=Path, metavar="CONFIG", help="play it with another configuration or map")
-    replay.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
-    replay.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
+    tools.live_options(check)
     firmware = command("firmware", _firmware, "write what is made from a register map")
     firmware.add_argument("what", choices=("header", "page", "schema"),
                           help="a C99 header, a Markdown page, or the JSON Schema of the map language")
     firmware.add_argument("map", nargs="?", help="name or file of a register map (not for schema)")
+    tools.add_to(lambda name, work, text, level: command(name, _tool(work), text, level))
     return parser
+
+
+def _tool(work: tools.Work) -> Callable[[argparse.Namespace], int]:
+    """A field tool as a command."""
+    async def run(options: argparse.Namespace) -> int:
+        return OK if await work(options, _signals()) else FAILED
+
+    return lambda options: _loop(run(options))
 
 
 def _oven_options(parser: argparse.ArgumentParser) -> None:
@@ -152,44 +145,12 @@ def _run(options: argparse.Namespace) -> int:
     return _loop(_serve(configuration, maps, options))
 
 
-def _record(options: argparse.Namespace) -> int:
-    from edgeagent.tools.record import record  # noqa: PLC0415
-
-    configuration, maps = config.load(options.configuration)
-
-    async def work() -> int:
-        await record(options.file, options.megabytes, options.configuration, configuration, maps,
-                     _clock(configuration), options.seconds, _signals())
-        return OK
-
-    return _loop(work())
-
-
-def _replay(options: argparse.Namespace) -> int:
-    from edgeagent.recording.reader import Recording  # noqa: PLC0415
-    from edgeagent.tools import frames, replay  # noqa: PLC0415
-
-    if options.frames:
-        for line in frames.lines(Recording(options.file).entries()):
-            print(line)
-        return OK
-
-    async def work() -> int:
-        await replay.replay(options.file, options.config, options.store, _signals())
-        return OK
-
-    return _loop(work())
-
-
 def _check(options: argparse.Namespace) -> int:
     configuration, maps = config.load(options.configuration)
-    for warning in ports.warnings(configuration.lines):
+    for warning in warnings(configuration.lines):
         print(f"{options.configuration}: {warning}", file=sys.stderr)
     if options.live:
-        store = options.configuration.parent / configuration.agent.store
-        from edgeagent.tools.live import LiveCheck  # noqa: PLC0415
-
-        return _loop(_check_live(LiveCheck(configuration, maps, store, options.seconds, options.json)))
+        return _tool(tools.check_live)(options)
     for machine in configuration.machines:
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
             print(f"{machine.id}: {config.place_of(source)} speaks {register_map.id} "
@@ -199,15 +160,11 @@ def _check(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _check_live(check: LiveCheck) -> int:
-    return OK if await check.run(_signals()) else FAILED
-
-
 async def _serve(configuration: config.Configuration, maps: dict[str, Any], options: argparse.Namespace) -> int:
     from edgeagent.agent import Agent  # noqa: PLC0415
-    from edgeagent.tools.record import recorder  # noqa: PLC0415
+    from edgeagent.tools.record import clock_of, recorder  # noqa: PLC0415
 
-    file, clock = options.configuration, _clock(configuration)
+    file, clock = options.configuration, clock_of(configuration)
     with recorder(options.record, options.megabytes, file, configuration, maps, clock) as recording:
         agent = Agent(configuration, maps, file.parent / configuration.agent.store, clock, recording)
         stop = _signals()
@@ -219,11 +176,6 @@ async def _serve(configuration: config.Configuration, maps: dict[str, Any], opti
         finally:
             await agent.stop()
     return OK
-
-
-def _clock(configuration: config.Configuration) -> Clock:
-    simulation = configuration.simulation
-    return Clock(simulation.speed, round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0)
 
 
 async def _until_signalled(work: Coroutine[Any, Any, None]) -> int:
@@ -268,21 +220,3 @@ def _speed(text: str) -> float:
 
 def _seconds(text: str) -> float:
     return _number(text, float, 5, 86_400)
-
-
-def _duration(text: str) -> float:
-    return _number(text, float, 0.1, 86_400)
-
-
-def _megabytes(text: str) -> float:
-    return _number(text, float, 0.01, 100_000)
-
-
-def _number(text: str, kind: type[int] | type[float], low: float, high: float) -> float:
-    try:
-        value: float = kind(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-    return value

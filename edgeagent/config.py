@@ -156,12 +156,12 @@ FindMap = Callable[[Path, str], RegisterMap]
 
 
 def load(
-    path: str | Path, find_map: FindMap | None = None
+    path: str | Path, find: FindMap | None = None
 ) -> tuple[Configuration, dict[str, tuple[RegisterMap, ...]]]:
     """Read a configuration and the maps that it names; relative paths are taken from the file's folder.
 
     Args:
-        find_map: where the maps are, if not shipped or in files.
+        find: where the maps are, if not shipped or in files.
 
     Returns:
         The configuration, and machine id → the maps of its sources in order.
@@ -179,7 +179,7 @@ def load(
     maps: dict[str, tuple[RegisterMap, ...]] = {}
     if configuration is not None:
         for m, machine in enumerate(configuration.machines):
-            maps[machine.id] = tuple(_maps(file, m, machine, find_map or _map, faults, of_maps))
+            maps[machine.id] = tuple(_maps(file, m, machine, find or find_map, faults, of_maps))
         for where, reason in (*_contradictions(configuration), *_on_lines(configuration, maps)):
             faults.add(where, reason)
     if faults.found or configuration is None:
@@ -188,7 +188,7 @@ def load(
 
 
 def _maps(
-    file: Path, place: int, machine: MachineTable, find_map: FindMap, faults: Faults, of_maps: list[FileFault]
+    file: Path, place: int, machine: MachineTable, find: FindMap, faults: Faults, of_maps: list[FileFault]
 ) -> Iterator[RegisterMap]:
     seen: set[str] = set()
     for s, source in enumerate(machine.sources):
@@ -196,7 +196,7 @@ def _maps(
         if source.map == STAND_IN:
             continue
         try:
-            register_map = find_map(file, source.map)
+            register_map = find(file, source.map)
         except catalog.MapError as error:
             faults.add(where, f"the map {source.map} cannot be used, see below")
             of_maps.extend(error.faults)
@@ -213,7 +213,8 @@ def _maps(
         yield register_map
 
 
-def _map(file: Path, name: str) -> RegisterMap:
+def find_map(file: Path, name: str) -> RegisterMap:
+    """Load a map by its name in a configuration; raises MapError."""
     path = map_file(file, name)
     return catalog.load(path) if path else catalog.builtin(name)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import termios
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -59,7 +60,7 @@ class SerialPort:
         try:
             # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up, not "nothing yet".
             self._serial = serial.Serial(self.name, **self._settings, timeout=0, inter_byte_timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise Unreachable(f"{self.name}: {_why(error)}") from error
         with suppress(OSError, ValueError, NotImplementedError):
             # An FTDI adapter otherwise holds what it hears for up to 16 ms; others have no such switch.
@@ -117,5 +118,7 @@ class SerialPort:
             raise Unreachable(f"{self.name} takes no more bytes; the adapter is stuck")
 
 
-def _why(error: OSError | ValueError) -> str:
+def _why(error: Exception) -> str:
+    if isinstance(error, termios.error):
+        return f"it does not take this speed, parity or number of stop bits ({error.args[-1]})"
     return _WHY.get(getattr(error, "errno", None) or 0, str(error))

@@ -45,7 +45,14 @@ def stable_name(name: str, folders: Iterable[Path] = _STABLE) -> str | None:
 def warnings(lines: Iterable[LineTable]) -> Iterator[str]:
     """Which lines have ports whose names may be other adapters' after the next start."""
     for index, line in enumerate(lines):
-        if _PASSING.fullmatch(line.port):
-            stable = stable_name(line.port)
-            mend = f"now it is {stable}" if stable else "look for its name with `edgeagent scan`"
-            yield f"lines[{index}].port: {line.port} may be another adapter after the next start; {mend}"
+        if told := warning(line.port):
+            yield f"lines[{index}].port: {told}"
+
+
+def warning(port: str) -> str:
+    """What is wrong with a port's name; empty where it stays the same."""
+    if not _PASSING.fullmatch(port):
+        return ""
+    stable = stable_name(port)
+    mend = f"now it is {stable}" if stable else "look for its name with `edgeagent scan`"
+    return f"{port} may be another adapter after the next start; {mend}"

@@ -14,6 +14,7 @@ import msgspec
 import edgeagent
 from edgeagent.acquire.recorder import Recorder
 from edgeagent.agent import Agent
+from edgeagent.clock import Clock
 from edgeagent.config import HttpTable, LinesTable, OpenAppsTable, map_file
 from edgeagent.recording.entries import VERSION, Header, MapText
 from edgeagent.recording.writer import RecordingWriter
@@ -23,7 +24,6 @@ from firmware_iface import catalog
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from edgeagent.clock import Clock
     from edgeagent.config import Configuration
     from firmware_iface.registers import RegisterMap
 
@@ -55,10 +55,11 @@ def recorder(
 
 
 async def record(
-    path: Path, megabytes: float, file: Path, configuration: Configuration, maps: Maps, clock: Clock,
-    seconds: float | None, stop: asyncio.Event,
+    path: Path, megabytes: float, file: Path, configuration: Configuration, maps: Maps, seconds: float | None,
+    stop: asyncio.Event,
 ) -> None:  # fmt: skip
     """Run the agent without outlets and with a passing store, and record, for some seconds or until `stop` is set."""
+    clock = clock_of(configuration)
     quiet = OpenAppsTable(HttpTable(enabled=False), LinesTable(enabled=False))
     with (recorder(path, megabytes, file, configuration, maps, clock) as recording,
           tempfile.TemporaryDirectory(prefix="edgeagent-record-") as folder):  # fmt: skip
@@ -69,6 +70,12 @@ async def record(
             await until(stop, asyncio.sleep(seconds) if seconds else asyncio.Event().wait())
         finally:
             await agent.stop()
+
+
+def clock_of(configuration: Configuration) -> Clock:
+    """The clock that a configuration asks for."""
+    simulation = configuration.simulation
+    return Clock(simulation.speed, round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0)
 
 
 def _header(file: Path, configuration: Configuration, maps: Maps, clock: Clock) -> Header:

@@ -107,7 +107,7 @@ class Survey:
     def _failing(self, block: Block, error: MachineError) -> MachineError:
         """Keep why a block could not be read."""
         for i in range(block.count):
-            self._failed[block.table, block.address + i] = _told(error)
+            self._failed[block.table, block.address + i] = told(error)
         return error
 
     def readings(self, missing: str = "not read") -> list[Reading]:
@@ -146,7 +146,8 @@ def _is_in(block: Block, around: Block) -> bool:
             and block.address + block.count <= around.address + around.count)
 
 
-def _told(error: MachineError) -> str:
+def told(error: MachineError) -> str:
+    """Why a question brought nothing, in short."""
     if isinstance(error, Refused):
         return f"refused: {EXCEPTION.get(error.code, 'exception')} ({error.code})"
     if isinstance(error, Silent):
