@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,7 @@ class RecordingWriter:
         self._bytes_waiting = 0
         self._is_closing = False
         try:
-            self._file = path.open("xb", buffering=0)
+            self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", 0)
         except FileExistsError:
             raise RecordingError(f"{path} exists already; give another name, or move it away") from None
         except OSError as error:

@@ -108,9 +108,12 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     from edgeagent.tools.scan import Scan, Wanted, settings  # noqa: PLC0415
 
     if options.port is None:
-        for port in ports.ports():
+        found = ports.ports()
+        for port in found:
             print(f"{port.stable or port.name}  {port.name}  {port.text}")
-        return True
+        if not found:
+            print("this computer has no serial port", file=sys.stderr)
+        return bool(found)
     if warning := ports.warning(options.port):
         print(warning, file=sys.stderr)
     maps = {name: _map(name) for name in options.map}

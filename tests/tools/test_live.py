@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
 import struct
+import sys
 
 import pytest
 
 from edgeagent import config
 from edgeagent.clock import Clock
 from edgeagent.simulate import SimulatedOven
+from edgeagent.store import Database
 from edgeagent.tools import ports
 from edgeagent.tools.live import LiveCheck
 from firmware_iface import catalog
@@ -149,6 +153,26 @@ def test_a_device_that_is_not_there_ends_with_1_and_says_so_for_every_point(tmp_
         assert code == 1
         assert " 0 good" in err
         assert out.count("does not accept a connection") == len(catalog.builtin("reflow10").registers)
+
+    asyncio.run(go())
+
+
+def test_ctrl_c_ends_a_check_cleanly_and_a_running_agent_is_told(tmp_path):
+    async def go():
+        async with device(tmp_path) as line:
+            file = configured(tmp_path, line.port, master=False)
+            database = Database(tmp_path / "edgeagent.sqlite3")
+            database.open()
+            check = await asyncio.create_subprocess_exec(
+                sys.executable, "-P", "-m", "edgeagent", "check", str(file), "--live", "--seconds", "1000",
+                stderr=asyncio.subprocess.PIPE)  # fmt: skip
+            told = [(await asyncio.wait_for(check.stderr.readline(), 20)).decode() for _ in range(2)]
+            check.send_signal(signal.SIGINT)
+            _, rest = await asyncio.wait_for(check.communicate(), 20)
+            await asyncio.to_thread(database.close)
+        assert f"the agent is running with this configuration (process {os.getpid()})" in told[0]
+        assert "master = false, so nothing is sent" in told[1]
+        assert (check.returncode, rest.decode()) == (1, "0 points, 0 good, 0 not; stopped before the end\n")
 
     asyncio.run(go())
 
