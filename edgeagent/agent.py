@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import edgeagent
-from edgeagent.acquire.wires import Wires
+from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.errors import EdgeAgentError
 from edgeagent.model.events import ConfigurationChanged, Event
 from edgeagent.model.functions import FUNCTIONS
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
     from firmware_iface.registers import RegisterMap
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RESTART_S = 1.0
-_ITSELF = "the agent"
+ITSELF = "the agent"
 """Name of the checkpoint in which the agent keeps what it was configured with; no machine can be called so."""
 
 
@@ -45,17 +46,20 @@ class Agent:
     Args:
         maps: machine id → the maps of its sources.
         store: the database file.
+        recorder: takes everything that happens on the wires.
 
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
     """
 
     def __init__(
-        self, configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], store: Path, clock: Clock
-    ) -> None:
+        self, configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], store: Path, clock: Clock,
+        recorder: Recorder | None = None,
+    ) -> None:  # fmt: skip
         self._configuration = configuration
         self._maps = maps
         self._clock = clock
+        self._recorder = recorder
         self._database = Database(store)
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -90,18 +94,19 @@ class Agent:
         checkpoints, boards = Checkpoints(self._database, self._clock), Boards(self._database)
         delivery = Delivery(journal, self._clock)
         self._stops.append(delivery.close)
-        wires = Wires(self._configuration.lines, self._clock)
+        wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
         for table in self._configuration.machines:
-            unit = Unit(table, self._maps[table.id], wires, self._clock, journal, checkpoints, delivery.telemetry)
+            unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
+                        self._recorder)
+            readers += wires.readers(table, unit.machine, unit.row, unit.beat)
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
-        await self._tell_changes(journal, checkpoints)
+        await tell_changes(
+            self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder)
         handlers = answers(self.units, journal, boards, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
-        for unit in self.units:
-            for reader in unit.readers:
-                self._tasks.append(asyncio.create_task(_supervised(reader.name, reader.run)))
+        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for reader in readers]
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
         http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
@@ -117,26 +122,37 @@ class Agent:
             self._stops.append(line_server.stop)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"
 
-    async def _tell_changes(self, journal: Journal, checkpoints: Checkpoints) -> None:
-        """Tell what is another than at the last start, and keep it in the same transaction."""
-        saved = await checkpoints.load(_ITSELF)
-        before: dict[str, str] = msgspec.json.decode(saved.body) if saved else {}
-        now = {"software": edgeagent.__version__}
-        for table in self._configuration.machines:
-            configured = hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:12]
-            now[f"machine configuration of {table.id}"] = configured
-            now[f"register map of {table.id}"] = " ".join(f"{m.id} {m.fingerprint}" for m in self._maps[table.id])
-        events = [
-            Event("Configuration.Changed", self._clock.wall_ns(), unit.machine.id,
-                  ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what], to=value, by="restart"))
-            for what, value in now.items() if before.get(what, value) != value
-            for unit in self.units if what == "software" or what.endswith(f" of {unit.machine.id}")
-        ]  # fmt: skip
-        checkpoint = (_ITSELF, msgspec.json.encode(now))
-        if events:
-            journal.append(events, checkpoint, "trusted" if self._clock.trusted else "untrusted")
-        elif before != now:
-            checkpoints.save(*checkpoint)
+
+async def tell_changes(
+    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], journal: Journal, checkpoints: Checkpoints,
+    clock: Clock, software: str, recorder: Recorder | None = None,
+) -> None:  # fmt: skip
+    """Tell what is another than at the last start, and keep it in the same transaction.
+
+    Args:
+        software: version of the agent that runs.
+    """
+    saved = await checkpoints.load(ITSELF)
+    wall_ns = clock.wall_ns()
+    if recorder:
+        recorder.taken_up(ITSELF, saved, (), clock.monotonic_ns(), wall_ns)
+    before: dict[str, str] = msgspec.json.decode(saved.body) if saved else {}
+    now = {"software": software}
+    for table in configuration.machines:
+        configured = hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:12]
+        now[f"machine configuration of {table.id}"] = configured
+        now[f"register map of {table.id}"] = " ".join(f"{m.id} {m.fingerprint}" for m in maps[table.id])
+    events = [
+        Event("Configuration.Changed", wall_ns, table.id,
+              ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what], to=value, by="restart"))
+        for what, value in now.items() if before.get(what, value) != value
+        for table in configuration.machines if what == "software" or what.endswith(f" of {table.id}")
+    ]  # fmt: skip
+    checkpoint = (ITSELF, msgspec.json.encode(now))
+    if events:
+        journal.append(events, checkpoint, "trusted" if clock.trusted else "untrusted")
+    elif before != now:
+        checkpoints.save(*checkpoint)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -6,15 +6,19 @@ import argparse
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 import edgeagent
 from edgeagent import config, logs
+from edgeagent.arguments import number as _number
 from edgeagent.errors import ConfigError, EdgeAgentError
+from edgeagent.tools import commands as tools
+from edgeagent.tools.ports import warnings
 from firmware_iface import catalog
 from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap
@@ -32,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return BAD_CONFIGURATION
+    except BrokenPipeError:
+        # Whoever read the output has enough; without this Python complains once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
     except (EdgeAgentError, OSError) as error:
         print(f"edgeagent: {error}", file=sys.stderr)
         return FAILED
@@ -64,12 +72,15 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
+    tools.record_options(run)
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
+    tools.live_options(check)
     firmware = command("firmware", _firmware, "write what is made from a register map")
     firmware.add_argument("what", choices=("header", "page", "schema"),
                           help="a C99 header, a Markdown page, or the JSON Schema of the map language")
     firmware.add_argument("map", nargs="?", help="name or file of a register map (not for schema)")
+    tools.add_to(lambda name, work, text, level: command(name, _tool(work), text, level))
     return parser
 
 
@@ -85,6 +96,14 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="of the serial line (1)")
     parser.add_argument("--boards", type=_count, metavar="N", help="let N boards enter, then no more")
     _oven_options(parser)
+
+
+def _tool(work: tools.Work) -> Callable[[argparse.Namespace], int]:
+    """A field tool as a command."""
+    async def run(options: argparse.Namespace) -> int:
+        return OK if await work(options, _signals()) else FAILED
+
+    return lambda options: _loop(run(options))
 
 
 def _oven_options(parser: argparse.ArgumentParser) -> None:
@@ -153,11 +172,15 @@ def _map(name: str) -> RegisterMap:
 
 def _run(options: argparse.Namespace) -> int:
     configuration, maps = config.load(options.configuration)
-    return _loop(_serve(configuration, maps, options.configuration))
+    return _loop(_serve(configuration, maps, options))
 
 
 def _check(options: argparse.Namespace) -> int:
     configuration, maps = config.load(options.configuration)
+    for warning in warnings(configuration.lines):
+        print(f"{options.configuration}: {warning}", file=sys.stderr)
+    if options.live:
+        return _tool(tools.check_live)(options)
     for machine in configuration.machines:
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
             print(f"{machine.id}: {config.place_of(source)} speaks {register_map.id} "
@@ -167,21 +190,21 @@ def _check(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _serve(configuration: config.Configuration, maps: dict[str, Any], file: Path) -> int:
+async def _serve(configuration: config.Configuration, maps: dict[str, Any], options: argparse.Namespace) -> int:
     from edgeagent.agent import Agent  # noqa: PLC0415
-    from edgeagent.clock import Clock  # noqa: PLC0415
+    from edgeagent.tools.record import clock_of, recorder  # noqa: PLC0415
 
-    simulation = configuration.simulation
-    origin = round(simulation.origin.timestamp() * 1e9) if simulation.origin else 0
-    agent = Agent(configuration, maps, file.parent / configuration.agent.store, Clock(simulation.speed, origin))
-    stop = _signals()
-    await agent.start()
-    for name, address in agent.addresses.items():
-        print(f"{name}: {address}", flush=True)
-    try:
-        await stop.wait()
-    finally:
-        await agent.stop()
+    file, clock = options.configuration, clock_of(configuration)
+    with recorder(options.record, options.megabytes, file, configuration, maps, clock) as recording:
+        agent = Agent(configuration, maps, file.parent / configuration.agent.store, clock, recording)
+        stop = _signals()
+        await agent.start()
+        for name, address in agent.addresses.items():
+            print(f"{name}: {address}", flush=True)
+        try:
+            await stop.wait()
+        finally:
+            await agent.stop()
     return OK
 
 
@@ -231,13 +254,3 @@ def _speed(text: str) -> float:
 
 def _seconds(text: str) -> float:
     return _number(text, float, 5, 86_400)
-
-
-def _number(text: str, kind: type[int] | type[float], low: float, high: float) -> float:
-    try:
-        value: float = kind(text)
-    except ValueError:
-        value = low - 1
-    if not low <= value <= high:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from {low:g} to {high:g}")
-    return value

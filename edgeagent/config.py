@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -154,8 +154,17 @@ class Configuration(_Table, frozen=True):
     simulation: SimulationTable = SimulationTable()
 
 
-def load(path: str | Path) -> tuple[Configuration, dict[str, tuple[RegisterMap, ...]]]:
+FindMap = Callable[[Path, str], RegisterMap]
+"""Gives a map by the configuration's file and the map's name in it; raises MapError."""
+
+
+def load(
+    path: str | Path, find: FindMap | None = None
+) -> tuple[Configuration, dict[str, tuple[RegisterMap, ...]]]:
     """Read a configuration and the maps that it names; relative paths are taken from the file's folder.
+
+    Args:
+        find: where the maps are, if not shipped or in files.
 
     Returns:
         The configuration, and machine id → the maps of its sources in order.
@@ -173,7 +182,7 @@ def load(path: str | Path) -> tuple[Configuration, dict[str, tuple[RegisterMap, 
     maps: dict[str, tuple[RegisterMap, ...]] = {}
     if configuration is not None:
         for m, machine in enumerate(configuration.machines):
-            maps[machine.id] = tuple(_maps(file, m, machine, faults, of_maps))
+            maps[machine.id] = tuple(_maps(file, m, machine, find or find_map, faults, of_maps))
         for where, reason in (*_contradictions(configuration), *_on_lines(configuration, maps)):
             faults.add(where, reason)
     if faults.found or configuration is None:
@@ -182,7 +191,7 @@ def load(path: str | Path) -> tuple[Configuration, dict[str, tuple[RegisterMap, 
 
 
 def _maps(
-    file: Path, place: int, machine: MachineTable, faults: Faults, of_maps: list[FileFault]
+    file: Path, place: int, machine: MachineTable, find: FindMap, faults: Faults, of_maps: list[FileFault]
 ) -> Iterator[RegisterMap]:
     seen: set[str] = set()
     for s, source in enumerate(machine.sources):
@@ -190,7 +199,7 @@ def _maps(
         if source.map == STAND_IN:
             continue
         try:
-            register_map = _map(file, source.map)
+            register_map = find(file, source.map)
         except catalog.MapError as error:
             faults.add(where, f"the map {source.map} cannot be used, see below")
             of_maps.extend(error.faults)
@@ -207,10 +216,15 @@ def _maps(
         yield register_map
 
 
-def _map(file: Path, name: str) -> RegisterMap:
-    if name.endswith(".toml") or "/" in name:
-        return catalog.load(file.parent / name)
-    return catalog.builtin(name)
+def find_map(file: Path, name: str) -> RegisterMap:
+    """Load a map by its name in a configuration; raises MapError."""
+    path = map_file(file, name)
+    return catalog.load(path) if path else catalog.builtin(name)
+
+
+def map_file(file: Path, name: str) -> Path | None:
+    """The file of a map that a configuration names; None where it names one that comes with the agent."""
+    return file.parent / name if name.endswith(".toml") or "/" in name else None
 
 
 def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:

@@ -80,3 +80,7 @@ class StoreError(EdgeAgentError):
 
 class DeliveryError(EdgeAgentError):
     """A peer does not take what it asked for."""
+
+
+class RecordingError(EdgeAgentError):
+    """A recording cannot be made, or not be played."""

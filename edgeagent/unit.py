@@ -1,4 +1,4 @@
-"""One machine in the running agent: its row, its pipeline and its readers, and how beats become events on disk."""
+"""One machine in the running agent: its row and its pipeline, and how beats become events on disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgeagent.model.samples import Row
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from edgeagent.acquire.wires import Wires
+    from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
@@ -32,11 +32,13 @@ class Unit:
 
     Args:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
+        recorder: takes when the machine was taken up and when each beat was told.
     """
 
     def __init__(
-        self, table: MachineTable, maps: tuple[RegisterMap, ...], wires: Wires, clock: Clock, journal: Journal,
+        self, table: MachineTable, maps: tuple[RegisterMap, ...], clock: Clock, journal: Journal,
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
+        recorder: Recorder | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine_of(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -47,29 +49,31 @@ class Unit:
         self._journal = journal
         self._checkpoints = checkpoints
         self._telemetry = telemetry
+        self._recorder = recorder
         self._saved_ns = 0
-        self.readers = [
-            wires.reader(source, self.machine, i, self.row, self.beat) for i, source in enumerate(table.sources)
-        ]
 
     async def resume(self) -> None:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
         saved = await self._checkpoints.load(self.machine.id)
+        history = await self._checkpoints.history(self.machine.id, 0) if saved else []
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.taken_up(self.machine.id, saved, history, now, wall)
         if saved is None:
             self.resumed = "no earlier state; boards that are inside already will be told as unexpected"
             return
-        now, away_ns = self._clock.monotonic_ns(), self._clock.wall_ns() - saved.saved_wall_ns
+        away_ns = wall - saved.saved_wall_ns
         is_same_boot = bool(saved.boot) and saved.boot == boot_id()
         if is_same_boot:
             away_ns = now - saved.saved_monotonic_ns
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
-        seconds = [body for _, body in await self._checkpoints.history(self.machine.id, 0)]
+        seconds = [body for _, body in history]
         try:
             self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
         except MemoryUnreadable as error:
             self.pipeline = Pipeline(self.machine, self.row)
             reason = f"the agent's earlier state could not be used after a restart: {error}"
-            lost = self.pipeline.give_up(saved.body, reason, now, self._clock.wall_ns())
+            lost = self.pipeline.give_up(saved.body, reason, now, wall)
             if lost:
                 self._append(lost)
             self.resumed = f"the earlier state cannot be used ({error}); {len(lost)} boards are told as lost"
@@ -85,6 +89,8 @@ class Unit:
     def beat(self, group: int) -> None:
         """A group of the row is new, or was missed: capture, journal, telemetry."""
         now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.beat(self.machine, group, self.row, now, wall)
         events = self.pipeline.feed(group, now, wall)
         if events:
             self._append(events)

@@ -49,6 +49,11 @@ def builtin_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _MAPS.glob("*.toml")))
 
 
+def builtin_text(name: str) -> str:
+    """The file of a map that comes with the agent, as text."""
+    return (_MAPS / f"{name}.toml").read_text(encoding="utf-8")
+
+
 def builtin(name: str) -> RegisterMap:
     """Load a map that comes with the agent; MapError where there is none of that name."""
     names = builtin_names()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 import edgeagent.unit
-from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
 from edgeagent.config import MachineTable, ModbusTcpTable
 from edgeagent.store import Checkpoints, Database, Journal
@@ -42,7 +41,7 @@ async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> 
         edgeagent.unit.boot_id = lambda: boot
         maps = (catalog.builtin("reflow10"),)
         table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
-        unit = Unit(table, maps, Wires((), then), then, journal, Checkpoints(database, then), lambda *_: None)
+        unit = Unit(table, maps, then, journal, Checkpoints(database, then), lambda *_: None)
         await unit.resume()
         return unit
     finally:
@@ -85,7 +84,7 @@ def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
         journal = await Journal.open(database, clock)
         table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
         maps = (catalog.builtin("reflow10"),)
-        unit = Unit(table, maps, Wires((), clock), clock, journal, Checkpoints(database, clock), lambda *_: None)
+        unit = Unit(table, maps, clock, journal, Checkpoints(database, clock), lambda *_: None)
         await unit.resume()
         await asyncio.to_thread(database.close)
         return unit.resumed

@@ -7,8 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.beats import Beats
-from edgeagent.acquire.plan import GroupPlan
-from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.acquire.pieces import packed, piece, point_by_point
+from edgeagent.acquire.serial_port import SerialPort, Tap
 from edgeagent.acquire.trust import rules
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
-    from firmware_iface.frames.overheard import Overheard
+    from firmware_iface.frames.overheard import Overheard, Question
     from firmware_iface.registers import Register
 
 _log = logging.getLogger(__name__)
@@ -43,17 +43,24 @@ class Heard(NamedTuple):
 class ListeningLine:
     """A port on which nothing is sent, and the newest of what was said there of the places that are wanted."""
 
-    def __init__(self, port: str, baud: int, parity: str, stop_bits: int, clock: Clock) -> None:
+    def __init__(
+        self, port: str, baud: int, parity: str, stop_bits: int, clock: Clock, tap: Tap | None = None
+    ) -> None:
         self.port = port
         self.answers = 0
         """Answers understood so far."""
-        self._port = SerialPort(port, baud, parity, stop_bits, self._take)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap)
         self._clock = clock
         self._conversation = Conversation()
         self._heard_ns = 0
         self._open_ns = 0
         self._places: dict[tuple[int, str, int], Heard | None] = {}
         self._listeners = 0
+
+    @property
+    def questions(self) -> Counter[Question]:
+        """What the other master asks for, and how often since the port was opened."""
+        return self._conversation.questions
 
     def want(self, unit: int, register: Register) -> None:
         """Keep what is heard of a register."""
@@ -83,8 +90,8 @@ class ListeningLine:
         if not heard or len(heard) < len(parts):
             return None
         oldest = min(heard, key=lambda part: part.monotonic_ns)
-        data = b"".join(part.data for part in heard)
-        return _packed(data) if block.table in BIT_TABLES else data, oldest.monotonic_ns, oldest.wall_ns
+        data = [part.data for part in heard]
+        return packed(data) if block.table in BIT_TABLES else b"".join(data), oldest.monotonic_ns, oldest.wall_ns
 
     def _take(self, data: bytes) -> None:
         now = self._clock.monotonic_ns()
@@ -100,9 +107,7 @@ class ListeningLine:
         for i in range(answer.quantity):
             place = (answer.unit, table, answer.address + i)
             if place in self._places:
-                data = (bytes([answer.data[i >> 3] >> (i & 7) & 1]) if table in BIT_TABLES
-                        else answer.data[2 * i:2 * i + 2])
-                self._places[place] = Heard(data, now, wall)
+                self._places[place] = Heard(piece(table, answer.data, i), now, wall)
 
 
 class Listener:
@@ -125,14 +130,9 @@ class Listener:
         self._row = row
         self._clock = clock
         self._beat = beat
-        self._groups: dict[int, list[GroupPlan]] = {}
-        register_map = machine.maps[source]
-        for register in register_map.registers:
-            column = machine.column[register.path]
-            group = machine.points[column].group
+        self.groups = point_by_point(machine, source, row)
+        for register in machine.maps[source].registers:
             line.want(unit, register)
-            self._groups.setdefault(group, []).append(
-                GroupPlan(group, [(column, register)], register_map.device, row))
         self._rules = rules(machine, source, row)
         self._told = ""
 
@@ -143,7 +143,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        indexes = list(self._groups)
+        indexes = list(self.groups)
         beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock)
         try:
             while True:
@@ -163,7 +163,7 @@ class Listener:
             self._tell(error.cause, str(error))
         since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
         times = []
-        for point in self._groups[index]:
+        for point in self.groups[index]:
             block = point.blocks[0].block
             heard = self._line.read(self._unit, block, since) if is_open else None
             if heard is None:
@@ -171,10 +171,10 @@ class Listener:
             else:
                 point.decode([heard[0]], heard[1], heard[2])
                 times.append(heard[1:])
-        for rule in self._rules.get(index, ()):
-            rule.judge(self._clock.monotonic_ns())
         if times:
             self._row.times[index], self._row.stamps[index] = min(times)
+            for rule in self._rules.get(index, ()):
+                rule.judge(self._row.times[index])
             self._tell("", f"{self.name} is heard")
         elif is_open:
             self.errors["not heard"] += 1
@@ -185,11 +185,3 @@ class Listener:
         if cause != self._told:
             (_log.warning if cause else _log.info)("%s: %s", self._machine.id, sentence)
             self._told = cause
-
-
-def _packed(bits: bytes) -> bytes:
-    """Put bits, one a byte, eight to a byte as an answer carries them, the first in the lowest place."""
-    packed = bytearray((len(bits) + 7) // 8)
-    for i, bit in enumerate(bits):
-        packed[i >> 3] |= bit << (i & 7)
-    return bytes(packed)

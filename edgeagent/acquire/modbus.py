@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
@@ -10,6 +11,7 @@ from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
+from edgeagent.acquire.serial_port import Tap
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, Refused, Silent, Unreachable
 from firmware_iface.frames.rtu import EXCEPTION
@@ -36,19 +38,29 @@ class _RawAnswer(ModbusPDU):
 _ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in (1, 2, 3, 4))
 
 
+def _tapped(tap: Tap) -> Callable[[bool, bytes], bytes]:
+    def trace(is_sent: bool, data: bytes) -> bytes:
+        tap(is_sent, data)
+        return data
+
+    return trace
+
+
 class TcpConnection:
     """One connection, shared by all units that are asked over it, one question at a time.
 
     Args:
         timeout_s: real seconds for connecting and for each answer.
+        tap: called with every byte that passes, and whether it was sent.
     """
 
-    def __init__(self, host: str, port: int, timeout_s: float) -> None:
+    def __init__(self, host: str, port: int, timeout_s: float, tap: Tap | None = None) -> None:
         self.name = f"{host}:{port}"
         self._users: set[ModbusTcp] = set()
         self._lock = asyncio.Lock()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
-        self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0)
+        self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0,
+                                            trace_packet=tap and _tapped(tap))
         for answer in _ANSWERS:
             self._client.register(answer)
 

@@ -12,7 +12,7 @@ from edgeagent.model.points import Quality
 from firmware_iface.spans import BIT_TABLES, reads
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from edgeagent._core.decode import Field
     from edgeagent.model.machine import Machine
@@ -72,6 +72,9 @@ class GroupPlan:
 
     Args:
         rules: what the device itself calls wrong, judged after each read.
+
+    Attributes:
+        on_decode: called after answers were decoded, with them and their monotonic and wall time.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class GroupPlan:
         self._rules = rules
         self.is_split = False
         self.blocks = self._build(device.max_gap)
+        self.on_decode: Callable[[Sequence[bytes], int, int], None] | None = None
 
     def split(self) -> bool:
         """Plan again without reading across gaps; False when that changes nothing."""
@@ -102,6 +106,8 @@ class GroupPlan:
             rule.judge(monotonic_ns)
         self._row.times[self.index] = monotonic_ns
         self._row.stamps[self.index] = wall_ns
+        if self.on_decode:
+            self.on_decode(answers, monotonic_ns, wall_ns)
 
     def miss(self) -> None:
         """The group was not read at its beat."""

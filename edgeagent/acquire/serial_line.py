@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.acquire.serial_port import SerialPort, Tap
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 from firmware_iface.frames.rtu import SHORTEST, Answer, Refusal
@@ -31,12 +31,15 @@ class SerialLine:
     Args:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
         parity: "none", "even" or "odd".
+        tap: called with every byte that passes, and whether it was sent.
     """
 
-    def __init__(self, port: str, baud: int = 19200, parity: str = "even", stop_bits: int = 1) -> None:
+    def __init__(
+        self, port: str, baud: int = 19200, parity: str = "even", stop_bits: int = 1, tap: Tap | None = None
+    ) -> None:
         self.port = port
         self.quarantine_s = 0.0
-        self._port = SerialPort(port, baud, parity, stop_bits, self._take)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap)
         self._gap_s = max(3.5 * self._port.character_s, _SHORTEST_GAP_S)
         self._lock = asyncio.Lock()
         self._units: set[int] = set()

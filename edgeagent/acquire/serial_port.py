@@ -6,15 +6,12 @@ import asyncio
 import errno
 import os
 import termios
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import serial  # type: ignore[import-untyped]
 
 from edgeagent.errors import Unreachable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _CHUNK = 4096
 _NO_PORT = "there is no such port; is the adapter plugged in?"
@@ -30,16 +27,24 @@ PARITY = {"none": "N", "even": "E", "odd": "O"}
 """As pyserial and data sheets (8E1) write it."""
 
 
+Tap = Callable[[bool, bytes], None]
+"""Called with whether bytes were sent, and the bytes."""
+
+
 class SerialPort:
     """A port by a name that stays the same when the adapter is plugged in again; on the event loop only.
 
     Args:
         parity: "none", "even" or "odd".
         take: called with what was heard, and with nothing when the port was lost.
+        tap: called with every byte that passes, and whether it was sent.
     """
 
-    def __init__(self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None], tap: Tap | None = None
+    ) -> None:
         self.name = name
+        self._tap = tap
         self.character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
         self._settings = {"baudrate": baud, "parity": PARITY[parity], "stopbits": stop_bits}
         self._take = take
@@ -91,6 +96,8 @@ class SerialPort:
             self.close(_why(error))
             return
         if data:
+            if self._tap:
+                self._tap(False, data)
             self._take(data)
         else:
             self.close(_GONE)
@@ -106,9 +113,13 @@ class SerialPort:
         except OSError as error:
             self.close(_why(error))
             raise Unreachable(f"{self.name}: {self._lost}") from error
+        if self._tap:
+            self._tap(True, data[:sent])
         if sent < len(data):
             raise Unreachable(f"{self.name} takes no more bytes; the adapter is stuck")
 
 
 def _why(error: Exception) -> str:
+    if isinstance(error, termios.error):
+        return f"it does not take this speed, parity or number of stop bits ({error.args[-1]})"
     return _WHY.get(getattr(error, "errno", None) or 0, str(error))

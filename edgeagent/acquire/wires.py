@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.listening import Listener, ListeningLine
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
+from edgeagent.acquire.recorder import RecordedSource
 from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
 from edgeagent.config import ModbusTcpTable, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from edgeagent.acquire.plan import GroupPlan
+    from edgeagent.acquire.recorder import Recorder
+    from edgeagent.acquire.serial_port import Tap
     from edgeagent.acquire.source import Source
     from edgeagent.clock import Clock
-    from edgeagent.config import LineTable, SourceTable
+    from edgeagent.config import LineTable, MachineTable, SourceTable
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Device, RegisterMap
@@ -30,33 +36,49 @@ Reader = Poller | Listener
 
 
 class Wires:
-    """All wires of one agent."""
+    """All wires of one agent.
 
-    def __init__(self, lines: Iterable[LineTable], clock: Clock) -> None:
+    Args:
+        recorder: takes everything that happens on them.
+    """
+
+    def __init__(self, lines: Iterable[LineTable], clock: Clock, recorder: Recorder | None = None) -> None:
         self._clock = clock
+        self._recorder = recorder
         self._asked = Counter[tuple[str, int]]()
         self._connections: dict[tuple[str, int, int], TcpConnection] = {}
         self._lines: dict[str, SerialLine | ListeningLine] = {
-            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits) if line.master
-            else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock)
+            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits, self._tap(line.id)) if line.master
+            else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock, self._tap(line.id))
             for line in lines
         }  # fmt: skip
 
-    def reader(
+    def readers(self, table: MachineTable, machine: Machine, row: Row, beat: Callable[[int], None]) -> list[Reader]:
+        """Make the readers of all sources of a machine; `beat` is called after each beat with its group's index."""
+        return [self._reader(source, machine, index, row, beat) for index, source in enumerate(table.sources)]
+
+    def _reader(
         self, table: SourceTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
     ) -> Reader:
-        """Make the reader of a machine's source.
-
-        Args:
-            index: the source's place in the machine. beat: called after each beat with its group's index.
-        """
         register_map = machine.maps[index]
         if not isinstance(table, ModbusTcpTable):
             line = self._lines[table.line]
             if isinstance(line, ListeningLine):
-                return Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
-        return Poller(machine, self.source(table, register_map), plan(machine, index, row), self._clock, beat,
-                      register_map)
+                listener = Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
+                self._watch(machine, chain.from_iterable(listener.groups.values()))
+                return listener
+        groups, source = plan(machine, index, row), self.source(table, register_map)
+        if self._recorder:
+            source = RecordedSource(source, self._recorder)
+        self._watch(machine, groups)
+        return Poller(machine, source, groups, self._clock, beat, register_map)
+
+    def _watch(self, machine: Machine, groups: Iterable[GroupPlan]) -> None:
+        if self._recorder:
+            self._recorder.watch(machine, groups)
+
+    def _tap(self, wire: str) -> Tap | None:
+        return partial(self._recorder.wire, wire) if self._recorder else None
 
     def source(self, table: SourceTable, register_map: RegisterMap) -> Source:
         """Make the way to a device that this agent may ask.
@@ -81,5 +103,6 @@ class Wires:
         self._asked[table.host, table.port] += 1
         place = (table.host, table.port, asked % device.connections)
         if place not in self._connections:
-            self._connections[place] = TcpConnection(table.host, table.port, timeout_s)
+            tap = self._tap(f"{table.host}:{table.port}")
+            self._connections[place] = TcpConnection(table.host, table.port, timeout_s, tap)
         return self._connections[place]

@@ -32,6 +32,22 @@ def lock(path: Path) -> int:
     return descriptor
 
 
+def holder(path: Path) -> str:
+    """Number of the process that has the database open; empty where none has, "unknown" where it does not say."""
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return os.pread(descriptor, 20, 0).decode(errors="replace") or "unknown"
+    else:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Make the file when missing (0600), open it for writing and bring it to the newest version.
 

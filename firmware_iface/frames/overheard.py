@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections import Counter
 from typing import NamedTuple
 
 from firmware_iface.frames.rtu import SHORTEST, crc16, expected
@@ -13,8 +14,19 @@ _QUESTION = 8
 """Bytes of a question for registers or bits, CRC included; so long are also both sides of a write to one place."""
 _SINGLE_WRITES = (5, 6)
 _WRITES = (15, 16)
+_MOST_QUESTIONS = 1000
+"""Different questions that are counted."""
 _LONGEST = 256
 """Bytes of the longest frame on a serial line."""
+
+
+class Question(NamedTuple):
+    """What a unit is asked for: `quantity` bits or registers from `address` on."""
+
+    unit: int
+    function: int
+    address: int
+    quantity: int
 
 
 class Overheard(NamedTuple):
@@ -33,9 +45,13 @@ class Conversation:
     An answer counts only if it has the length that was asked for, of the unit that was asked last. After a question
     that stayed without an answer, or an answer that nobody asked for, that unit's next answer is not believed: it may
     be a late one to an earlier question.
+
+    Attributes:
+        questions: how often each was heard, answered or not.
     """
 
     def __init__(self) -> None:
+        self.questions: Counter[Question] = Counter()
         self._buffer = bytearray()
         self._asked: Overheard | None = None
         self._doubted: set[int] = set()
@@ -107,10 +123,15 @@ class Conversation:
             if 1 <= count <= _MOST[function] and address + count <= 65_536:
                 self._give_up()
                 self._asked = Overheard(unit, function, address, count, b"")
+                self._count(Question(unit, function, address, count))
                 return None
         if function in _MOST:
             self._doubted.add(unit)
         return None
+
+    def _count(self, question: Question) -> None:
+        if question in self.questions or len(self.questions) < _MOST_QUESTIONS:
+            self.questions[question] += 1
 
     def _give_up(self) -> None:
         """The question that is waited for stays without an answer."""

@@ -447,3 +447,16 @@ def test_a_file_that_is_no_serial_port_is_unreachable(tmp_path):
 def test_a_slow_line_is_given_the_time_its_characters_take():
     assert SerialLine("any", 9600, "even", 1).seconds(8 + 5 + 250) == pytest.approx(0.301, abs=0.001)
     assert SerialLine("any", 9600, "none", 1).seconds(960) == pytest.approx(1.0)
+
+
+def test_a_port_that_does_not_take_the_parity_is_unreachable_and_says_so(tmp_path):
+    async def go():
+        async with device(tmp_path) as pty:
+            line = SerialLine(pty.port, 9600, "none", 1)
+            line.join(1)
+            line.leave(1)
+            # Only the parity differs from what is set now, and a pty has none.
+            with pytest.raises(Unreachable, match="does not take this speed, parity"):
+                SerialLine(pty.port, 9600, "even", 1).join(1)
+
+    asyncio.run(go())
