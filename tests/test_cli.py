@@ -64,7 +64,7 @@ def test_a_used_port_is_told_in_one_sentence_with_what_to_do(free_ports):
 
 def test_two_simulated_devices_share_a_serial_line_until_they_are_stopped(tmp_path):
     port = tmp_path / "tty-line"
-    process = subprocess.Popen([*EDGEAGENT, "simulate", "--serial", port, "--baud", "115200", "--parity", "N",
+    process = subprocess.Popen([*EDGEAGENT, "simulate", "--serial", port, "--baud", "115200", "--parity", "none",
                                 "--map", "reflow10:3", "--map", "reflow10:4", "--boards", "1"],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # fmt: skip
     try:

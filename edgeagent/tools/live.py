@@ -57,6 +57,7 @@ class LiveCheck:
         self._machines = [machine_of(table, maps[table.id]) for table in configuration.machines]
         self._seen: Counter[bool] = Counter()
         """Points that are good, and points that are not."""
+        self._strangers = 0
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Print what is read until all is, or `stop` is set; says whether every point is good."""
@@ -66,7 +67,7 @@ class LiveCheck:
         is_whole = await until(stop, self._all())
         _say(f"{self._seen.total()} points, {self._seen[True]} good, {self._seen[False]} not"
              + ("" if is_whole else "; stopped before the end"))
-        return is_whole and not self._seen[False]
+        return is_whole and not self._seen[False] and not self._strangers
 
     async def _all(self) -> None:
         for line in self._configuration.lines:
@@ -77,6 +78,7 @@ class LiveCheck:
                 survey = Survey(machine, index, self._clock)
                 await survey.read(self._wires.source(source, machine.maps[index]))
                 self._show(machine, index, source, survey.readings())
+                self._compare(machine, index, survey)
 
     def _sources(self) -> Iterable[tuple[Machine, int, SourceTable]]:
         for machine, table in zip(self._machines, self._configuration.machines, strict=True):
@@ -110,6 +112,13 @@ class LiveCheck:
         for survey, machine, index, source in surveys:
             survey.hear(heard, unit_of(source, machine.maps[index]))
             self._show(machine, index, source, survey.readings(missing))
+
+    def _compare(self, machine: Machine, index: int, survey: Survey) -> None:
+        """Say whether it is the device that the map describes; a running agent would take no value of another."""
+        misfits = survey.misfits()
+        for misfit in misfits:
+            _say(f"{machine.id}: not the device that {machine.maps[index].id} describes: {misfit}")
+        self._strangers += bool(misfits)
 
     def _show(self, machine: Machine, index: int, source: SourceTable, readings: list[Reading]) -> None:
         self._seen.update(not reading.why for reading in readings)

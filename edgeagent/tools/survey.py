@@ -14,6 +14,7 @@ from edgeagent.acquire.source import Block
 from edgeagent.errors import MachineError, Refused, Silent, Unreachable
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row, rounded, show
+from firmware_iface import identity
 from firmware_iface.frames.rtu import EXCEPTION
 from firmware_iface.registers import Device
 from firmware_iface.spans import BIT_TABLES
@@ -126,6 +127,17 @@ class Survey:
                 else:
                     point.decode([data], now, wall)
         return [self._reading(register, now, missing) for register in self._machine.maps[self._index].registers]
+
+    def misfits(self) -> list[str]:
+        """What says that the device is another than the map describes, once all was decoded by `readings`."""
+        register_map = self._machine.maps[self._index]
+        values: dict[str, float | str | None] = {}
+        for register in identity.points(register_map):
+            column = self._machine.column[register.path]
+            if self._row.good(column):
+                is_text = register.type == "text"
+                values[register.path] = self._row.texts.get(column) if is_text else self._row.values[column]
+        return identity.misfits(register_map, values)
 
     def _reading(self, register: Register, now_ns: int, missing: str) -> Reading:
         machine = self._machine

@@ -22,6 +22,24 @@ from tests.tools.line import configured, edgeagent
 
 ILLEGAL_ADDRESS = 2
 
+IDENTIFIED = """\
+[map]
+id = "named"
+version = "1"
+title = "A controller with a name"
+kind = "instrument"
+[machine]
+manufacturer = "x"
+model = "y"
+[groups.values]
+period_ms = 1000
+[groups.values.points]
+"controller/1/kind" = {{ table = "holding", address = 12, type = "uint16", kind = "state" }}
+[[identity]]
+point = "controller/1/kind"
+equals = {}
+"""
+
 
 def refusing(*addresses: int):
     """Answers rightly, but refuses what touches these holding registers."""
@@ -68,6 +86,23 @@ def test_a_refused_block_is_asked_for_point_by_point_so_that_the_wrong_address_s
         assert (points["temperature"]["value"], points["temperature"]["quality"]) == (10, "good")
 
     asyncio.run(go())
+
+
+def test_another_device_than_the_map_describes_is_told_although_all_its_points_are_good(tmp_path, capsys):
+    async def go(answered: int) -> tuple[bool, str]:
+        async with device(tmp_path) as unit:
+            file = configured(tmp_path, unit.port)
+            named = tmp_path / "named.toml"
+            named.write_text(IDENTIFIED.format(answered))
+            file.write_text(file.read_text().replace('map = "./controller.toml"', 'map = "./named.toml"'))
+            configuration, maps = config.load(file)
+            check = LiveCheck(configuration, maps, tmp_path / "store.sqlite3", 0.3, as_json=True)
+            return await check.run(asyncio.Event()), capsys.readouterr().err
+
+    assert asyncio.run(go(12))[0]
+    is_good, told = asyncio.run(go(13))
+    assert not is_good
+    assert "not the device that named describes: controller/1/kind is 12, it must be 13" in told
 
 
 def test_a_silent_unit_is_told_as_silent(tmp_path, capsys):
