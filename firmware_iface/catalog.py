@@ -21,6 +21,7 @@ from firmware_iface.map_checks import (
     check_widths,
     check_zones,
 )
+from firmware_iface.map_instrument import read_instrument, wire_of
 from firmware_iface.map_keys import Key
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values, near
@@ -109,8 +110,11 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
     sources = _listed(reader, "sources", top, map_keys.SOURCE)
     base = device.pop("address_base", 0)
+    if top.get("instrument"):
+        device["max_gap"] = 0  # what no point wants is not asked
     groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
     registers = tuple(register for register in reader.points.values() if register)
+    instrument = read_instrument(reader, top, registers, device.get("unit", 1))
     machine, recipe = section("machine"), section("recipe")
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     states = _listed(reader, "states", top, map_keys.STATE)
@@ -130,7 +134,8 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         **about, **machine, device=Device(**device), groups=groups, registers=registers, lanes=lanes, zones=zones,
         states=tuple(StateRule(**state) for state in states), alarms=alarms, capture=Capture(**capture),
         thermal=Thermal(**thermal), recipe_name=recipe["name"], recipe_version=recipe["version"],
-        fingerprint=fingerprint(registers), sources=tuple(Source(**source) for source in sources),
+        fingerprint=fingerprint(registers, wire_of(instrument)), sources=tuple(Source(**source) for source in sources),
+        instrument=instrument,
     )  # fmt: skip
 
 
@@ -138,11 +143,15 @@ def _listed(reader: Reader, name: str, top: Values, keys: tuple[Key, ...]) -> li
     return [reader.read(table, (name, index), keys) for index, table in enumerate(top.get(name, ()))]
 
 
-def fingerprint(registers: Iterable[Register]) -> str:
-    """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count."""
-    canonical = sorted(
+def fingerprint(registers: Iterable[Register], more: Iterable[str] = ()) -> str:
+    """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count.
+
+    Args:
+        more: what is on the wire besides registers, a line each.
+    """
+    canonical = [
         f"{r.path} {r.table} {r.address} {r.bit} {r.count} {r.type} {r.word_order} {r.byte_order}"
         f" {r.scale!r} {r.offset!r} {list(r.not_available)}"
         for r in registers
-    )
-    return hashlib.sha256("\n".join(canonical).encode()).hexdigest()[:8]
+    ]
+    return hashlib.sha256("\n".join(sorted([*canonical, *more])).encode()).hexdigest()[:8]

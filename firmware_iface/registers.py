@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firmware_iface.instrument import Instrument
 
 TABLES = ("coil", "discrete", "holding", "input")
 """The four Modbus tables; read by function 1, 2, 3 and 4."""
@@ -247,6 +251,7 @@ class RegisterMap:
         registers: in the order of the file; the index of a register is its column.
         firmware, serial, remote, recipe_name, recipe_version: paths of the points with that meaning.
         oxygen: objects that measure oxygen, "oxygen/1"; each has the names concentration and perhaps setpoint.
+        instrument: how it is spoken to where it speaks text, not Modbus; the registers are made of what it says.
     """
 
     id: str
@@ -273,6 +278,7 @@ class RegisterMap:
     recipe_name: str | None
     recipe_version: str | None
     sources: tuple[Source, ...] = ()
+    instrument: Instrument | None = None
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

@@ -70,8 +70,8 @@ def printed(folder, header, expressions):
 def test_every_register_of_a_map_lies_in_its_struct_where_the_map_says(name, tmp_path):
     header = header_text(catalog.builtin(name))
     register_map = catalog.builtin(name)
-    prefix = name.upper()
-    members = re.findall(rf"offsetof\(struct ({name}_\w+?_(\d+)), (\w+)\) ==", header)
+    prefix = name.upper().replace("-", "_")
+    members = re.findall(rf"offsetof\(struct ({prefix.lower()}_\w+?_(\d+)), (?!bits_)(\w+)\) ==", header)
     addresses = printed(tmp_path, header, [
         f"{first} + offsetof(struct {struct}, {member}) / sizeof(uint16_t)" for struct, first, member in members
     ] + [f"{prefix}_ADDRESS_{member.upper()}" for _, _, member in members])  # fmt: skip
