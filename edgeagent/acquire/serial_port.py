@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import termios
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -34,12 +35,17 @@ class SerialPort:
     Args:
         parity: "none", "even" or "odd".
         take: called with what was heard, and with nothing when the port was lost.
+        data_bits: 7 or 8.
     """
 
-    def __init__(self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None], data_bits: int = 8
+    ) -> None:
         self.name = name
-        self.character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
-        self._settings = {"baudrate": baud, "parity": _PARITY[parity], "stopbits": stop_bits}
+        self.character_s = (1 + data_bits + (parity != "none") + stop_bits) / baud
+        self._settings = {
+            "baudrate": baud, "bytesize": data_bits, "parity": _PARITY[parity], "stopbits": stop_bits,
+        }  # fmt: skip
         self._take = take
         self._serial: serial.Serial | None = None
         self._lost = "not open"
@@ -54,11 +60,13 @@ class SerialPort:
         try:
             # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up, not "nothing yet".
             self._serial = serial.Serial(self.name, **self._settings, timeout=0, inter_byte_timeout=0, exclusive=True)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, termios.error) as error:
             raise Unreachable(f"{self.name}: {_why(error)}") from error
         with suppress(OSError, ValueError, NotImplementedError):
             # An FTDI adapter otherwise holds what it hears for up to 16 ms; others have no such switch.
             self._serial.set_low_latency_mode(True)
+        if self._settings["parity"] != "N":
+            _check_parity(self._serial.fileno())
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._serial.fileno(), self.receive)
 
@@ -108,5 +116,14 @@ class SerialPort:
             raise Unreachable(f"{self.name} takes no more bytes; the adapter is stuck")
 
 
-def _why(error: OSError | ValueError) -> str:
-    return _WHY.get(getattr(error, "errno", None) or 0, str(error))
+def _check_parity(descriptor: int) -> None:
+    """Hear a character with wrong parity as NUL, where the driver can tell: pyserial leaves that off."""
+    with suppress(termios.error):
+        attributes = termios.tcgetattr(descriptor)
+        attributes[0] |= termios.INPCK
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
+
+
+def _why(error: OSError | ValueError | termios.error) -> str:
+    number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
+    return _WHY.get(number or 0, str(error))

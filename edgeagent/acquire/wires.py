@@ -9,7 +9,9 @@ from edgeagent.acquire.modbus import ModbusTcp
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
-from edgeagent.config import ModbusTcpTable, unit_of
+from edgeagent.acquire.text_instrument import Bisynch, PolledText
+from edgeagent.acquire.text_stream import TextStream
+from edgeagent.config import ModbusTcpTable, SerialInstrumentTable, address_of, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 _LEAST_TIMEOUT_S = 0.25
 """Real seconds: a sped-up clock does not make the computer's network faster."""
 
-Reader = Poller | Listener
+Reader = Poller | Listener | TextStream
 """Keeps the beat of one source."""
 
 
@@ -33,10 +35,11 @@ class Wires:
 
     def __init__(self, lines: Iterable[LineTable], clock: Clock) -> None:
         self._clock = clock
+        self._tables = {line.id: line for line in lines}
         self._lines: dict[str, SerialLine | ListeningLine] = {
-            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits) if line.master
+            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits, line.data_bits) if line.master
             else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock)
-            for line in lines
+            for line in self._tables.values()
         }  # fmt: skip
 
     def reader(
@@ -48,7 +51,11 @@ class Wires:
             index: the source's place in the machine. beat: called after each beat with its group's index.
         """
         register_map = machine.maps[index]
-        if not isinstance(table, ModbusTcpTable):
+        if isinstance(table, SerialInstrumentTable):
+            if register_map.instrument and register_map.instrument.streams:
+                address = str(address_of(table, register_map))
+                return TextStream(machine, index, self._tables[table.line], address, row, self._clock, beat)
+        elif not isinstance(table, ModbusTcpTable):
             line = self._lines[table.line]
             if isinstance(line, ListeningLine):
                 return Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
@@ -59,15 +66,25 @@ class Wires:
         """Make the way to a device that this agent may ask.
 
         Raises:
-            ValueError: it is on a line where another master asks.
+            ValueError: it is on a line where another master asks, or talks without being asked.
         """
-        device, unit = register_map.device, unit_of(table, register_map)
+        device = register_map.device
         if isinstance(table, ModbusTcpTable):
             timeout_s = device.timeout_ms / 1000
             if self._clock.speed != 1.0:
                 timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
-            return ModbusTcp(table.host, table.port, unit, timeout_s)
+            return ModbusTcp(table.host, table.port, unit_of(table, register_map), timeout_s)
         line = self._lines[table.line]
         if isinstance(line, ListeningLine):
             raise ValueError(f"another master asks on line {table.line}")
-        return ModbusRtu(line, unit, device.latency_ms / 1000)
+        if isinstance(table, SerialInstrumentTable):
+            return self._instrument(line, table, register_map)
+        return ModbusRtu(line, unit_of(table, register_map), device.latency_ms / 1000)
+
+    def _instrument(self, line: SerialLine, table: SerialInstrumentTable, register_map: RegisterMap) -> Source:
+        instrument, address = register_map.instrument, address_of(table, register_map)
+        if instrument is None or instrument.streams:
+            raise ValueError(f"{register_map.id} is not asked: it talks by itself")
+        if instrument.protocol == "ei-bisynch":
+            return Bisynch(line, register_map, int(address))
+        return PolledText(line, register_map, str(address))

@@ -66,7 +66,7 @@ class Answer:
     def feed(self, heard: bytes) -> bytes | None:
         """Take what was heard and return the next answer's value, or None until it is whole.
 
-        Nothing heard means that the time is up: a key of REFUSALS is returned then, if that is all that came.
+        Nothing heard means that the time is up: a key of REFUSALS is returned then, once, if that is all that came.
         """
         buffer = self._buffer
         buffer += heard
@@ -83,7 +83,8 @@ class Answer:
             at = self._find(at + 1)
         if not heard and not self._is_told:
             alone = bytes(buffer.removeprefix(self.request))
-            return alone if alone in REFUSALS else None
+            self._is_told = alone in REFUSALS
+            return alone if self._is_told else None
         del buffer[:at if at >= 0 else max(0, len(buffer) - LONGEST)]
         return None
 

@@ -75,10 +75,10 @@ class Phrases:
     """Understands the lines of one instrument.
 
     Args:
-        address: the instrument's own, where its lines tell one.
+        address: the instrument's own, which its lines may tell.
     """
 
-    def __init__(self, instrument: Instrument, address: str = "") -> None:
+    def __init__(self, instrument: Instrument, address: str) -> None:
         self._readings = instrument.readings
         self._address = address
         self._patterns = [re.compile(pattern, re.ASCII) for pattern in instrument.patterns]
@@ -113,7 +113,7 @@ class Phrases:
 
 
 class Answer:
-    """Finds the answer to one poll in whatever is heard on the line.
+    """Finds the answer to one poll of an instrument in whatever is heard on the line.
 
     Lines that are not the instrument's are passed over, and so is an echo of the poll, on a line of its own or
     before the answer.

@@ -101,6 +101,7 @@ def test_a_unit_that_has_no_such_value_says_so_with_one_character(sent, reason):
         answer = Answer(1, "PV")
         assert answer.feed(before + sent) is None
         assert answer.feed(b"") == sent
+        assert answer.feed(b"") is None
     assert reason in bisynch.REFUSALS[sent]
     answer = Answer(1, "PV")
     assert answer.feed(b"\xff" + sent) is None

@@ -20,7 +20,7 @@ printable = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_s
 
 
 def said(name: str, line: str):
-    return Phrases(catalog.builtin(name).instrument).understand(line)
+    return Phrases(catalog.builtin(name).instrument, "1").understand(line)
 
 
 def gauge(**more) -> Instrument:
@@ -168,7 +168,7 @@ def test_every_truncation_and_every_lost_character_but_a_sign_says_nothing_or_th
 
 def test_a_number_in_another_unit_has_no_value():
     """A17"""
-    phrases = Phrases(gauge())
+    phrases = Phrases(gauge(), "1")
     assert phrases.understand("20.9 %").values == {0: 20.9}
     told = phrases.understand("209 ppm")
     assert told.values == {}
@@ -188,7 +188,7 @@ ECHOES = {"none": b"", "on a line of its own": b"?\r\n", "without an end": b"?",
 
 @pytest.mark.parametrize("echo", ECHOES)
 def test_the_answer_is_found_behind_an_echo(echo):
-    answer = Answer(gauge(), Phrases(gauge()), "")
+    answer = Answer(gauge(), Phrases(gauge(), "1"), "1")
     assert answer.feed(ECHOES[echo]) is None
     assert answer.feed(b"20.9 %\r") == b"20.9 %"
     assert answer.feed(b"\nwait a moment\r\n") == b"wait a moment"
@@ -199,12 +199,12 @@ def test_the_answer_is_found_behind_an_echo(echo):
 def test_random_bytes_are_no_value(noise):
     for name in ("oxygen-rapidox1100", "oxygen-luminox"):
         instrument = catalog.builtin(name).instrument
-        assert Answer(instrument, Phrases(instrument), "").feed(noise + b"\n") is None
+        assert Answer(instrument, Phrases(instrument, "1"), "1").feed(noise + b"\n") is None
 
 
 @pytest.mark.slow
 def test_a_million_random_lines_give_no_value_that_is_not_there():
-    chance, phrases = random.Random(5), Phrases(catalog.builtin("oxygen-luminox").instrument)
+    chance, phrases = random.Random(5), Phrases(catalog.builtin("oxygen-luminox").instrument, "1")
     for _ in range(1_000_000):
         line = bytearray(LUMINOX.encode())
         for _ in range(chance.randrange(1, 4)):
