@@ -55,7 +55,10 @@ def wire_of(instrument: Instrument | None) -> list[str]:
     if instrument is None:
         return []
     told = (instrument.protocol, instrument.poll, instrument.patterns, instrument.not_ready, instrument.max_line)
-    return [f"instrument {told!r}", *(f"reading {reading!r}" for reading in instrument.readings)]
+    return [f"instrument {told!r}"] + [
+        f"reading {r.address} {r.mnemonic!r} {r.bit} {r.group!r} {r.unit_group!r} {r.unit_is!r}"
+        for r in instrument.readings
+    ]
 
 
 def _keys(instrument: Instrument) -> Iterator[_Fault]:

@@ -24,7 +24,7 @@ _MARGIN_S = 0.05
 
 
 class Causes:
-    """Logs why an instrument that answers gives no value of a reading, once until that changes.
+    """Logs why an instrument that answers gives no value of a reading, once until that changes by more than numbers.
 
     Args:
         name: of the instrument, for the log.
@@ -37,9 +37,10 @@ class Causes:
 
     def tell(self, address: int, cause: str) -> None:
         """Say why the reading at an address has no value; empty where it has one."""
-        if cause and self._told.get(address) != cause:
+        words = "".join(filter(str.isalpha, cause))
+        if cause and self._told.get(address) != words:
             _log.warning("%s: no %s: %s", self._name, self._paths[address], cause)
-            self._told[address] = cause
+            self._told[address] = words
         elif not cause and self._told.pop(address, ""):
             _log.info("%s: %s has a value again", self._name, self._paths[address])
 

@@ -134,13 +134,14 @@ def test_a_line_that_says_not_ready_is_told_once(tmp_path, caplog):
     async def go():
         async with streaming(tmp_path) as (device, reading):
             await begun(device, reading)
-            for _ in range(3):
-                await hear(device, reading, b"E 02\r\n")
+            for line in (b"E 02\r\n", b"E 03\r\n", LINE[:-3] + b"1\r\n", NEWER[:-3] + b"2\r\n"):
+                await hear(device, reading, line)
                 await reading.beat()
                 assert reading.quality(OXYGEN) == BAD
 
     asyncio.run(go())
-    assert sum(f"no {OXYGEN}: it says 'E 02'" in record.message for record in caplog.records) == 1
+    told = [record.message.partition(": ")[2] for record in caplog.records if f"no {OXYGEN}" in record.message]
+    assert told == [f"no {OXYGEN}: it says 'E 02'", f"no {OXYGEN}: it says {LINE[:-3].decode() + '1'!r}"]
 
 
 def test_the_rest_of_a_line_and_a_line_with_a_pause_in_it_are_not_believed(tmp_path):

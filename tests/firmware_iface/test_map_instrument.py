@@ -4,6 +4,7 @@ import pytest
 
 from firmware_iface import catalog
 from firmware_iface.instrument import Reading
+from firmware_iface.rename import renamed
 
 MAP = """\
 map = { id = "gauge", version = "1", title = "A gauge", kind = "instrument" }
@@ -78,6 +79,14 @@ def test_nothing_is_asked_that_no_point_wants(tmp_path):
 def test_the_fingerprint_changes_with_what_is_on_the_wire(tmp_path, old, new):
     assert old in MAP
     assert load(tmp_path, MAP).fingerprint != load(tmp_path, MAP.replace(old, new)).fingerprint
+
+
+def test_other_names_for_points_change_nothing_of_what_is_on_the_wire(tmp_path):
+    register_map = load(tmp_path, MAP.replace('"gauge/level"', '"level/value"'))
+    changed = renamed(register_map, {"level": "gauge/2"})
+    assert changed.registers[0].path == "gauge/2/value"
+    assert changed.instrument == register_map.instrument, "whose group is called level too"
+    assert changed.fingerprint == register_map.fingerprint
 
 
 def test_the_fingerprint_of_a_map_of_registers_is_of_its_registers():
