@@ -175,6 +175,15 @@ def test_a_number_in_another_unit_has_no_value():
     assert told.causes == {0: "its unit is 'ppm', not '%'"}
 
 
+@pytest.mark.parametrize("letter", ["\0", "\x05", "\x7f", "\xb0", "\x1b"])
+def test_a_line_with_anything_but_plain_text_says_nothing_whatever_the_pattern_takes(letter):
+    """A03, A04"""
+    phrases = Phrases(gauge(patterns=(r".*?(?P<level>[\d.]+) (?P<unit>%).*",)), "1")
+    assert phrases.understand("is\t20.9 % now").values == {0: 20.9}
+    for at in range(len("is 20.9 % now")):
+        assert phrases.understand("is 20.9 % now"[:at] + letter + "is 20.9 % now"[at:]) is None
+
+
 def test_an_address_in_the_line_must_be_the_instruments():
     gauges = gauge(poll="A{address}D1\r", patterns=(r"A(?P<address>\d+) (?P<level>\S+) (?P<unit>%)",))
     phrases = Phrases(gauges, "7")
