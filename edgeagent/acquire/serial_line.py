@@ -30,6 +30,10 @@ class Question(Protocol):
     def unit(self) -> int | str:
         """Who is asked."""
 
+    @property
+    def passed_over(self) -> int:
+        """Bytes heard that were neither an answer nor an echo."""
+
     def feed(self, heard: bytes) -> bytes | None:
         """Take what was heard, nothing when the time is up, and return the next answer; raises Refusal."""
 

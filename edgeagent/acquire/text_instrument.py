@@ -97,7 +97,7 @@ class Bisynch:
 
     def _value(self, reading: Reading, answer: bytes) -> float:
         refusal = bisynch.REFUSALS.get(answer)
-        text = "" if refusal else answer.decode("ascii")
+        text = "" if refusal else answer.decode("ascii")[2:]
         value = number(text) if reading.bit is None else status_bit(text, reading.bit)
         wrong = "" if value == value else f"{text!r} is no number"  # noqa: PLR0124
         self._causes.tell(reading.address, refusal or wrong)

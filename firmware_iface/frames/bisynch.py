@@ -53,18 +53,19 @@ class Answer:
     other questions and an echo are passed over. At most one answer and the last piece are held.
 
     Attributes:
-        request: the bytes to send.
+        request: the bytes to send. passed_over: bytes heard that were neither an answer nor an echo.
     """
 
     def __init__(self, unit: int, mnemonic: str) -> None:
         self.unit = unit
         self.request = request(unit, mnemonic)
+        self.passed_over = 0
         self._head = STX + mnemonic.encode("ascii")
         self._buffer = bytearray()
         self._is_told = False
 
     def feed(self, heard: bytes) -> bytes | None:
-        """Take what was heard and return the next answer's value, or None until it is whole.
+        """Take what was heard and return the next answer's mnemonic and value, or None until it is whole.
 
         Nothing heard means that the time is up: a key of REFUSALS is returned then, once, if that is all that came.
         """
@@ -76,17 +77,23 @@ class Answer:
             if end is None:
                 break
             if end and checksum(buffer[at + 1:end]) == buffer[end:end + 1]:
-                value = bytes(buffer[at + len(self._head):end - 1])
-                del buffer[:end + 1]
+                said = bytes(buffer[at + 1:end - 1])
+                self._drop(at)
+                del buffer[:end + 1 - at]
                 self._is_told = True
-                return value
+                return said
             at = self._find(at + 1)
         if not heard and not self._is_told:
             alone = bytes(buffer.removeprefix(self.request))
             self._is_told = alone in REFUSALS
             return alone if self._is_told else None
-        del buffer[:at if at >= 0 else max(0, len(buffer) - LONGEST)]
+        self._drop(at if at >= 0 else max(0, len(buffer) - LONGEST))
         return None
+
+    def _drop(self, size: int) -> None:
+        dropped = bytes(self._buffer[:size])
+        self.passed_over += size - dropped.count(self.request) * len(self.request)
+        del self._buffer[:size]
 
     def _find(self, start: int) -> int:
         """Where the next answer may begin; -1 where none does."""

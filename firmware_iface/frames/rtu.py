@@ -78,6 +78,7 @@ class Answer:
 
     Attributes:
         request: the bytes to send. length: bytes of the right answer.
+        passed_over: bytes heard that were neither an answer nor an echo.
     """
 
     def __init__(self, unit: int, function: int, address: int, count: int) -> None:
@@ -86,6 +87,7 @@ class Answer:
         self.length = expected(function, count)
         self._data = bytes([unit, function, self.length - SHORTEST])
         self._exception = bytes([unit, function | 0x80])
+        self.passed_over = 0
         self._buffer = bytearray()
 
     def feed(self, heard: bytes) -> bytes | None:
@@ -108,11 +110,17 @@ class Answer:
                 if self.request.startswith(buffer[at:]):
                     break
             elif length and self._is_whole(frame := bytes(buffer[at:at + length])):
-                del buffer[:at + length]
+                self._drop(at)
+                del buffer[:length]
                 return self._told(frame)
             at = buffer.find(self.unit, at + step)
-        del buffer[:keep]
+        self._drop(keep)
         return None
+
+    def _drop(self, size: int) -> None:
+        dropped = bytes(self._buffer[:size])
+        self.passed_over += size - dropped.count(self.request) * len(self.request)
+        del self._buffer[:size]
 
     def _length(self, at: int) -> int:
         """Bytes of the frame that may begin here, 0 when none can."""

@@ -119,13 +119,14 @@ class Answer:
     before the answer.
 
     Attributes:
-        request: the bytes to send.
+        request: the bytes to send. passed_over: characters of lines that were neither an answer nor an echo.
     """
 
     def __init__(self, instrument: Instrument, phrases: Phrases, address: str) -> None:
         self.unit = address
         self.request = instrument.poll.replace(f"{{{ADDRESS}}}", address).encode("ascii")
         self._echo = self.request.decode("ascii").strip("\r\n")
+        self.passed_over = 0
         self._phrases = phrases
         self._lines = Lines(instrument.max_line + len(self._echo))
         self._heard: list[str] = []
@@ -138,4 +139,5 @@ class Answer:
             for said in (line, line.removeprefix(self._echo)):
                 if self._phrases.understand(said):
                     return said.encode("ascii")
+            self.passed_over += len(line) if line != self._echo else 0
         return None

@@ -35,7 +35,7 @@ def test_the_checksum_is_the_handbooks():
 
 
 def test_the_answer_is_the_handbooks():
-    assert Answer(1, "PV").feed(PV) == b"16.4"
+    assert Answer(1, "PV").feed(PV) == b"PV16.4"
     assert framed("PV", "16.4") == PV
 
 
@@ -49,7 +49,7 @@ def test_a_checksum_may_equal_any_control_character():
         for cut in range(len(frame)):
             answer = Answer(1, "PV")
             assert answer.feed(frame[:cut]) is None
-            assert answer.feed(frame[cut:]) == value.encode()
+            assert answer.feed(frame[cut:]) == f"PV{value}".encode()
 
 
 @given(units, mnemonics, values, st.lists(st.integers(0, 40), max_size=4))
@@ -59,7 +59,7 @@ def test_an_answer_is_found_in_any_pieces(unit, mnemonic, value, cuts):
     for first, last in pairwise(edges):
         if frame[first:last]:
             told.append(answer.feed(frame[first:last]))
-    assert told[-1] == value.encode()
+    assert told[-1] == (mnemonic + value).encode()
     assert set(told[:-1]) <= {None}
 
 
@@ -72,7 +72,15 @@ NOISE = {
 
 @pytest.mark.parametrize("noise", NOISE)
 def test_an_answer_is_found_behind(noise):
-    assert Answer(1, "PV").feed(NOISE[noise] + PV) == b"16.4"
+    assert Answer(1, "PV").feed(NOISE[noise] + PV) == b"PV16.4"
+
+
+def test_what_is_no_answer_and_no_echo_is_counted():
+    answer = Answer(1, "PV")
+    assert answer.feed(request(1, "PV") + framed("SL", "22.0") + PV) == b"PV16.4"
+    assert answer.passed_over == len(framed("SL", "22.0"))
+    assert answer.feed(b"\xff" * 500) is None
+    assert answer.passed_over >= 470
 
 
 WRONG = {
@@ -91,7 +99,7 @@ def test_no_value_comes_of(case):
     answer = Answer(1, "PV")
     assert answer.feed(WRONG[case]) is None
     assert answer.feed(b"") is None
-    assert answer.feed(PV) == b"16.4" or case == "A07 no checksum"
+    assert answer.feed(PV) == b"PV16.4" or case == "A07 no checksum"
 
 
 @pytest.mark.parametrize(("sent", "reason"), [(b"\x04", "mnemonic"), (b"\x15", "not understood")])
@@ -110,7 +118,7 @@ def test_a_unit_that_has_no_such_value_says_so_with_one_character(sent, reason):
 
 def test_what_follows_an_answer_is_no_refusal():
     answer = Answer(1, "PV")
-    assert answer.feed(PV + b"\x04") == b"16.4"
+    assert answer.feed(PV + b"\x04") == b"PV16.4"
     assert answer.feed(b"") is None
 
 
@@ -122,10 +130,10 @@ def test_a_babbling_line_holds_no_more_than_one_answer(pieces):
         assert len(answer._buffer) <= LONGEST
 
 
-def is_right(frame: bytes, value: bytes) -> bool:
-    """Whether a value stands in the bytes as the handbook says, by plain search."""
-    whole = b"\x02PV" + value + b"\x03"
-    return whole + checksum(whole[1:]) in frame
+def is_right(frame: bytes, said: bytes) -> bool:
+    """Whether mnemonic and value stand in the bytes as the handbook says, by plain search."""
+    whole = b"\x02" + said + b"\x03"
+    return said.startswith(b"PV") and whole + checksum(whole[1:]) in frame
 
 
 @given(st.binary(max_size=200))

@@ -200,6 +200,7 @@ def test_the_answer_is_found_behind_an_echo(echo):
     answer = Answer(gauge(), Phrases(gauge(), "1"), "1")
     assert answer.feed(ECHOES[echo]) is None
     assert answer.feed(b"20.9 %\r") == b"20.9 %"
+    assert answer.passed_over == (2 if echo == "noise" else 0)
     assert answer.feed(b"\nwait a moment\r\n") == b"wait a moment"
     assert answer.feed(b"") is None
 
