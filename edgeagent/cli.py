@@ -183,7 +183,7 @@ def _check(options: argparse.Namespace) -> int:
         return _tool(tools.check_live)(options)
     for machine in configuration.machines:
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True):
-            print(f"{machine.id}: {config.place_of(source)} speaks {register_map.id} "
+            print(f"{machine.id}: {config.place_of(source, register_map)} speaks {register_map.id} "
                   f"{register_map.version} ({len(register_map.registers)} points, "
                   f"fingerprint {register_map.fingerprint})")
     print(f"{options.configuration} can be used")

@@ -16,13 +16,14 @@ from msgspec import Meta
 from edgeagent.errors import ConfigError
 from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
+from firmware_iface.frames.bisynch import UNITS
 from firmware_iface.line_time import explain, share
 from firmware_iface.map_reader import FileFault
 from firmware_iface.registers import RegisterMap, SerialSettings
 from firmware_iface.rename import renamed
 from firmware_iface.toml_lines import KeyPath
 
-_LAST_UNIT = 247
+_UNITS = range(1, 248)
 """Modbus over serial line, section 2.2."""
 
 LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
@@ -76,6 +77,7 @@ class LineTable(_Table, frozen=True):
     baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 19200
     parity: Literal["none", "even", "odd"] = "even"
     stop_bits: Literal[1, 2] = 1
+    data_bits: Literal[7, 8] = 8
     master: bool = False
 
 
@@ -101,7 +103,16 @@ class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
     rename: dict[str, str] = {}
 
 
-SourceTable = ModbusTcpTable | ModbusRtuTable
+class SerialInstrumentTable(_Table, frozen=True, tag_field="kind", tag="serial-instrument"):
+    """An instrument on a serial line that speaks text, and the map of what it says; `address` where it has its own."""
+
+    map: Text
+    line: Text
+    address: Annotated[int, Meta(ge=0, le=999)] | Annotated[str, Meta(pattern="^[!-~]{1,8}$")] | None = None
+    rename: dict[str, str] = {}
+
+
+SourceTable = ModbusTcpTable | ModbusRtuTable | SerialInstrumentTable
 
 
 class WindowTable(_Table, frozen=True):
@@ -183,7 +194,8 @@ def load(
     if configuration is not None:
         for m, machine in enumerate(configuration.machines):
             maps[machine.id] = tuple(_maps(file, m, machine, find or find_map, faults, of_maps))
-        for where, reason in (*_contradictions(configuration), *_on_lines(configuration, maps)):
+        wrong = (*_contradictions(configuration), *_on_lines(configuration, maps), *_misfits(configuration, maps))
+        for where, reason in wrong:
             faults.add(where, reason)
     if faults.found or configuration is None:
         raise ConfigError(sorted(faults.found, key=lambda fault: fault.line or 0) + of_maps)
@@ -258,20 +270,22 @@ def _on_lines(
 ) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong with serial lines and who is on them."""
     lines = {line.id: line for line in configuration.lines}
-    ids, ports, units, used = Counter[str](), Counter[str](), Counter[tuple[str, int]](), set[str]()
+    ids, ports, units, used = Counter[str](), Counter[str](), Counter[tuple[str, str]](), set[str]()
     for m, machine in enumerate(configuration.machines):
         for s, source in enumerate(machine.sources):
             where = ("machines", m, "sources", s)
-            if isinstance(source, ModbusRtuTable) and source.line != STAND_IN:
+            if not isinstance(source, ModbusTcpTable) and source.line != STAND_IN:
                 used.add(source.line)
                 if source.line not in lines:
                     yield (*where, "line"), f"there is no line {source.line}; add it as [[lines]]"
-                unit = unit_of(source, maps[machine.id][s]) if len(maps[machine.id]) == len(machine.sources) else 0
-                units[source.line, unit] += 1
-                if unit and units[source.line, unit] > 1:
-                    yield (*where, "unit"), f"unit {unit} is another source of line {source.line} already"
-                if unit > _LAST_UNIT:
-                    yield (*where, "unit"), f"unit {unit}: on a serial line units are 1 to {_LAST_UNIT}"
+                if len(maps[machine.id]) < len(machine.sources):
+                    continue
+                key, unit = _on_line(source, maps[machine.id][s])
+                units[source.line, str(unit)] += 1
+                if units[source.line, str(unit)] > 1:
+                    yield (*where, key), f"{key} {unit} is another source of line {source.line} already"
+                if key == "unit" and unit not in _UNITS:
+                    yield (*where, key), f"unit {unit}: on a serial line units are 1 to {_UNITS[-1]}"
     yield from _loads(configuration, maps)
     for index, line in enumerate(configuration.lines):
         for key, seen, name in (("id", ids, line.id), ("port", ports, line.port)):
@@ -302,16 +316,59 @@ def _loads(
                 f" {machine_id}: {explain(register_map, spoken)}")
 
 
-def unit_of(source: SourceTable, register_map: RegisterMap) -> int:
+def _on_line(source: ModbusRtuTable | SerialInstrumentTable, register_map: RegisterMap) -> tuple[str, int | str]:
+    """How a source is told from the others of its line: the key that says it, and its value."""
+    if isinstance(source, ModbusRtuTable):
+        return "unit", unit_of(source, register_map)
+    return "address", address_of(source, register_map)
+
+
+def _misfits(
+    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
+) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong between a source, its map and its line."""
+    lines = {line.id: line for line in configuration.lines}
+    sources = Counter(source.line for machine in configuration.machines for source in machine.sources
+                      if not isinstance(source, ModbusTcpTable))
+    for m, machine in enumerate(configuration.machines):
+        if len(maps[machine.id]) < len(machine.sources):
+            continue
+        for s, (source, register_map) in enumerate(zip(machine.sources, maps[machine.id], strict=True)):
+            where = ("machines", m, "sources", s)
+            instrument = register_map.instrument
+            if not isinstance(source, SerialInstrumentTable):
+                if instrument:
+                    yield (*where, "map"), f'{register_map.id} speaks text, not Modbus; use kind = "serial-instrument"'
+                elif isinstance(source, ModbusRtuTable) and source.line in lines and lines[source.line].data_bits != 8:
+                    yield (*where, "line"), "Modbus RTU has data_bits = 8"
+            elif instrument is None:
+                yield (*where, "map"), f'{register_map.id} speaks Modbus, not text; use kind = "modbus-rtu"'
+            elif instrument.streams and sources[source.line] > 1:
+                yield (*where, "line"), f"it talks by itself and cannot share line {source.line} with another source"
+            elif not instrument.streams and source.line in lines and not lines[source.line].master:
+                yield (*where, "line"), (f"it must be asked; say master = true of line {source.line} if no other"
+                                         " master is there")
+            elif instrument.protocol == "ei-bisynch" and address_of(source, register_map) not in UNITS:
+                yield (*where, "address"), f"EI-Bisynch has the addresses {UNITS[0]} to {UNITS[-1]}"
+
+
+def unit_of(source: ModbusTcpTable | ModbusRtuTable, register_map: RegisterMap) -> int:
     """The Modbus unit of a source: its own, or its map's."""
     return register_map.device.unit if source.unit is None else source.unit
 
 
-def place_of(source: SourceTable) -> str:
+def address_of(source: SerialInstrumentTable, register_map: RegisterMap) -> int | str:
+    """The address of an instrument that speaks text: its own, or its map's unit."""
+    return register_map.device.unit if source.address is None else source.address
+
+
+def place_of(source: SourceTable, register_map: RegisterMap) -> str:
     """Where a source is, in words for people."""
     if isinstance(source, ModbusTcpTable):
-        return f"modbus-tcp {source.host}:{source.port}"
-    return f"modbus-rtu line {source.line}"
+        return f"modbus-tcp {source.host}:{source.port} unit {unit_of(source, register_map)}"
+    key, name = _on_line(source, register_map)
+    kind = "modbus-rtu" if isinstance(source, ModbusRtuTable) else "serial-instrument"
+    return f"{kind} line {source.line} {key} {name}"
 
 
 def is_loopback(host: str) -> bool:

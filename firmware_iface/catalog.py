@@ -28,6 +28,7 @@ from firmware_iface.map_checks import (
 from firmware_iface.map_commands import read_commands, read_heartbeat, read_standby
 from firmware_iface.map_documents import check_documents, read_sources
 from firmware_iface.map_identity import check_fingerprint, check_firmware, read_identity
+from firmware_iface.map_instrument import read_instrument, wire_of
 from firmware_iface.map_line import Parts, read_line
 from firmware_iface.map_points import read_groups
 from firmware_iface.map_reader import FileFault, MapError, Reader, Values
@@ -122,8 +123,11 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     about, device, capture, thermal = (section(name) for name in ("map", "device", "capture", "thermal"))
     sources = read_sources(reader, top.get("sources", ()))
     base = device.pop("address_base", 0)
+    if top.get("instrument"):
+        device["max_gap"] = 0  # what no point wants is not asked
     groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
     parts = Parts(groups, tuple(register for register in reader.points.values() if register), Device(**device))
+    instrument = read_instrument(reader, top, parts.registers, parts.device.unit)
     machine, recipe, orders = section("machine"), section("recipe"), _orders(reader, top)
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     rules: dict[str, Any] = {
@@ -147,8 +151,8 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     return RegisterMap(
         **about, **machine, device=parts.device, groups=groups, registers=parts.registers, lanes=lanes, zones=zones,
         **rules, **orders, capture=Capture(**capture), thermal=Thermal(**thermal), recipe_name=recipe["name"],
-        recipe_version=recipe["version"], sources=sources,
-        fingerprint=fingerprint(parts.registers, orders["commands"], orders["heartbeat"]),
+        recipe_version=recipe["version"], sources=sources, instrument=instrument,
+        fingerprint=fingerprint(parts.registers, orders["commands"], orders["heartbeat"], wire_of(instrument)),
     )  # fmt: skip
 
 
@@ -171,9 +175,14 @@ def _orders(reader: Reader, top: Values) -> dict[str, Any]:
 
 
 def fingerprint(
-    registers: Iterable[Register], commands: Iterable[Command] = (), heartbeat: Heartbeat | None = None
-) -> str:
-    """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count."""
+    registers: Iterable[Register], commands: Iterable[Command] = (), heartbeat: Heartbeat | None = None,
+    more: Iterable[str] = (),
+) -> str:  # fmt: skip
+    """Name what is on the wire in 8 hex digits: order, texts, units and ranges do not count.
+
+    Args:
+        more: what else is on the wire, a line each.
+    """
     canonical = [
         f"{r.path} {r.table} {r.address} {r.bit} {r.count} {r.type} {r.word_order} {r.byte_order}"
         f" {r.scale!r} {r.offset!r} {list(r.not_available)}"
@@ -185,4 +194,4 @@ def fingerprint(
     ]
     if heartbeat:
         canonical.append(f"heartbeat {heartbeat.point} {heartbeat.period_ms} {heartbeat.style}")
-    return hashlib.sha256("\n".join(sorted(canonical)).encode()).hexdigest()[:8]
+    return hashlib.sha256("\n".join(sorted([*canonical, *more])).encode()).hexdigest()[:8]

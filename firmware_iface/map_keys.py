@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from firmware_iface.commands import COMMANDS
+from firmware_iface.instrument import MAX_LINE
 from firmware_iface.registers import MACHINE_STATES, TABLES, WIDTHS, ZONES, Capture, Thermal
 
 REQUIRED: Final = object()
@@ -147,6 +148,22 @@ IDENTITY = (
     Key("mask", "integer", "bits of the raw number, unsigned, that are compared", None, 1, 2**64 - 1),
     Key("text", "text", "why, for people", ""),
 )
+READING = (
+    Key("address", "integer", "first of the four registers that it is given in: 0, 4, 8, ...", low=0, high=65_532),
+    Key("mnemonic", "text", "EI-Bisynch: the parameter's two characters", None),
+    Key("bit", "integer", "EI-Bisynch: the bit of a status word in hexadecimal that it is", None, 0, 31),
+    Key("group", "text", "text lines: named group of the patterns with the number", None),
+    Key("unit_group", "text", "text lines: named group of the patterns with the unit", None),
+    Key("unit_is", "text", "text lines: the only unit in which the number counts", None),
+)
+INSTRUMENT = (
+    Key("protocol", "text", "what it speaks", choices=("ei-bisynch", "text-line")),
+    Key("poll", "text", "text lines: what is sent to be told one; left out where it tells them by itself", ""),
+    Key("patterns", "texts", "text lines: regular expressions of a whole line with values", ()),
+    Key("not_ready", "texts", "text lines: regular expressions of a whole line that says that it has no value", ()),
+    Key("max_line", "integer", "text lines: characters of the longest line", MAX_LINE, 1, 2000),
+    Key("readings", "tables", "what is taken of its answers", keys=READING),
+)
 POINT = (
     Key("table", "text", "Modbus table", choices=TABLES),
     Key("address", "integer", "address in the document's numbering", low=0, high=65_536),
@@ -280,6 +297,7 @@ MAP = (
     Key("device", "table", "how it wants to be asked", {}, keys=DEVICE),
     Key("line", "table", "what it speaks on a serial line as delivered", None, keys=LINE),
     Key("identity", "tables", "by what it is known, read at connect", (), keys=IDENTITY),
+    Key("instrument", "table", "how it is spoken to, where it speaks text", None, keys=INSTRUMENT),
     Key("groups", "named", "points that are read together", keys=GROUP),
     Key("lanes", "named", "conveyors through the tunnel, by number", {}, keys=LANE, names=ORDINAL),
     Key("zones", "named", "zones of the tunnel, by number", {}, keys=ZONE, names=ORDINAL),

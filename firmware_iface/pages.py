@@ -21,8 +21,8 @@ _TABLES = (
 
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
-    parts = (_about, _sources, _device, _line, _identity, _groups, _points, _documents, _watchdog, _bad, _commands,
-             _heartbeat, _standby, _lanes, _zones, _states, _alarms, _models)
+    parts = (_about, _sources, _device, _instrument, _line, _identity, _groups, _points, _documents, _watchdog, _bad,
+             _commands, _heartbeat, _standby, _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -75,6 +75,24 @@ def _identity(m: RegisterMap) -> Iterator[str]:
     yield from _section("Identity: read at connect", ("Point", "Value", "Why"), rows)
 
 
+def _instrument(m: RegisterMap) -> Iterator[str]:
+    if m.instrument is None:
+        return
+    yield "## Instrument\n"
+    yield "It speaks text; the agent puts each reading, as a float64, into four registers.\n"
+    told = [("Protocol", m.instrument.protocol)]
+    told += [("Poll", _code(m.instrument.poll))] if m.instrument.poll else []
+    told += [("A line with values", _code(pattern)) for pattern in m.instrument.patterns]
+    told += [("A line without a value", _code(pattern)) for pattern in m.instrument.not_ready]
+    yield from _table(("", ""), told)
+    rows = (
+        (str(r.address), _code(r.mnemonic or r.group or ""), "" if r.bit is None else str(r.bit),
+         f"{_code(r.unit_group)} is {_code(r.unit_is)}" if r.unit_group and r.unit_is else "")
+        for r in m.instrument.readings
+    )  # fmt: skip
+    yield from _table(("Address", "Reading", "Bit", "Only where"), rows)
+
+
 def _groups(m: RegisterMap) -> Iterator[str]:
     def row(group: Group) -> Sequence[str]:
         points = [register for register in m.registers if register.group == group.name]
@@ -95,7 +113,7 @@ def _points(m: RegisterMap) -> Iterator[str]:
         here = sorted((r for r in m.registers if r.table == table), key=lambda r: (r.address, r.bit or 0))
         if not here:
             continue
-        yield f"### {title} (read by function {function})\n"
+        yield f"### {title}\n" if m.instrument else f"### {title} (read by function {function})\n"
         if table in BIT_TABLES:
             yield from _table(("Address", "Point", "Access", "What it is"),
                               ((str(r.address), f"`{r.path}`", _access(r), _plain(r.text)) for r in here))
@@ -244,7 +262,9 @@ def _path(path: str | None) -> str:
 
 
 def _code(text: str) -> str:
-    return f"`{text}`"
+    """Code in a table's cell; a line end and the like are written as in a map."""
+    shown = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text).replace("|", "\\|")
+    return f"``{shown}``" if "`" in shown else f"`{shown}`"
 
 
 def _plain(text: str) -> str:

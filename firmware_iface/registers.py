@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from firmware_iface.commands import Command, Heartbeat, Standby
     from firmware_iface.identity import Identity
+    from firmware_iface.instrument import Instrument
 
 TABLES = ("coil", "discrete", "holding", "input")
 """The four Modbus tables; read by function 1, 2, 3 and 4."""
@@ -312,6 +313,7 @@ class RegisterMap:
         firmware_from, firmware_to: versions that the map is true for, "3.04", both allowed; None: not limited.
         identity: by what the agent knows that it has this device before it.
         line: what the device speaks on a serial line; None where the map does not say.
+        instrument: how it is spoken to where it speaks text, not Modbus; the registers are made of what it says.
     """
 
     id: str
@@ -347,6 +349,7 @@ class RegisterMap:
     standby: Standby | None = None
     bad: tuple[BadRule, ...] = ()
     watchdog: Watchdog | None = None
+    instrument: Instrument | None = None
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

@@ -35,8 +35,9 @@ def renamed(register_map: RegisterMap, names: Mapping[str, str]) -> RegisterMap:
             raise ValueError(f"{register_map.id} has no object {old}; it has {', '.join(near[:8])}")
         if not re.fullmatch(OBJECT, new):
             raise ValueError(f"{new!r} is not an object's name; write it like controller/3")
-    changed = _renamed(replace(register_map, sources=()), dict(names))
-    return replace(changed, id=register_map.id, title=register_map.title, sources=register_map.sources)
+    changed = _renamed(replace(register_map, sources=(), instrument=None), dict(names))
+    return replace(changed, id=register_map.id, title=register_map.title, sources=register_map.sources,
+                   instrument=register_map.instrument)
 
 
 def _renamed(part: T, names: dict[str, str]) -> T:

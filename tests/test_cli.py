@@ -39,7 +39,7 @@ def test_check_tells_what_a_good_configuration_reads(tmp_path):
         '[[machines]]\nid = "A"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "10.0.0.1"\n')
     ended = edgeagent("check", "a.toml", cwd=tmp_path)
     assert ended.returncode == 0, ended.stderr
-    assert "modbus-tcp 10.0.0.1:502 speaks reflow10 1.0 (139 points" in ended.stdout
+    assert "modbus-tcp 10.0.0.1:502 unit 1 speaks reflow10 1.0 (139 points" in ended.stdout
 
 
 def test_a_listener_beyond_loopback_is_refused_at_start(tmp_path):

@@ -134,11 +134,61 @@ WRONG_ON_LINES = {
     "keys of another kind": (BUS + 'host = "oven"\n', ["agent.toml:11: machines[0].sources[0].host: unknown key"
                                                        " (take it out)"]),
     "no kind": (BUS.replace('kind = "modbus-rtu"\n', ""), [
-        "agent.toml:7: machines[0].sources[0]: missing key `kind` (give one of modbus-tcp, modbus-rtu)"]),
+        "agent.toml:7: machines[0].sources[0]: missing key `kind` (give one of modbus-tcp, modbus-rtu,"
+        " serial-instrument)"]),
     "unknown kind": (BUS.replace('"modbus-rtu"', '"modbus-ascii"'), [
         "agent.toml:8: machines[0].sources[0].kind: Invalid value 'modbus-ascii'"]),
     "a parity that is none": (BUS.replace("baud = 9600", 'parity = "mark"'), [
         "agent.toml:4: lines[0].parity: Invalid enum value 'mark'"]),
+}
+
+
+INSTRUMENT = """\
+[[lines]]
+id = "bus"
+port = "/dev/serial/by-id/adapter"
+baud = 9600
+data_bits = 7
+master = true
+[[machines]]
+id = "RO0001"
+[[machines.sources]]
+kind = "modbus-tcp"
+map = "reflow10"
+host = "127.0.0.1"
+[[machines.sources]]
+kind = "serial-instrument"
+map = "eurotherm2000-bisynch"
+line = "bus"
+"""
+
+WRONG_ON_LINES |= {
+    "an instrument on a line of another master": (INSTRUMENT.replace("master = true\n", ""), [
+        "agent.toml:15: machines[0].sources[1].line: it must be asked; say master = true of line bus if no other master"
+        " is there"]),
+    "text asked over Modbus": (INSTRUMENT.replace("serial-instrument", "modbus-rtu"), [
+        "agent.toml:15: machines[0].sources[1].map: eurotherm2000-bisynch speaks text, not Modbus; use kind ="
+        ' "serial-instrument"']),
+    "Modbus asked in text": (BUS.replace("modbus-rtu", "serial-instrument"), [
+        'agent.toml:9: machines[0].sources[0].map: reflow10 speaks Modbus, not text; use kind = "modbus-rtu"']),
+    "Modbus over seven bits": (BUS.replace("baud = 9600", "data_bits = 7"), [
+        "agent.toml:10: machines[0].sources[0].line: Modbus RTU has data_bits = 8"]),
+    "an address beyond the protocol's": (INSTRUMENT + "address = 100\n", [
+        "agent.toml:17: machines[0].sources[1].address: EI-Bisynch has the addresses 1 to 99"]),
+    "one address twice": (INSTRUMENT + """[[machines.sources]]
+kind = "serial-instrument"
+map = "eurotherm2000-bisynch"
+line = "bus"
+rename = { "controller/1" = "controller/2" }
+""", ["agent.toml:17: machines[0].sources[2].address: address 1 is another source of line bus already"]),
+    "a talker that is not alone": (INSTRUMENT + """[[machines.sources]]
+kind = "serial-instrument"
+map = "oxygen-luminox"
+line = "bus"
+address = 2
+""", ["agent.toml:20: machines[0].sources[2].line: it talks by itself and cannot share line bus with another source"]),
+    "nine bits": (INSTRUMENT.replace("data_bits = 7", "data_bits = 9"), [
+        "agent.toml:5: lines[0].data_bits: Invalid enum value 9"]),
 }
 
 
@@ -186,3 +236,24 @@ def test_a_line_that_is_too_slow_for_all_its_units_is_refused_with_the_arithmeti
     config.load(tmp_path / "agent.toml")
     (tmp_path / "agent.toml").write_text(text.replace("9600", "1200"))
     config.load(tmp_path / "agent.toml")
+
+
+def test_instruments_on_one_line_are_told_apart_by_address_and_other_names(tmp_path):
+    (tmp_path / "agent.toml").write_text(INSTRUMENT + """address = 7
+[[machines.sources]]
+kind = "serial-instrument"
+map = "oxygen-rapidox1100"
+line = "bus"
+address = "A"
+""")
+    configuration, maps = config.load(tmp_path / "agent.toml")
+    _, bisynch, text = zip(configuration.machines[0].sources, maps["RO0001"], strict=True)
+    assert [config.address_of(*source) for source in (bisynch, text)] == [7, "A"]
+    assert config.place_of(*bisynch) == "serial-instrument line bus address 7"
+
+
+def test_an_instrument_that_talks_by_itself_needs_no_master(tmp_path):
+    (tmp_path / "agent.toml").write_text(INSTRUMENT.replace("master = true\n", "")
+                                         .replace("eurotherm2000-bisynch", "oxygen-luminox"))
+    _, maps = config.load(tmp_path / "agent.toml")
+    assert maps["RO0001"][1].instrument.streams

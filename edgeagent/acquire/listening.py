@@ -49,7 +49,7 @@ class ListeningLine:
         self.port = port
         self.answers = 0
         """Answers understood so far."""
-        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap=tap)
         self._clock = clock
         self._conversation = Conversation()
         self._heard_ns = 0
@@ -174,6 +174,7 @@ class Listener:
         if times:
             self._row.times[index], self._row.stamps[index] = min(times)
             for rule in self._rules.get(index, ()):
+                # At the time of what was heard: a replay of it must come to the same.
                 rule.judge(self._row.times[index])
             self._tell("", f"{self.name} is heard")
         elif is_open:

@@ -1,9 +1,10 @@
-"""Modbus RTU on a serial line: one question at a time, and no late, foreign or doubled answer becomes a value."""
+"""Serial lines, and Modbus RTU on them: one question at a time; no late, foreign or doubled answer becomes a value."""
 
 from __future__ import annotations
 
 import asyncio
 from time import monotonic
+from typing import Protocol
 
 from edgeagent.acquire.serial_port import SerialPort, Tap
 from edgeagent.acquire.source import Block
@@ -20,6 +21,23 @@ _KEPT = 4096
 _SHOWN = 32
 
 
+class Question(Protocol):
+    """A question to one unit, and what finds the answer in whatever is heard, as `firmware_iface.frames` has them."""
+
+    request: bytes
+
+    @property
+    def unit(self) -> int | str:
+        """Who is asked."""
+
+    @property
+    def passed_over(self) -> int:
+        """Bytes heard that were neither an answer nor an echo."""
+
+    def feed(self, heard: bytes) -> bytes | None:
+        """Take what was heard, nothing when the time is up, and return the next answer; raises Refusal."""
+
+
 class SerialLine:
     """One serial port with all units on it; opened for this program alone.
 
@@ -30,21 +48,22 @@ class SerialLine:
 
     Args:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
-        parity: "none", "even" or "odd".
+        parity: "none", "even" or "odd". data_bits: 7 or 8.
         tap: called with every byte that passes, and whether it was sent.
     """
 
     def __init__(
-        self, port: str, baud: int = 19200, parity: str = "even", stop_bits: int = 1, tap: Tap | None = None
-    ) -> None:
+        self, port: str, baud: int = 19200, parity: str = "even", stop_bits: int = 1, data_bits: int = 8,
+        tap: Tap | None = None,
+    ) -> None:  # fmt: skip
         self.port = port
         self.quarantine_s = 0.0
-        self._port = SerialPort(port, baud, parity, stop_bits, self._take, tap)
+        self._port = SerialPort(port, baud, parity, stop_bits, self._take, data_bits, tap)
         self._gap_s = max(3.5 * self._port.character_s, _SHORTEST_GAP_S)
         self._lock = asyncio.Lock()
-        self._units: set[int] = set()
-        self._proven: set[int] = set()
-        self._answered: dict[int, tuple[bytes, bytes]] = {}
+        self._units: set[int | str] = set()
+        self._proven: set[int | str] = set()
+        self._answered: dict[int | str, tuple[bytes, bytes]] = {}
         """Unit → its last question and answer."""
         self._is_settled = False
         self._is_listening = False
@@ -54,7 +73,7 @@ class SerialLine:
         """Monotonic time (s) at which the line was last not silent, or not to be trusted."""
         self._waiter: asyncio.Future[None] | None = None
 
-    def has(self, unit: int) -> bool:
+    def has(self, unit: int | str) -> bool:
         """Whether the port is open and this unit is using it."""
         return self._port.is_open and unit in self._units
 
@@ -62,7 +81,7 @@ class SerialLine:
         """How long so many characters take."""
         return characters * self._port.character_s
 
-    def join(self, unit: int) -> None:
+    def join(self, unit: int | str) -> None:
         """Use the port for this unit and open it if need be; raises Unreachable."""
         if not self._port.is_open:
             self._port.open()
@@ -72,13 +91,13 @@ class SerialLine:
             self._proven.clear()
         self._units.add(unit)
 
-    def leave(self, unit: int) -> None:
+    def leave(self, unit: int | str) -> None:
         """Use the port no longer; the last unit closes it."""
         self._units.discard(unit)
         if not self._units:
             self._port.close()
 
-    async def ask(self, answer: Answer, timeout_s: float) -> bytes:
+    async def ask(self, answer: Question, timeout_s: float) -> bytes:
         """Ask once, when the line is free and silent; a caller that is cancelled leaves the exchange to its end.
 
         Raises:
@@ -95,7 +114,7 @@ class SerialLine:
             # The caller may be gone: what became of the exchange has been looked at then.
             exchange.exception()
 
-    async def _exchange(self, answer: Answer, timeout_s: float) -> bytes:
+    async def _exchange(self, answer: Question, timeout_s: float) -> bytes:
         await self._settle(timeout_s)
         is_proven = answer.unit in self._proven
         self._proven.discard(answer.unit)
@@ -142,7 +161,7 @@ class SerialLine:
             await self._hear(silent_at)
         self._port.demand()
 
-    async def _first(self, answer: Answer, deadline: float) -> bytes:
+    async def _first(self, answer: Question, deadline: float) -> bytes:
         seen = bytearray()
         while True:
             heard = await self._hear(deadline)
@@ -158,7 +177,7 @@ class SerialLine:
             raise Silent(f"{self.port}: unit {answer.unit} did not answer in time")
         raise BadAnswer(f"{self.port}: no answer of unit {answer.unit} in what was heard: {seen[:_SHOWN].hex(' ')}")
 
-    async def _no_other(self, answer: Answer, data: bytes, until: float) -> None:
+    async def _no_other(self, answer: Question, data: bytes, until: float) -> None:
         """A second answer that differs says that one of the two is late: neither is believed."""
         heard = b""
         while True:

@@ -38,15 +38,19 @@ class SerialPort:
         parity: "none", "even" or "odd".
         take: called with what was heard, and with nothing when the port was lost.
         tap: called with every byte that passes, and whether it was sent.
+        data_bits: 7 or 8.
     """
 
     def __init__(
-        self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None], tap: Tap | None = None
-    ) -> None:
+        self, name: str, baud: int, parity: str, stop_bits: int, take: Callable[[bytes], None], data_bits: int = 8,
+        tap: Tap | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self._tap = tap
-        self.character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
-        self._settings = {"baudrate": baud, "parity": PARITY[parity], "stopbits": stop_bits}
+        self.character_s = (1 + data_bits + (parity != "none") + stop_bits) / baud
+        self._settings = {
+            "baudrate": baud, "bytesize": data_bits, "parity": PARITY[parity], "stopbits": stop_bits,
+        }  # fmt: skip
         self._take = take
         self._serial: serial.Serial | None = None
         self._lost = "not open"
@@ -66,6 +70,8 @@ class SerialPort:
         with suppress(OSError, ValueError, NotImplementedError):
             # An FTDI adapter otherwise holds what it hears for up to 16 ms; others have no such switch.
             self._serial.set_low_latency_mode(True)
+        if self._settings["parity"] != "N":
+            _check_parity(self._serial.fileno())
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._serial.fileno(), self.receive)
 
@@ -117,6 +123,14 @@ class SerialPort:
             self._tap(True, data[:sent])
         if sent < len(data):
             raise Unreachable(f"{self.name} takes no more bytes; the adapter is stuck")
+
+
+def _check_parity(descriptor: int) -> None:
+    """Hear a character with wrong parity as NUL, where the driver can tell: pyserial leaves that off."""
+    with suppress(termios.error):
+        attributes = termios.tcgetattr(descriptor)
+        attributes[0] |= termios.INPCK
+        termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def _why(error: Exception) -> str:

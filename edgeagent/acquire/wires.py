@@ -13,7 +13,9 @@ from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
 from edgeagent.acquire.recorder import RecordedSource
 from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
-from edgeagent.config import ModbusTcpTable, unit_of
+from edgeagent.acquire.text_instrument import Bisynch, PolledText
+from edgeagent.acquire.text_stream import TextStream
+from edgeagent.config import ModbusTcpTable, SerialInstrumentTable, address_of, unit_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 _LEAST_TIMEOUT_S = 0.25
 """Real seconds: a sped-up clock does not make the computer's network faster."""
 
-Reader = Poller | Listener
+Reader = Poller | Listener | TextStream
 """Keeps the beat of one source."""
 
 
@@ -47,10 +49,12 @@ class Wires:
         self._recorder = recorder
         self._asked = Counter[tuple[str, int]]()
         self._connections: dict[tuple[str, int, int], TcpConnection] = {}
+        self._tables = {line.id: line for line in lines}
         self._lines: dict[str, SerialLine | ListeningLine] = {
-            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits, self._tap(line.id)) if line.master
+            line.id: SerialLine(line.port, line.baud, line.parity, line.stop_bits, line.data_bits, self._tap(line.id))
+            if line.master
             else ListeningLine(line.port, line.baud, line.parity, line.stop_bits, clock, self._tap(line.id))
-            for line in lines
+            for line in self._tables.values()
         }  # fmt: skip
 
     def readers(self, table: MachineTable, machine: Machine, row: Row, beat: Callable[[int], None]) -> list[Reader]:
@@ -61,7 +65,12 @@ class Wires:
         self, table: SourceTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
     ) -> Reader:
         register_map = machine.maps[index]
-        if not isinstance(table, ModbusTcpTable):
+        if isinstance(table, SerialInstrumentTable):
+            if register_map.instrument and register_map.instrument.streams:
+                stream = self.stream(table, machine, index, row, beat)
+                self._watch(machine, stream.groups)
+                return stream
+        elif not isinstance(table, ModbusTcpTable):
             line = self._lines[table.line]
             if isinstance(line, ListeningLine):
                 listener = Listener(machine, index, line, unit_of(table, register_map), row, self._clock, beat)
@@ -84,15 +93,17 @@ class Wires:
         """Make the way to a device that this agent may ask.
 
         Raises:
-            ValueError: it is on a line where another master asks.
+            ValueError: it is on a line where another master asks, or talks without being asked.
         """
-        device, unit = register_map.device, unit_of(table, register_map)
+        device = register_map.device
         if isinstance(table, ModbusTcpTable):
-            return ModbusTcp(self._connection(table, device), unit)
+            return ModbusTcp(self._connection(table, device), unit_of(table, register_map))
         line = self._lines[table.line]
         if isinstance(line, ListeningLine):
             raise ValueError(f"another master asks on line {table.line}")
-        return ModbusRtu(line, unit, device.latency_ms / 1000)
+        if isinstance(table, SerialInstrumentTable):
+            return self._instrument(line, table, register_map)
+        return ModbusRtu(line, unit_of(table, register_map), device.latency_ms / 1000)
 
     def _connection(self, table: ModbusTcpTable, device: Device) -> TcpConnection:
         """A connection to the device of its own, or one of as many as the device takes."""
@@ -106,3 +117,18 @@ class Wires:
             tap = self._tap(f"{table.host}:{table.port}")
             self._connections[place] = TcpConnection(table.host, table.port, timeout_s, tap)
         return self._connections[place]
+
+    def stream(
+        self, table: SerialInstrumentTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
+    ) -> TextStream:
+        """Make the ear for an instrument that talks by itself."""
+        line, address = self._tables[table.line], str(address_of(table, machine.maps[index]))
+        return TextStream(machine, index, line, address, row, self._clock, beat, self._tap(table.line))
+
+    def _instrument(self, line: SerialLine, table: SerialInstrumentTable, register_map: RegisterMap) -> Source:
+        instrument, address = register_map.instrument, address_of(table, register_map)
+        if instrument is None or instrument.streams:
+            raise ValueError(f"{register_map.id} is not asked: it talks by itself")
+        if instrument.protocol == "ei-bisynch":
+            return Bisynch(line, register_map, int(address))
+        return PolledText(line, register_map, str(address))

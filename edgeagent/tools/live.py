@@ -12,8 +12,9 @@ import msgspec
 from edgeagent.acquire.listening import ListeningLine
 from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
-from edgeagent.config import ModbusRtuTable, place_of, unit_of
+from edgeagent.config import ModbusRtuTable, SerialInstrumentTable, place_of, unit_of
 from edgeagent.errors import Unreachable
+from edgeagent.model.samples import Row
 from edgeagent.store.connection import holder
 from edgeagent.tools.stopping import until
 from edgeagent.tools.survey import Survey
@@ -76,6 +77,9 @@ class LiveCheck:
         for machine, index, source in self._sources():
             if not self._is_listened_to(source):
                 survey = Survey(machine, index, self._clock)
+                if isinstance(source, SerialInstrumentTable) and _talks(machine.maps[index]):
+                    await self._hear(machine, index, source, survey)
+                    continue
                 await survey.read(self._wires.source(source, machine.maps[index]))
                 self._show(machine, index, source, survey.readings())
                 self._compare(machine, index, survey)
@@ -113,6 +117,21 @@ class LiveCheck:
             survey.hear(heard, unit_of(source, machine.maps[index]))
             self._show(machine, index, source, survey.readings(missing))
 
+    async def _hear(self, machine: Machine, index: int, source: SerialInstrumentTable, survey: Survey) -> None:
+        """Listen to an instrument that talks by itself."""
+        _say(f"{machine.id}: {place_of(source, machine.maps[index])} talks by itself; listening for"
+             f" {self._seconds:g} s")
+        stream = self._wires.stream(source, machine, index, Row(len(machine.points), len(machine.groups)), _nobody)
+        missing = f"no line that the map describes was heard in {self._seconds:g} s"
+        try:
+            stream.open()
+            await asyncio.sleep(self._seconds)
+        except Unreachable as error:
+            missing = str(error)
+        stream.close()
+        survey.take(stream.latest)
+        self._show(machine, index, source, survey.readings(missing))
+
     def _compare(self, machine: Machine, index: int, survey: Survey) -> None:
         """Say whether it is the device that the map describes; a running agent would take no value of another."""
         misfits = survey.misfits()
@@ -127,11 +146,18 @@ class LiveCheck:
                 print(msgspec.json.encode(reading).decode(), flush=True)
             return
         register_map = machine.maps[index]
-        unit = unit_of(source, register_map)
-        print(f"{machine.id}: {place_of(source)} unit {unit}, {register_map.id} {register_map.version}")
+        print(f"{machine.id}: {place_of(source, register_map)}, {register_map.id} {register_map.version}")
         for line in _table(readings):
             print(f"  {line}")
         sys.stdout.flush()
+
+
+def _talks(register_map: RegisterMap) -> bool:
+    return bool(register_map.instrument and register_map.instrument.streams)
+
+
+def _nobody(_group: int) -> None:
+    """Nobody waits for the beats of an instrument that is only looked at."""
 
 
 def tell_questions(questions: Counter[Question]) -> None:

@@ -20,6 +20,8 @@ from firmware_iface.registers import Device
 from firmware_iface.spans import BIT_TABLES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edgeagent.acquire.listening import ListeningLine
     from edgeagent.acquire.source import Source
     from edgeagent.clock import Clock
@@ -84,6 +86,13 @@ class Survey:
                 block = point.blocks[0].block
                 if heard := line.read(unit, block, 0):
                     self.pieces.keep(block, heard[0])
+
+    def take(self, latest: Callable[[Block], bytes | None]) -> None:
+        """Take what an instrument told without being asked; `latest` gives the data of a block."""
+        for points in self._points.values():
+            for point in points:
+                if data := latest(point.blocks[0].block):
+                    self.pieces.keep(point.blocks[0].block, data)
 
     async def _ask(self, source: Source, block: Block) -> MachineError | None:
         if self._gone:
