@@ -68,9 +68,9 @@ WRONG = {
         "source has"]),
     "a fast clock without origin": (GOOD + "[simulation]\nspeed = 10\n", [
         "agent.toml:8: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
-    "unknown map": (GOOD.replace("reflow10", "reflow1"), [
-        "agent.toml:5: machines[0].sources[0].map: the map reflow1 cannot be used, see below",
-        "reflow1: no map of this name comes with the agent (did you mean reflow10?)"]),
+    "unknown map": (GOOD.replace("reflow10", "reflow100"), [
+        "agent.toml:5: machines[0].sources[0].map: the map reflow100 cannot be used, see below",
+        "reflow100: no map of this name comes with the agent (did you mean reflow10?)"]),
     "not TOML": ("[agent\n", ["agent.toml:1: is not TOML: Expected ']' at the end of a table declaration"]),
     "not UTF-8": (b"[agent]\n# \xff\n", ["agent.toml:2: is not UTF-8 (save it as UTF-8)"]),
 }  # fmt: skip

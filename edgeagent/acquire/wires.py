@@ -59,11 +59,12 @@ class Wires:
 
     def readers(self, table: MachineTable, machine: Machine, row: Row, beat: Callable[[int], None]) -> list[Reader]:
         """Make the readers of all sources of a machine; `beat` is called after each beat with its group's index."""
-        return [self._reader(source, machine, index, row, beat) for index, source in enumerate(table.sources)]
+        return [self.reader(source, machine, index, row, beat) for index, source in enumerate(table.sources)]
 
-    def _reader(
+    def reader(
         self, table: SourceTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
     ) -> Reader:
+        """Make the reader of the source that is at this place of the machine."""
         register_map = machine.maps[index]
         if isinstance(table, SerialInstrumentTable):
             if register_map.instrument and register_map.instrument.streams:

@@ -13,7 +13,7 @@ from edgeagent import config
 from edgeagent.arguments import number
 from edgeagent.errors import ConfigError
 from edgeagent.tools import ports
-from firmware_iface import catalog
+from firmware_iface import catalog, identity
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,7 +71,8 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
     scan.add_argument("--units", type=_units, default=range(1, 248), metavar="A-B", help="units to ask (1-247)")
     scan.add_argument("--timeout", type=_milliseconds, default=100.0, metavar="MS", help="wait for an answer (100)")
     scan.add_argument("--listen", type=_duration, default=2.0, metavar="S", help="listen so long with each setting (2)")
-    scan.add_argument("--map", action="append", default=[], help="hold this map against each unit; several times")
+    scan.add_argument("--map", action="append", default=[],
+                      help="hold this map against each unit (all shipped ones that have an identity)")
     scan.add_argument("--anyway", action="store_true", help="send although somebody else talks on the line")
 
 
@@ -116,10 +117,10 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
         return bool(found)
     if warning := ports.warning(options.port):
         print(warning, file=sys.stderr)
-    maps = {name: _map(name) for name in options.map}
+    maps = {name: _map(name) for name in options.map} or _maps_with_identity()
     tried = settings(options.baud, options.parity, options.stop_bits)
     return await Scan(Wanted(options.port, tried, options.units, options.timeout / 1000, options.listen, maps,
-                             options.anyway)).run(stop)
+                             bool(options.map), options.anyway)).run(stop)
 
 
 def _map(name: str) -> RegisterMap:
@@ -127,6 +128,12 @@ def _map(name: str) -> RegisterMap:
         return config.find_map(Path(), name)
     except catalog.MapError as error:
         raise ConfigError(error.faults) from None
+
+
+def _maps_with_identity() -> dict[str, RegisterMap]:
+    """Of the maps that come with the agent those by which a device can be told from others."""
+    maps = {name: catalog.builtin(name) for name in catalog.builtin_names()}
+    return {name: register_map for name, register_map in maps.items() if identity.points(register_map)}
 
 
 def _duration(text: str) -> float:

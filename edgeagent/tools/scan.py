@@ -8,10 +8,11 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.listening import ListeningLine
+from edgeagent.acquire.recognition import Recognition
 from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
 from edgeagent.acquire.source import Block
 from edgeagent.clock import Clock
-from edgeagent.errors import BadAnswer, Refused, Silent, Unreachable
+from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
 from edgeagent.model.machine import Machine
 from edgeagent.tools.live import tell_questions
 from edgeagent.tools.proposal import Fit, Found, Settings, proposal
@@ -37,7 +38,7 @@ class Wanted(NamedTuple):
 
     Attributes:
         units: 1 to 247. timeout_s: longest wait for an answer's begin. listen_s: time listened with each settings.
-        maps: by the names that the user gave, held against every unit that is found.
+        maps: by their names, held against every unit that is found. is_named: the user named them, so each is told of.
         anyway: send where somebody else was heard, too.
     """
 
@@ -47,6 +48,7 @@ class Wanted(NamedTuple):
     timeout_s: float
     listen_s: float
     maps: Mapping[str, RegisterMap]
+    is_named: bool
     anyway: bool
 
 
@@ -168,10 +170,18 @@ class Scan:
         self.found = self.found or (one, [])
         self.found[1].append(Found(unit, proof))
         fits = [await self._hold(source, name, each) for name, each in self._wanted.maps.items()]
-        self.found[1][-1] = Found(unit, proof, tuple(fits))
+        self.found[1][-1] = Found(unit, proof, tuple(fit for fit in fits if fit))
 
-    async def _hold(self, source: ModbusRtu, name: str, register_map: RegisterMap) -> Fit:
-        """Hold a map against a unit."""
+    async def _hold(self, source: ModbusRtu, name: str, register_map: RegisterMap) -> Fit | None:
+        """Hold a map against a unit; None where the unit is another device than the map's."""
+        try:
+            misfits = await Recognition(register_map).misfits(source)
+        except MachineError as error:
+            misfits = [told(error)]
+        if misfits:
+            if self._wanted.is_named:
+                _say(f"  {name}: {'; '.join(misfits)}")
+            return None
         survey = Survey(Machine("scan", (register_map,)), 0, self._clock)
         await survey.read(source)
         await source.connect()

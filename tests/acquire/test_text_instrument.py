@@ -154,7 +154,7 @@ def test_a_parameter_that_is_not_known_takes_no_other_with_it_and_is_told_once(t
     assert sum("controller/1/output has a value again" in line for line in told) == 1
 
 
-def test_the_sensor_break_bit_is_told(tmp_path):
+def test_a_broken_sensor_is_told_and_its_value_is_bad(tmp_path):
     async def go():
         right, (unit,) = controller()
         async with read(tmp_path, {1: quick("eurotherm2000-bisynch")}, right) as (_, reading):
@@ -162,6 +162,7 @@ def test_the_sensor_break_bit_is_told(tmp_path):
             unit.parameters["FS"] = ">0030"
             await reading.beat()
             assert reading.value("controller/1/sensorBreak") == 1
+            assert reading.quality(PV) == BAD, "what the controller says of its sensor beats the value"
 
     asyncio.run(go())
 

@@ -130,7 +130,7 @@ def test_a_whole_map_is_read_as_written(tmp_path):
 
 def test_what_a_map_does_not_say_has_its_default(tmp_path):
     reflow = catalog.builtin("reflow10")
-    assert (reflow.device.connections, reflow.device.latency_ms, reflow.line) == (1, 100, None)
+    assert (reflow.device.connections, reflow.device.max_gap, reflow.line) == (1, 16, None)
     assert (reflow.firmware_from, reflow.identity, reflow.commands, reflow.heartbeat, reflow.standby) == (
         None, (), (), None, None)  # fmt: skip
     drive = _load(tmp_path, DRIVE.replace('stop_bits = 2\nparity = "none"\n', ""))

@@ -29,7 +29,7 @@ def answering(line, *units: int, baud: int = termios.B9600, holding: bool = True
 
 
 def wanted(port: str, units=range(1, 5), maps=None, anyway=False, bauds=(19200, 9600), listen_s=0.05) -> Wanted:
-    return Wanted(port, settings(bauds, ("none",), (1,)), units, 0.01, listen_s, maps or {}, anyway)
+    return Wanted(port, settings(bauds, ("none",), (1,)), units, 0.01, listen_s, maps or {}, True, anyway)
 
 
 async def scanned(capsys, what: Wanted, stop=None) -> tuple[bool, Scan, str, str]:
@@ -95,6 +95,25 @@ def test_a_map_that_a_unit_answers_for_is_named_and_the_proposal_is_a_configurat
         configuration, maps = config.load(tmp_path / "agent.toml")
         assert maps["M1"][0].id == "controller"
         assert configuration.lines[0].master
+
+    asyncio.run(go())
+
+
+def test_of_two_maps_the_one_whose_identity_fits_is_proposed(tmp_path, capsys):
+    maps = {}
+    for code in (4711, 10):
+        name = str(tmp_path / f"{code}.toml")
+        identity = f'[[identity]]\npoint = "controller/1/temperature"\nequals = {code}\n'
+        (tmp_path / f"{code}.toml").write_text(MAP + identity)
+        maps[name] = catalog.load(name)
+
+    async def go():
+        async with device(tmp_path) as line:
+            line.answer = answering(line, 3)
+            _, scan, out, err = await scanned(capsys, wanted(line.port, maps=maps))
+        assert [fit.name for fit in scan.found[1][0].fits] == [str(tmp_path / "10.toml")]
+        assert "4711.toml: controller/1/temperature is 10, it must be 4711" in err
+        assert tomllib.loads(out)["machines"][0]["sources"][0]["map"] == str(tmp_path / "10.toml")
 
     asyncio.run(go())
 
