@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from edgeagent.clock import Clock
-from edgeagent.simulate import SimulatedOven
+from edgeagent.simulate import TcpServer
 from firmware_iface import catalog
+from firmware_iface.simulated.build import simulated
 
 
 class Plant:
@@ -22,13 +23,15 @@ class Plant:
         self.clock = Clock(speed, round(origin.timestamp() * 1e9))
         self.speed = speed
         self.origin = origin
-        self.oven = SimulatedOven(catalog.builtin(register_map), self.clock, seed=7)
+        described = catalog.builtin(register_map)
+        self.machine = simulated(described, seed=7)
+        self.server = TcpServer({described.device.unit: self.machine}, self.clock)
         self.agent: asyncio.subprocess.Process | None = None
         self.tcp = ("", 0)
         self.http = ""
 
     async def start_oven(self) -> None:
-        port = await self.oven.start()
+        port = await self.server.start()
         (self.folder / "agent.toml").write_text(f"""
 [agent]
 store = "store.sqlite3"
@@ -133,4 +136,4 @@ async def plant(folder: Path, speed: float, register_map: str = "reflow10"):
     finally:
         if the_plant.agent and the_plant.agent.returncode is None:
             await the_plant.end_agent()
-        await the_plant.oven.stop()
+        await the_plant.server.stop()

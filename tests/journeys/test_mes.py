@@ -41,7 +41,7 @@ async def follow_a_board(folder) -> None:
         seen: list[dict] = []
         await client.call("Event.Subscribe", topics=["*"], **{"from": "beginning"})
         await wait_for(client, "Status.MachineStatusChanged", seen, to="ready")
-        truth = the_plant.oven.oven.insert_board("PCB0001", 200.0)
+        truth = the_plant.machine.insert_board("PCB0001", 200.0)
         assert (await wait_for(client, "Board.BarcodeRead", seen))["data"]["barcode"] == "PCB0001"
         started = (await wait_for(client, "Board.ProcessStarted", seen))["data"]["board"]
         await wait_for(client, "Status.MachineStatusChanged", seen, to="running")
@@ -124,7 +124,7 @@ def test_faults_of_the_oven_are_told_as_what_they_are(tmp_path):
 
 async def break_the_oven(folder) -> None:
     async with plant(folder, HURRY) as the_plant:
-        oven = the_plant.oven.oven
+        oven = the_plant.machine
         await the_plant.start_agent()
         client = await the_plant.client()
         seen: list[dict] = []
@@ -159,13 +159,14 @@ async def break_the_oven(folder) -> None:
         oven.insert_board("PCB0002")
         await wait_for(client, "Board.ProcessStarted", seen)
         oven.add_fault(parse("board-removed"))
+        removed_s = oven.time
+        while oven.time < removed_s + 60:
+            await asyncio.sleep(0.05)
+        oven.insert_board("PCB0003")
         lost = await wait_for(client, "Board.Lost", seen)
         assert "500 mm of belt ago" in lost["data"]["reason"]
         assert lost["data"]["board"]["barcodes"] == [{"code": "PCB0002", "kind": "board"}]
 
-        oven.add_fault(parse("board-appears"))
-        await wait_for(client, "Board.Unexpected", seen)
-        oven.insert_board("PCB0003")
         oven.add_fault(parse("outlet-blocked"))
         blocked = await wait_for(client, "Status.MachineBlockedChanged", seen, blocked=True)
         assert blocked["data"]["lane"] == 1
@@ -173,4 +174,6 @@ async def break_the_oven(folder) -> None:
         await wait_for(client, "Status.MachineBlockedChanged", seen, blocked=False)
         completed = await wait_for(client, "Board.ProcessCompleted", seen)
         assert completed["data"]["board"]["barcodes"][0]["code"] == "PCB0003"
+        oven.add_fault(parse("board-appears"))
+        await wait_for(client, "Board.Unexpected", seen)
         client.close()

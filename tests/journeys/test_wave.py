@@ -24,7 +24,7 @@ async def solder_a_board(folder) -> None:
         client = await the_plant.client()
         await client.call("Event.Subscribe", topics=["*"], **{"from": "beginning"})
         await told(client, "Status.MachineStatusChanged", to="ready")
-        truth = the_plant.oven.oven.insert_board("PCB0001", 180.0)
+        truth = the_plant.machine.insert_board("PCB0001", 180.0)
         started = (await told(client, "Board.ProcessStarted"))["board"]
         assert [code["code"] for code in started["barcodes"]] == ["PCB0001"]
         board = (await told(client, "Board.ProcessCompleted"))["board"]
