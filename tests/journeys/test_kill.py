@@ -59,9 +59,9 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
         await mes.attach(the_plant)
         laid_s = killed = 0.0
         while killed < kills or oven.boards:
-            await asyncio.sleep(chance.uniform(0.4, 1.6))
+            await asyncio.sleep(chance.uniform(0.2, 1.2))
             # The last kills meet the boards that are inside by then: none is waited for that entered late.
-            if oven.state == "ready" and oven.time - laid_s > 50 and killed < kills - 6:
+            if oven.state == "ready" and oven.time - laid_s > 38 and killed < kills - 10:
                 oven.insert_board(f"K{killed:02.0f}", BOARD_MM)
                 laid_s = oven.time
             if killed < kills and oven.boards:
