@@ -92,9 +92,12 @@ class TcpConnection:
         self._users.clear()
         self._client.close()
 
-    async def ask(self, request: ModbusPDU) -> ModbusPDU:
+    async def ask(self, user: ModbusTcp, request: ModbusPDU) -> ModbusPDU:
         """Ask once; raises Unreachable, Silent, BadAnswer."""
         async with self._lock:
+            if not self.has(user):
+                # The library would connect by itself, and nobody would look who is at the other end now.
+                raise Unreachable(f"{self.name}: the connection was lost")
             try:
                 answer: ModbusPDU = await self._client.execute(False, request)
             except ConnectionException as error:
@@ -133,7 +136,7 @@ class ModbusTcp:
         """Ask once; the answer's transaction, unit, function code and length must fit the question."""
         request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
         try:
-            return self._checked(block, request, await self._connection.ask(request))
+            return self._checked(block, request, await self._connection.ask(self, request))
         except BadAnswer:
             self._connection.drop()
             raise

@@ -144,3 +144,31 @@ def test_units_behind_one_gateway_share_its_connection():
             await asyncio.sleep(0.01)
 
     asyncio.run(go())
+
+
+def test_a_connection_that_broke_is_not_opened_again_behind_the_callers_back():
+    """Whoever answers there now has not been asked who it is."""
+
+    async def go():
+        async with device() as gateway:
+            connection = TcpConnection("127.0.0.1", gateway.port, 0.15)
+            first, second = ModbusTcp(connection, 1), ModbusTcp(connection, 2)
+            await first.connect()
+            await second.connect()
+            gateway.answer = lambda q: b""
+            waiting = asyncio.gather(first.read(BLOCK), second.read(BLOCK), return_exceptions=True)
+            assert [type(error) for error in await waiting] == [Unreachable, Unreachable]
+            gateway.answer = right
+            with pytest.raises(Unreachable):
+                await first.read(BLOCK)
+            assert gateway.connects == 1
+            await first.connect()
+            assert not second.connected
+            with pytest.raises(Unreachable):
+                await second.read(BLOCK)
+            await first.read(BLOCK)
+            assert gateway.connects == 2
+            first.close()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(go())
