@@ -89,6 +89,7 @@ class SerialLine:
             self._is_settled = False
             self._unasked = 0
             self._proven.clear()
+            self._units.clear()
         self._units.add(unit)
 
     def leave(self, unit: int | str) -> None:
