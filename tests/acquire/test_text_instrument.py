@@ -275,11 +275,15 @@ def test_the_line_has_seven_bits_and_its_parity_is_checked(tmp_path):
     async def go():
         device = TextDevice()
         device.plug(tmp_path / "tty")
+        flags = termios.tcgetattr(device._slave)
+        flags[0] |= termios.IGNPAR
+        termios.tcsetattr(device._slave, termios.TCSANOW, flags)
         port = SerialPort(device.port, 9600, "even", 1, lambda data: None, data_bits=7)
         assert port.character_s == pytest.approx(10 / 9600)
         port.open()
         flags = termios.tcgetattr(device._slave)
         assert flags[0] & termios.INPCK
+        assert not flags[0] & termios.IGNPAR, "a digit that is left out makes another number"
         port.close()
         device.unplug()
 
