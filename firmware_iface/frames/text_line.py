@@ -125,7 +125,10 @@ class Answer:
 
     Attributes:
         request: the bytes to send. passed_over: characters of lines that were neither an answer nor an echo.
+        names_unit: a line need not say whose it is.
     """
+
+    names_unit = False
 
     def __init__(self, instrument: Instrument, phrases: Phrases, address: str) -> None:
         self.unit = address
