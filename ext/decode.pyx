@@ -106,9 +106,9 @@ cdef inline bint is_near(double value, double other, int64_t since_ns, int64_t n
 
 
 cdef inline bint believe(Pace *pace, double value, int64_t now_ns) noexcept nogil:
-    """Believe a value that can have come from the last believed one, or that the read before it bears out."""
+    """Believe a value that can have come from the last believed one, or that another read before it bears out."""
     if (pace.believed != pace.believed or is_near(value, pace.believed, pace.believed_ns, now_ns, pace)
-            or is_near(value, pace.suspected, pace.suspected_ns, now_ns, pace)):
+            or (now_ns > pace.suspected_ns and is_near(value, pace.suspected, pace.suspected_ns, now_ns, pace))):
         pace.believed, pace.believed_ns, pace.suspected = value, now_ns, NAN
         return True
     pace.suspected, pace.suspected_ns = value, now_ns
@@ -210,7 +210,8 @@ cdef class Decoder:
         """Write every field's value, or NaN and bad where the device has none or it cannot be true.
 
         A value that moved faster than its `max_rate`, with one raw step allowed, since the last believed one is
-        uncertain; the next read bears it out, or comes back and it is forgotten. The first value is believed.
+        uncertain; the next read bears it out, or comes back and it is forgotten. The same read, decoded again at the
+        same time, bears out nothing. The first value is believed.
 
         Args:
             data: what was read, `size` bytes.

@@ -33,11 +33,12 @@ _OPEN_AGAIN_NS = 2_000_000_000
 
 
 class Heard(NamedTuple):
-    """One register (two bytes) or one bit (one byte, 0 or 1), and when it was heard."""
+    """One register (two bytes) or one bit (one byte, 0 or 1), when it was heard, and which of the line's answers."""
 
     data: bytes
     monotonic_ns: int
     wall_ns: int
+    answer: int
 
 
 class ListeningLine:
@@ -55,7 +56,6 @@ class ListeningLine:
         self._heard_ns = 0
         self._open_ns = 0
         self._places: dict[tuple[int, str, int], Heard | None] = {}
-        self._listeners = 0
 
     @property
     def questions(self) -> Counter[Question]:
@@ -84,14 +84,18 @@ class ListeningLine:
         self._port.close()
 
     def read(self, unit: int, block: Block, since_ns: int) -> tuple[bytes, int, int] | None:
-        """What was heard of a block, and the monotonic and wall time of its oldest part; None where one is older."""
+        """What was heard of a block, with its monotonic and wall time.
+
+        None where it is older, or where it did not come in one answer: halves of two moments are no number.
+        """
         parts = [self._places.get((unit, block.table, block.address + i)) for i in range(block.count)]
-        heard = [part for part in parts if part is not None and part.monotonic_ns >= since_ns]
-        if not heard or len(heard) < len(parts):
+        first = parts[0]
+        if first is None or first.monotonic_ns < since_ns:
             return None
-        oldest = min(heard, key=lambda part: part.monotonic_ns)
-        data = [part.data for part in heard]
-        return packed(data) if block.table in BIT_TABLES else b"".join(data), oldest.monotonic_ns, oldest.wall_ns
+        data = [part.data for part in parts if part is not None and part.answer == first.answer]
+        if len(data) < len(parts):
+            return None
+        return packed(data) if block.table in BIT_TABLES else b"".join(data), first.monotonic_ns, first.wall_ns
 
     def _take(self, data: bytes) -> None:
         now = self._clock.monotonic_ns()
@@ -107,7 +111,7 @@ class ListeningLine:
         for i in range(answer.quantity):
             place = (answer.unit, table, answer.address + i)
             if place in self._places:
-                self._places[place] = Heard(piece(table, answer.data, i), now, wall)
+                self._places[place] = Heard(piece(table, answer.data, i), now, wall, self.answers)
 
 
 class Listener:

@@ -50,12 +50,13 @@ class TcpConnection:
     """One connection, shared by all units that are asked over it, one question at a time.
 
     Args:
-        timeout_s: real seconds for connecting and for each answer.
+        timeout_s: real seconds for connecting, and for the answers of units that have no time of their own.
         tap: called with every byte that passes, and whether it was sent.
     """
 
     def __init__(self, host: str, port: int, timeout_s: float, tap: Tap | None = None) -> None:
         self.name = f"{host}:{port}"
+        self.timeout_s = timeout_s
         self._users: set[ModbusTcp] = set()
         self._lock = asyncio.Lock()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
@@ -73,6 +74,7 @@ class TcpConnection:
         async with self._lock:
             if not self._client.connected:
                 self._users.clear()
+                self._client.ctx.comm_params.timeout_connect = self.timeout_s
                 try:
                     is_open = await self._client.connect()
                 except (OSError, ModbusException) as error:
@@ -92,9 +94,13 @@ class TcpConnection:
         self._users.clear()
         self._client.close()
 
-    async def ask(self, request: ModbusPDU) -> ModbusPDU:
+    async def ask(self, user: ModbusTcp, request: ModbusPDU) -> ModbusPDU:
         """Ask once; raises Unreachable, Silent, BadAnswer."""
         async with self._lock:
+            if not self.has(user):
+                # The library would connect by itself, and nobody would look who is at the other end now.
+                raise Unreachable(f"{self.name}: the connection was lost")
+            self._client.ctx.comm_params.timeout_connect = user.timeout_s
             try:
                 answer: ModbusPDU = await self._client.execute(False, request)
             except ConnectionException as error:
@@ -113,10 +119,12 @@ class ModbusTcp:
 
     Args:
         unit: unit identifier, 0 to 255; one ModbusTcp for each on a connection.
+        timeout_s: real seconds for each answer; the connection's own where it is None.
     """
 
-    def __init__(self, connection: TcpConnection, unit: int) -> None:
+    def __init__(self, connection: TcpConnection, unit: int, timeout_s: float | None = None) -> None:
         self.name = f"{connection.name}/{unit}"
+        self.timeout_s = connection.timeout_s if timeout_s is None else timeout_s
         self._connection = connection
         self._unit = unit
 
@@ -133,7 +141,7 @@ class ModbusTcp:
         """Ask once; the answer's transaction, unit, function code and length must fit the question."""
         request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
         try:
-            return self._checked(block, request, await self._connection.ask(request))
+            return self._checked(block, request, await self._connection.ask(self, request))
         except BadAnswer:
             self._connection.drop()
             raise

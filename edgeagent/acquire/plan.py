@@ -38,7 +38,6 @@ class BlockPlan:
 
     def __init__(self, block: Block, fields: Sequence[tuple[int, Register]], row: Row) -> None:
         self.block = block
-        self.bridges_gap = sum(r.count for _, r in fields if r.type != "bit") < block.count and len(fields) > 1
         self._row = row
         self._texts = [
             TextField(column, 2 * (r.address - block.address), 2 * r.count, r.byte_order == "little")
@@ -86,16 +85,19 @@ class GroupPlan:
         self._device = device
         self._row = row
         self._rules = rules
-        self.is_split = False
+        self._is_split = False
         self.blocks = self._build(device.max_gap)
         self.on_decode: Callable[[Sequence[bytes], int, int], None] | None = None
 
     def split(self) -> bool:
         """Plan again without reading across gaps; False when that changes nothing."""
-        if self.is_split or not any(block.bridges_gap for block in self.blocks):
+        if self._is_split:
             return False
-        self.is_split = True
-        self.blocks = self._build(0)
+        self._is_split = True
+        apart = self._build(0)
+        if [each.block for each in apart] == [each.block for each in self.blocks]:
+            return False
+        self.blocks = apart
         return True
 
     def decode(self, answers: Sequence[bytes], monotonic_ns: int, wall_ns: int) -> None:

@@ -94,12 +94,12 @@ class Poller:
             answers = []
             read_ns = wall_ns = 0
             for block in group.blocks:
+                if self._pause_s:
+                    await self._clock.sleep(self._pause_s)
                 answers.append(await self.source.read(block.block))
                 read_ns = read_ns or self._clock.monotonic_ns()
                 wall_ns = wall_ns or self._clock.wall_ns()
                 self.reads += 1
-                if self._pause_s:
-                    await self._clock.sleep(self._pause_s)
             group.decode(answers, read_ns, wall_ns)
             self._worked(read_ns, group)
         except MachineError as error:
@@ -111,15 +111,10 @@ class Poller:
         if not self.source.connected:
             self._is_known = False
             await self.source.connect()
-        if self._is_known:
-            return
-        try:
+        if not self._is_known:
             await self._recognition.demand(self.source)
-        except BaseException:
-            self.source.close()
-            raise
-        self._is_known = True
-        self._good_since_ns = 0
+            self._is_known = True
+            self._good_since_ns = 0
 
     def _worked(self, now: int, group: GroupPlan) -> None:
         self._unanswered = 0
@@ -141,6 +136,7 @@ class Poller:
                              self._machine.id, self.source.name)
             return
         self._good_since_ns = 0
+        self._is_known = False
         if isinstance(error, (Silent, BadAnswer, Refused)):
             self._unanswered += 1
             if self._unanswered < _UNANSWERED_LIMIT and not self._failures:
@@ -151,7 +147,6 @@ class Poller:
 
     def _rest(self) -> None:
         """Leave the device alone: full jitter, longer with each failure, shorter only after a stable while."""
-        self._is_known = False
         self._unanswered = 0
         longest = min(_BACK_OFF_CAP_S, _BACK_OFF_S * 2.0 ** min(self._failures, _DOUBLINGS))
         self._failures += 1

@@ -31,6 +31,10 @@ class Question(Protocol):
         """Who is asked."""
 
     @property
+    def names_unit(self) -> bool:
+        """Whether the right answer says whose it is."""
+
+    @property
     def passed_over(self) -> int:
         """Bytes heard that were neither an answer nor an echo."""
 
@@ -44,7 +48,8 @@ class SerialLine:
     After anything but a clean answer the next question waits until the line has been silent for the longest latency
     of its units. A unit is proven by an answer that was the only one before the time was up. It is asked for such a
     proof again after a question that was not answered cleanly, when it says to one question what it said to another
-    one before (that answer may have come twice), and with all other units when one was heard that was not asked.
+    one before (that answer may have come twice), and with all other units when one was heard that was not asked, or
+    when one that was asked stayed silent whose late answer would not say whose it is.
 
     Args:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
@@ -89,6 +94,7 @@ class SerialLine:
             self._is_settled = False
             self._unasked = 0
             self._proven.clear()
+            self._units.clear()
         self._units.add(unit)
 
     def leave(self, unit: int | str) -> None:
@@ -133,8 +139,9 @@ class SerialLine:
             self._proven.add(answer.unit)
             self._is_settled = True
             return data
-        except BadAnswer:
-            self._proven.clear()
+        except (BadAnswer, Silent) as error:
+            if isinstance(error, BadAnswer) or not answer.names_unit:
+                self._proven.clear()
             raise
         except Refusal:
             self._is_settled = True

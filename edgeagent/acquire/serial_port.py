@@ -126,10 +126,10 @@ class SerialPort:
 
 
 def _check_parity(descriptor: int) -> None:
-    """Hear a character with wrong parity as NUL, where the driver can tell: pyserial leaves that off."""
+    """Hear a character with wrong parity as NUL, never not at all, where the driver can tell; pyserial does not."""
     with suppress(termios.error):
         attributes = termios.tcgetattr(descriptor)
-        attributes[0] |= termios.INPCK
+        attributes[0] = attributes[0] & ~termios.IGNPAR | termios.INPCK
         termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 

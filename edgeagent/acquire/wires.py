@@ -98,7 +98,8 @@ class Wires:
         """
         device = register_map.device
         if isinstance(table, ModbusTcpTable):
-            return ModbusTcp(self._connection(table, device), unit_of(table, register_map))
+            timeout_s = self._timeout_s(device)
+            return ModbusTcp(self._connection(table, device, timeout_s), unit_of(table, register_map), timeout_s)
         line = self._lines[table.line]
         if isinstance(line, ListeningLine):
             raise ValueError(f"another master asks on line {table.line}")
@@ -106,11 +107,13 @@ class Wires:
             return self._instrument(line, table, register_map)
         return ModbusRtu(line, unit_of(table, register_map), device.latency_ms / 1000)
 
-    def _connection(self, table: ModbusTcpTable, device: Device) -> TcpConnection:
-        """A connection to the device of its own, or one of as many as the device takes."""
+    def _timeout_s(self, device: Device) -> float:
+        """Real seconds that the device has for an answer."""
         timeout_s = device.timeout_ms / 1000
-        if self._clock.speed != 1.0:
-            timeout_s = max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
+        return timeout_s if self._clock.speed == 1.0 else max(_LEAST_TIMEOUT_S, timeout_s / self._clock.speed)
+
+    def _connection(self, table: ModbusTcpTable, device: Device, timeout_s: float) -> TcpConnection:
+        """A connection to the device of its own, or one of as many as the device takes."""
         asked = self._asked[table.host, table.port]
         self._asked[table.host, table.port] += 1
         place = (table.host, table.port, asked % device.connections)

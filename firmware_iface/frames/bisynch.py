@@ -54,7 +54,10 @@ class Answer:
 
     Attributes:
         request: the bytes to send. passed_over: bytes heard that were neither an answer nor an echo.
+        names_unit: an answer does not say whose it is.
     """
+
+    names_unit = False
 
     def __init__(self, unit: int, mnemonic: str) -> None:
         self.unit = unit

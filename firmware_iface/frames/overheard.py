@@ -42,9 +42,10 @@ class Overheard(NamedTuple):
 class Conversation:
     """Finds questions and answers in what is heard on a line; at most two frames are held.
 
-    An answer counts only if it has the length that was asked for, of the unit that was asked last. After a question
-    that stayed without an answer, or an answer that nobody asked for, that unit's next answer is not believed: it may
-    be a late one to an earlier question.
+    An answer counts only if it has the length that was asked for, of the unit that was asked last, with nothing else
+    between the two: another frame, or as many bytes that are none as a frame has, say that the master went on. After a
+    question that stayed without an answer, or an answer that nobody asked for, that unit's next answer is not
+    believed: it may be a late one to an earlier question.
 
     Attributes:
         questions: how often each was heard, answered or not.
@@ -53,6 +54,8 @@ class Conversation:
     def __init__(self) -> None:
         self.questions: Counter[Question] = Counter()
         self._buffer = bytearray()
+        self._passed_over = 0
+        """Bytes since the last frame that are none."""
         self._asked: Overheard | None = None
         self._doubted: set[int] = set()
 
@@ -70,10 +73,13 @@ class Conversation:
             length = self._frame(at)
             if length is None:
                 break
+            self._passed_over = 0 if length else self._passed_over + 1
             if length:
                 answered = self._understand(bytes(self._buffer[at:at + length]))
                 if answered:
                     told.append(answered)
+            elif self._passed_over >= SHORTEST:
+                self._give_up()
             at += length or 1
             keep = at
         del self._buffer[:keep]
@@ -118,10 +124,10 @@ class Conversation:
                     self._doubted.discard(unit)
                     return None
                 return asked._replace(data=frame[3:-2])
+        self._give_up()
         if function in _MOST and len(frame) == _QUESTION:
             address, count = struct.unpack_from(">HH", frame, 2)
             if 1 <= count <= _MOST[function] and address + count <= 65_536:
-                self._give_up()
                 self._asked = Overheard(unit, function, address, count, b"")
                 self._count(Question(unit, function, address, count))
                 return None

@@ -78,8 +78,11 @@ class Answer:
 
     Attributes:
         request: the bytes to send. length: bytes of the right answer.
+        names_unit: an answer says whose it is.
         passed_over: bytes heard that were neither an answer nor an echo.
     """
+
+    names_unit = True
 
     def __init__(self, unit: int, function: int, address: int, count: int) -> None:
         self.unit = unit

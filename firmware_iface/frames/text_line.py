@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from firmware_iface.instrument import Instrument, number
@@ -88,13 +89,17 @@ class Phrases:
         """What a line says; None where it is no line of this instrument, or has a character that is no plain text."""
         if _OUTSIDE.search(line):
             return None
-        for pattern in self._not_ready:
-            if pattern.fullmatch(line):
-                return Said({}, {reading.address: f"it says {line!r}" for reading in self._readings})
-        for pattern in self._patterns:
+        if self._fitting(self._not_ready, line) is not None:
+            return Said({}, {reading.address: f"it says {line!r}" for reading in self._readings})
+        groups = self._fitting(self._patterns, line)
+        return None if groups is None else self._said(groups)
+
+    def _fitting(self, patterns: Iterable[re.Pattern[str]], line: str) -> dict[str, str | None] | None:
+        """The named groups of the first pattern that fits the whole line and tells no other's address."""
+        for pattern in patterns:
             match = pattern.fullmatch(line)
             if match and match.groupdict().get(ADDRESS) in (None, self._address):
-                return self._said(match.groupdict())
+                return match.groupdict()
         return None
 
     def _said(self, groups: dict[str, str | None]) -> Said:
@@ -120,7 +125,10 @@ class Answer:
 
     Attributes:
         request: the bytes to send. passed_over: characters of lines that were neither an answer nor an echo.
+        names_unit: a line need not say whose it is.
     """
+
+    names_unit = False
 
     def __init__(self, instrument: Instrument, phrases: Phrases, address: str) -> None:
         self.unit = address

@@ -2,12 +2,12 @@
 
 import asyncio
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 
-Answer = Callable[[bytes], bytes | None] | Callable[[bytes], Awaitable[bytes | None]]
+Answer = Callable[[bytes], bytes | None]
 
 
 def right(request: bytes) -> bytes:
@@ -29,7 +29,8 @@ class Device:
     """Counts what it is asked; `answer` may be changed at any time. None answers nothing, b"" closes."""
 
     def __init__(self) -> None:
-        self.answer: Callable[[bytes], bytes | None] = right
+        self.answer: Answer = right
+        self.answers_after_s = 0.0
         self.requests: list[bytes] = []
         self.connects = 0
         self.accepts = True
@@ -41,6 +42,7 @@ class Device:
             while self.accepts:
                 request = await reader.readexactly(12)
                 self.requests.append(request)
+                await asyncio.sleep(self.answers_after_s)
                 answer = self.answer(request)
                 if answer == b"":
                     break

@@ -37,8 +37,8 @@ TEMPERATURE, OUTPUT, POWER, ALARM = range(4)
 
 
 @asynccontextmanager
-async def listening(tmp_path):
-    (tmp_path / "map.toml").write_text(MAP)
+async def listening(tmp_path, text: str = MAP):
+    (tmp_path / "map.toml").write_text(text)
     machine = Machine("M", (catalog.load(tmp_path / "map.toml"),))
     row, clock = Row(4, 1), HandClock()
     other = Device()
@@ -110,6 +110,40 @@ def test_a_point_that_nobody_asks_for_stays_bad_and_the_others_are_good(tmp_path
             assert row.quality[TEMPERATURE] == Quality.GOOD
             assert math.isnan(row.values[OUTPUT])
             assert [row.quality[c] for c in (OUTPUT, POWER, ALARM)] == [Quality.BAD] * 3, "half a number is none"
+
+    asyncio.run(go())
+
+
+def test_a_number_whose_halves_came_in_two_answers_is_none(tmp_path):
+    async def go():
+        async with listening(tmp_path) as (beat, row, *_):
+            await beat()
+            await beat(*asked(4, 20, 2))
+            assert row.quality[POWER] == Quality.GOOD
+            await beat(*asked(4, 21, 1))
+            assert row.quality[POWER] == Quality.BAD, "its upper half may be of before a carry, its lower of after it"
+            await beat(*asked(4, 20, 1), *asked(4, 21, 1))
+            assert row.quality[POWER] == Quality.BAD
+            await beat(*asked(4, 20, 2))
+            assert row.quality[POWER] == Quality.GOOD
+
+    asyncio.run(go())
+
+
+def test_a_jump_that_was_heard_once_is_doubted_until_it_is_heard_again(tmp_path):
+    async def go():
+        async with listening(tmp_path, MAP.replace('"degC"', '"degC", max_rate = 5')) as (beat, row, clock, *_):
+            question, jumped = request(5, 3, 10, 1), framed(b"\x05\x03\x02\x01\x2c")
+            await beat()
+            await beat(*asked(3, 10, 1))
+            assert row.quality[TEMPERATURE] == Quality.GOOD
+            await beat(question, jumped)
+            for _ in range(3):
+                assert (row.quality[TEMPERATURE], row.values[TEMPERATURE]) == (Quality.UNCERTAIN, 300.0)
+                await beat()
+            clock.now += 1_000_000
+            await beat(question, jumped)
+            assert (row.quality[TEMPERATURE], row.values[TEMPERATURE]) == (Quality.GOOD, 300.0)
 
     asyncio.run(go())
 

@@ -3,12 +3,17 @@
 import asyncio
 import socket
 import struct
+from dataclasses import replace
 
 import pytest
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.source import Block
+from edgeagent.acquire.wires import Wires
+from edgeagent.clock import Clock
+from edgeagent.config import ModbusTcpTable
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
+from firmware_iface import catalog
 from tests.acquire.device import connected, device, frame, right
 
 BLOCK = Block("input", 7, 3)
@@ -141,6 +146,59 @@ def test_units_behind_one_gateway_share_its_connection():
             assert not first.connected, "what comes next on this stream is not to be believed by anybody"
             first.close()
             second.close()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+
+
+def test_a_connection_that_broke_is_not_opened_again_behind_the_callers_back():
+    """Whoever answers there now has not been asked who it is."""
+
+    async def go():
+        async with device() as gateway:
+            connection = TcpConnection("127.0.0.1", gateway.port, 0.15)
+            first, second = ModbusTcp(connection, 1), ModbusTcp(connection, 2)
+            await first.connect()
+            await second.connect()
+            gateway.answer = lambda q: b""
+            waiting = asyncio.gather(first.read(BLOCK), second.read(BLOCK), return_exceptions=True)
+            assert [type(error) for error in await waiting] == [Unreachable, Unreachable]
+            gateway.answer = right
+            with pytest.raises(Unreachable):
+                await first.read(BLOCK)
+            assert gateway.connects == 1
+            await first.connect()
+            assert not second.connected
+            with pytest.raises(Unreachable):
+                await second.read(BLOCK)
+            await first.read(BLOCK)
+            assert gateway.connects == 2
+            first.close()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+
+
+def test_each_unit_behind_a_gateway_has_its_own_time_to_answer():
+    async def go():
+        async with device() as gateway:
+            oven = catalog.builtin("reflow10")
+            wires = Wires((), Clock())
+            quick, slow = (
+                wires.source(ModbusTcpTable("reflow10", "127.0.0.1", gateway.port, unit),
+                             replace(oven, device=replace(oven.device, timeout_ms=timeout_ms)))
+                for unit, timeout_ms in ((1, 50), (2, 5000))
+            )
+            await quick.connect()
+            await slow.connect()
+            gateway.answers_after_s = 0.3
+            assert await slow.read(Block("input", 7, 1)) == b"\x00\x07"
+            with pytest.raises(Silent):
+                await quick.read(BLOCK)
+            assert await slow.read(Block("input", 8, 1)) == b"\x00\x08"
+            assert gateway.connects == 1
+            quick.close()
+            slow.close()
             await asyncio.sleep(0.01)
 
     asyncio.run(go())

@@ -59,6 +59,13 @@ def test_a_plan_without_gaps_cannot_be_split():
     assert not plan.split()
 
 
+def test_bits_without_a_gap_between_them_cannot_be_split():
+    plan, _ = group([register(0, "bit", bit=2), register(0, "bit", bit=3), register(1, "bit", bit=0)])
+    assert not plan.split()
+    plan, _ = group([register(0, "bit", "coil"), register(1, "bit", "coil")])
+    assert not plan.split()
+
+
 def test_numbers_bits_and_texts_land_in_their_columns():
     plan, row = group([
         register(4, "int16", scale=0.1), register(5, "text", count=3), register(2, "bit", bit=9),

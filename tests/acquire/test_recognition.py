@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+import time
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
@@ -39,8 +40,8 @@ text = "the panel's size"
 """
 
 
-def described(tmp_path):
-    (tmp_path / "map.toml").write_text(MAP)
+def described(tmp_path, text: str = MAP):
+    (tmp_path / "map.toml").write_text(text)
     return catalog.load(tmp_path / "map.toml")
 
 
@@ -51,19 +52,26 @@ class Controller:
         self.fingerprint = bytes.fromhex(fingerprint)
         self.size, self.firmware = 0x12A4, b"3.10\0\0\0\0"
         self.asked: list[int] = []
+        self.asked_at: list[float] = []
+        self.refuses_with = 0
 
     def answer(self, request: bytes) -> bytes | None:
-        tid, _, _, unit, function, address, _ = struct.unpack(">HHHBBHH", request[:12])
+        tid, _, _, unit, function, address, count = struct.unpack(">HHHBBHH", request[:12])
         self.asked.append(address)
+        self.asked_at.append(time.monotonic())
+        if self.refuses_with and address == 122:
+            return frame(tid, unit, bytes([function | 0x80, self.refuses_with]))
+        if address < 150 < address + count:
+            return frame(tid, unit, bytes([function | 0x80, 2]))
         data = {122: struct.pack(">H", self.size), 200: self.firmware, 300: self.fingerprint}.get(address)
         if data is None or not self.size:
             return right(request) if self.size else frame(tid, unit, bytes([function | 0x80, 2]))
         return frame(tid, unit, bytes([function, len(data)]) + data)
 
 
-def polled(tmp_path, change, beats: int = 60, then=None):
+def polled(tmp_path, change, beats: int = 60, then=None, text: str = MAP):
     """(qualities seen, the poller, what was asked) after some beats with a controller that is changed."""
-    register_map = described(tmp_path)
+    register_map = described(tmp_path, text)
     machine = Machine("M", (register_map,))
     row, clock = Row(4, 1), HandClock()
     controller = Controller(register_map.fingerprint)
@@ -115,6 +123,63 @@ def test_another_device_gives_no_value(tmp_path, caplog):
         assert poller.errors["wrong device"] > 0
         assert 10 not in asked, "a stranger is not asked for values"
         assert sentence in caplog.text
+
+
+def test_a_device_that_refuses_to_be_read_across_gaps_is_asked_who_it_is_block_by_block(tmp_path):
+    text = MAP.replace("[groups.values]", "[device]\nmax_gap = 100\n[groups.values]", 1)
+    seen, poller, asked = polled(tmp_path, lambda c: None, text=text)
+    assert asked[:4] == [122, 122, 200, 300]
+    assert set(seen[1:]) == {Quality.GOOD}, "its first group is taken apart at the first beat"
+    assert poller.errors == {"refused": 1}
+
+
+def test_a_device_that_cannot_tell_who_it_is_just_now_is_no_stranger(tmp_path):
+    for code in (6, 11):
+        def recover(controller):
+            controller.refuses_with = 0
+
+        seen, poller, asked = polled(
+            tmp_path, lambda c, code=code: setattr(c, "refuses_with", code), 1000, recover)
+        assert set(seen[:500]) == {Quality.BAD}
+        assert 10 not in asked[:asked.index(200)], "it is not believed either"
+        assert seen[-1] == Quality.GOOD
+        assert set(poller.errors) == {"refused"}, code
+
+
+def test_who_it_is_is_asked_again_after_a_question_without_an_answer(tmp_path):
+    """Long enough between two beats to put another device in its place."""
+    fall_silent = []
+
+    def exchange(controller):
+        controller.size = 0xFF
+        fall_silent.append(len(controller.asked))
+
+    def once_silent(controller):
+        answer = controller.answer
+
+        def say(request):
+            told = answer(request)
+            if fall_silent and len(controller.asked) == fall_silent[0] + 1:
+                return None
+            return told
+
+        controller.answer = say
+
+    seen, poller, _ = polled(tmp_path, once_silent, 60, exchange)
+    assert set(seen[:30]) == {Quality.GOOD}
+    assert set(seen[30:]) == {Quality.BAD}
+    assert poller.errors["silent"] == 1
+    assert poller.errors["wrong device"] >= 1
+
+
+def test_a_device_that_wants_rest_between_questions_has_it_when_it_is_asked_who_it_is(tmp_path):
+    controllers = []
+    text = MAP.replace("[groups.values]", "[device]\npause_ms = 20\n[groups.values]", 1)
+    seen, _, asked = polled(tmp_path, controllers.append, 5, text=text)
+    assert set(seen) == {Quality.GOOD}
+    assert asked[:3] == [122, 200, 300]
+    first, second, third = controllers[0].asked_at[:3]
+    assert min(second - first, third - second) > 0.019
 
 
 def test_a_stranger_is_asked_again_with_patience_and_taken_when_it_is_mended(tmp_path):

@@ -397,6 +397,26 @@ def test_a_port_that_is_not_there_is_unreachable(tmp_path):
     asyncio.run(go())
 
 
+def test_units_behind_a_port_that_was_opened_again_are_not_known_any_more(tmp_path):
+    """Each of them comes back by itself, so that each is asked who it is."""
+
+    async def go():
+        async with connected(tmp_path, 1, 2) as (units, first, second):
+            await works(first)
+            await works(second)
+            units.unplug()
+            with pytest.raises(Unreachable):
+                await first.read(BLOCK)
+            units.plug(tmp_path / "tty-oven")
+            await first.connect()
+            assert first.connected
+            assert not second.connected
+            await second.connect()
+            await works(second)
+
+    asyncio.run(go())
+
+
 def test_a_port_in_use_is_unreachable(tmp_path):
     """R21"""
 

@@ -226,6 +226,35 @@ def test_a_late_answer_is_not_the_next_ones_value(tmp_path):
     asyncio.run(go())
 
 
+def test_a_late_answer_of_one_controller_is_not_the_value_of_the_next(tmp_path):
+    """An answer in this protocol does not say whose it is."""
+    second = renamed(quick("eurotherm2000-bisynch"), {"controller/1": "controller/2"})
+
+    async def go():
+        right, units = controller(1, 47)
+        units[1].parameters["PV"] = "99.5"
+        maps = {1: quick("eurotherm2000-bisynch"), 47: second}
+        async with read(tmp_path, maps, right) as (device, reading):
+            await reading.beat()
+            late = []
+
+            def first_is_late(question):
+                if question == request(1, "PV"):
+                    late.append(units[0].hear(question))
+                    return []
+                return [late.pop(), 0.005, *right(question)] if late else right(question)
+
+            device.answer = first_is_late
+            await reading.beat()
+            assert not late
+            assert reading.quality("controller/2/temperature") == BAD, "two answers that differ"
+            device.answer = right
+            await reading.beat()
+            assert (reading.value(PV), reading.value("controller/2/temperature")) == (183.4, 99.5)
+
+    asyncio.run(go())
+
+
 def test_a_poll_with_an_address_reaches_its_instrument_and_believes_no_other(tmp_path):
     path = tmp_path / "probe.toml"
     path.write_text("""
@@ -275,11 +304,15 @@ def test_the_line_has_seven_bits_and_its_parity_is_checked(tmp_path):
     async def go():
         device = TextDevice()
         device.plug(tmp_path / "tty")
+        flags = termios.tcgetattr(device._slave)
+        flags[0] |= termios.IGNPAR
+        termios.tcsetattr(device._slave, termios.TCSANOW, flags)
         port = SerialPort(device.port, 9600, "even", 1, lambda data: None, data_bits=7)
         assert port.character_s == pytest.approx(10 / 9600)
         port.open()
         flags = termios.tcgetattr(device._slave)
         assert flags[0] & termios.INPCK
+        assert not flags[0] & termios.IGNPAR, "a digit that is left out makes another number"
         port.close()
         device.unplug()
 

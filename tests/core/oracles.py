@@ -49,7 +49,8 @@ def believed(readings: Iterable[tuple[float, float]], max_rate: float, step: flo
     suspect: tuple[float, float] | None = None
     told = []
     for time, value in readings:
-        earlier = [other for other in (base, suspect) if other]
+        earlier = [base] if base else []
+        earlier += [suspect] if suspect and time > suspect[0] else []
         is_good = not math.isnan(value) and (
             base is None or any(abs(value - other) <= max_rate * (time - at) + step for at, other in earlier)
         )

@@ -107,8 +107,10 @@ TEN_A_SECOND = a_field("int16", max_rate=10.0)
     ([(0, 200), (1, math.nan), (2, 300), (3, 299)], [GOOD, BAD, UNCERTAIN, GOOD]),
     ([(0, 200), (1, 300), (2, math.nan), (3, 310)], [GOOD, UNCERTAIN, BAD, GOOD]),
     ([(0, 200), (0, 201), (0, 203)], [GOOD, GOOD, UNCERTAIN]),
+    ([(0, 200), (1, 300), (1, 300), (1, 300), (2, 300)], [GOOD, UNCERTAIN, UNCERTAIN, UNCERTAIN, GOOD]),
 ], ids=["the first", "slow", "one raw step more", "too fast", "a spike", "a real jump", "two spikes", "a spike twice",
-        "slow over an outage", "a spike after an outage", "borne out after an outage", "no time between"])  # fmt: skip
+        "slow over an outage", "a spike after an outage", "borne out after an outage", "no time between",
+        "one read looked at again"])  # fmt: skip
 def test_a_value_that_moves_too_fast_is_uncertain_until_a_second_read_bears_it_out(readings, qualities):
     assert paced(readings, TEN_A_SECOND) == qualities
 

@@ -169,6 +169,10 @@ HOST = (
 
 CASES = {case.id: case for case in (*TCP, *RTU, *SEMANTIC, *HOST)}
 
+_TEXT = "tests/acquire/test_text_instrument.py"
+_CONTROLLER, _ANALYSER = "test_a_controller_that_says", "test_an_analyser_that_says"
+_LINES = "tests/firmware_iface/test_text_line.py"
+
 ELSEWHERE = {
     "R20": ("permission denied", "tests/acquire/test_serial_line.py",
             "test_a_port_that_may_not_be_opened_is_unreachable"),
@@ -181,11 +185,30 @@ ELSEWHERE = {
     "S06": ("counter wraps", "tests/capture/test_watch.py", "test_a_count_that_goes_round_is_one_more_reading"),
     "H04": ("disk full", "tests/store/test_database.py",
             "test_a_full_disk_keeps_every_write_in_order_until_there_is_room"),
+    "A01": ("CR missing", _TEXT, _ANALYSER),
+    "A02": ("CR only, LF only", _LINES, "test_either_character_or_both_end_a_line"),
+    "A03": ("NUL", _TEXT, _CONTROLLER),
+    "A04": ("characters of eight bits", _TEXT, _CONTROLLER),
+    "A05": ("checksum wrong", _TEXT, _CONTROLLER),
+    "A06": ("checksum that is a control character", _TEXT, _CONTROLLER),
+    "A07": ("checksum missing", _TEXT, _CONTROLLER),
+    "A08": ("EOT: parameter unknown", _TEXT,
+            "test_a_parameter_that_is_not_known_takes_no_other_with_it_and_is_told_once"),
+    "A09": ("NAK", _TEXT, _CONTROLLER),
+    "A10": ("very long line", _TEXT, _ANALYSER),
+    "A11": ("two lines merged", _TEXT, _ANALYSER),
+    "A12": ("variable width", _TEXT, _ANALYSER),
+    "A13": ("-.0", _LINES, "test_minus_nothing_is_minus_zero"),
+    "A14": ("----", _TEXT, _ANALYSER),
+    "A15": ("+++++", _TEXT, _ANALYSER),
+    "A16": ("!Sensor heating", _TEXT, "test_an_analyser_that_is_not_ready_says_why_once"),
+    "A17": ("% becomes ppm", _TEXT, _ANALYSER),
+    "A18": ("decimal comma", _TEXT, _ANALYSER),
 }  # fmt: skip
 """Cases of other parts of the agent: what happens, and the file and the test that shows what becomes of it."""
 
 UNTESTED = {
     "S01": ("frozen value", "good: it is not told from a constant one; a frozen device is, by its watchdog point"),
     "S07": ("device's clock wrong", "no effect: a device's time is never read, every stamp is the agent's own"),
-} | {f"A{number:02}": ("serial ASCII instruments", "there are none yet") for number in range(1, 19)}
+}
 """Cases without a test: what happens, and what the points are."""

@@ -58,6 +58,20 @@ def test_a_refusal_is_no_value_and_no_doubt():
     assert heard(Q1, framed(b"\x01\x84\x02"), Q1, A1) == [T1]
 
 
+def test_an_answer_is_not_taken_for_a_question_whose_answer_and_successor_were_spoilt():
+    """The other master asked on, but neither the first answer nor the second question could be understood."""
+    question, answer = request(1, 4, 200, 2), right(request(1, 4, 200, 2))
+    spoilt = bytes([A1[0] ^ 1]) + A1[1:], question[:3] + b"\xff" + question[4:]
+    assert heard(Q1, *spoilt, answer) == []
+    assert heard(Q1, *spoilt, answer, Q1, A1, Q1, A1)[-1:] == [T1]
+
+
+def test_an_answer_is_not_taken_for_a_question_after_which_others_were_heard():
+    answer = right(request(1, 4, 200, 2))
+    for between in (A2, framed(b"\x02\x84\x02"), framed(b"\x02\x06\x00\x05\x00\x64")):
+        assert heard(Q1, between, answer) == []
+
+
 def test_writes_of_the_other_master_are_passed_over():
     single = framed(b"\x01\x06\x00\x05\x00\x64")
     several = framed(b"\x01\x10\x00\x05\x00\x02\x04\x00\x01\x00\x02")

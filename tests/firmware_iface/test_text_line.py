@@ -69,6 +69,16 @@ def test_readings_become_registers_with_nothing_where_there_is_none():
     assert registers({4: 1.5}, 4, 4).hex() == "3ff8000000000000"
 
 
+def test_a_line_with_another_instruments_address_says_nothing_of_this_one():
+    shared = gauge(patterns=(r"A(?P<address>\d+) (?P<level>[\d.]+) (?P<unit>\S+)",),
+                   not_ready=(r"A(?P<address>\d+) wait",))
+    phrases = Phrases(shared, "7")
+    assert phrases.understand("A7 20.9 %").values == {0: 20.9}
+    assert phrases.understand("A7 wait").values == {}
+    assert phrases.understand("A17 20.9 %") is None
+    assert phrases.understand("A17 wait") is None
+
+
 def test_either_character_or_both_end_a_line():
     """A01, A02"""
     assert Lines(10).feed(b"one\r\ntwo\nthree\rfour") == ["one", "two", "three"]
