@@ -57,6 +57,18 @@ WRONG = {
         "agent.toml:8: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; until users and TLS exist "
         "only 127.0.0.0/8, ::1 and localhost can be used"]),
     "two machines of one name": (GOOD + GOOD, ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
+    "two machines of one name with other sources": (
+        GOOD + GOOD + """[[machines.sources]]
+kind = "modbus-tcp"
+map = "eurotherm2000"
+host = "a"
+""", ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
+    "machines without a name": (
+        GOOD.replace('id = "RO0001"', "") + GOOD.replace('id = "RO0001"', "") + """[[machines.sources]]
+kind = "modbus-tcp"
+map = "eurotherm2000"
+host = "a"
+""", ["agent.toml:1: machines[0]: missing key `id`", "agent.toml:7: machines[1]: missing key `id`"]),
     "a limit upside down": (GOOD + "[machines.window]\npeak = [250, 240]\n", [
         "agent.toml:8: machines[0].window.peak: give a low limit and a higher one"]),
     "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
