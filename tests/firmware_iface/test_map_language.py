@@ -146,7 +146,7 @@ WRONG = [
     ("length = 4 }", "length = 4, scale = 2 }", '"drive/serial" =', "serial.scale", "a text has none"),
     ("length = 4 }", "length = 4, not_available = [0] }", '"drive/serial" =', "not_available", "a text has none"),
     ("[0x0FFF]", "[0x0FFF, 4095]", '"drive/setpoint" =', "setpoint.not_available", "names a number twice"),
-    ('"bcd32", max_rate = 2.5', '"bcd16", range = [10000, 20000]', '"drive/count"', "count.range", 
+    ('"bcd32", max_rate = 2.5', '"bcd16", range = [10000, 20000]', '"drive/count"', "count.range",
      "only from 0 to 9999"),
     ('"bcd32", max_rate = 2.5', '"bcd16", not_available = [65536]', '"drive/count"', "not_available", "fit into bcd16"),
     ('source = "manual"', 'source = "manul"', 'source = "manul"', "defaults.source", "did you mean manual"),
