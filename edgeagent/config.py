@@ -5,10 +5,10 @@ from __future__ import annotations
 import ipaddress
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -190,42 +190,53 @@ def load(
         raise ConfigError(error.faults) from None
     faults, of_maps = Faults(str(file), lines), list[FileFault]()
     configuration = faults.convert(document, Configuration)
-    maps: dict[str, tuple[RegisterMap, ...]] = {}
+    found: list[_Found] = []
     if configuration is not None:
         for m, machine in enumerate(configuration.machines):
-            maps[machine.id] = tuple(_maps(file, m, machine, find or find_map, faults, of_maps))
-        wrong = (*_contradictions(configuration), *_on_lines(configuration, maps), *_misfits(configuration, maps))
+            seen: set[str] = set()
+            found += [_Found(("machines", m, "sources", s), machine, source,
+                             _map(file, ("machines", m, "sources", s), source, find or find_map, faults, of_maps, seen))
+                      for s, source in enumerate(machine.sources)]  # fmt: skip
+        wrong = (*_contradictions(configuration), *_on_lines(configuration, found), *_misfits(configuration, found))
         for where, reason in wrong:
             faults.add(where, reason)
     if faults.found or configuration is None:
         raise ConfigError(sorted(faults.found, key=lambda fault: fault.line or 0) + of_maps)
-    return configuration, maps
+    return configuration, {machine.id: tuple(each.map for each in found if each.map and each.machine is machine)
+                           for machine in configuration.machines}  # fmt: skip
 
 
-def _maps(
-    file: Path, place: int, machine: MachineTable, find: FindMap, faults: Faults, of_maps: list[FileFault]
-) -> Iterator[RegisterMap]:
-    seen: set[str] = set()
-    for s, source in enumerate(machine.sources):
-        where = ("machines", place, "sources", s, "map")
-        if source.map == STAND_IN:
-            continue
-        try:
-            register_map = find(file, source.map)
-        except catalog.MapError as error:
-            faults.add(where, f"the map {source.map} cannot be used, see below")
-            of_maps.extend(error.faults)
-            continue
-        try:
-            register_map = renamed(register_map, source.rename)
-        except ValueError as error:
-            faults.add((*where[:-1], "rename"), str(error))
-            continue
-        paths = {register.path for register in register_map.registers}
-        if twice := sorted(paths & seen):
-            faults.add(where, f"it describes {twice[0]} and {len(twice) - 1} more points that another source has")
-        seen |= paths
-        yield register_map
+class _Found(NamedTuple):
+    """A source, where it stands in the file, and its map; None where that cannot be used."""
+
+    where: KeyPath
+    machine: MachineTable
+    source: SourceTable
+    map: RegisterMap | None
+
+
+def _map(
+    file: Path, where: KeyPath, source: SourceTable, find: FindMap, faults: Faults, of_maps: list[FileFault],
+    seen: set[str],
+) -> RegisterMap | None:  # fmt: skip
+    """The map of a source; seen: paths of the sources before it on the same machine."""
+    if source.map == STAND_IN:
+        return None
+    try:
+        register_map = renamed(find(file, source.map), source.rename)
+    except catalog.MapError as error:
+        faults.add((*where, "map"), f"the map {source.map} cannot be used, see below")
+        of_maps.extend(error.faults)
+        return None
+    except ValueError as error:
+        faults.add((*where, "rename"), str(error))
+        return None
+    paths = {register.path for register in register_map.registers}
+    if twice := sorted(paths & seen):
+        more = f" and {len(twice) - 1} more points" if len(twice) > 1 else ""
+        faults.add((*where, "map"), f"it describes {twice[0]}{more} that another source has")
+    seen |= paths
+    return register_map
 
 
 def find_map(file: Path, name: str) -> RegisterMap:
@@ -265,28 +276,25 @@ def _contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
 
 
-def _on_lines(
-    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
-) -> Iterator[tuple[KeyPath, str]]:
+def _on_lines(configuration: Configuration, found: Sequence[_Found]) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong with serial lines and who is on them."""
     lines = {line.id: line for line in configuration.lines}
     ids, ports, units, used = Counter[str](), Counter[str](), Counter[tuple[str, str]](), set[str]()
-    for m, machine in enumerate(configuration.machines):
-        for s, source in enumerate(machine.sources):
-            where = ("machines", m, "sources", s)
-            if not isinstance(source, ModbusTcpTable) and source.line != STAND_IN:
-                used.add(source.line)
-                if source.line not in lines:
-                    yield (*where, "line"), f"there is no line {source.line}; add it as [[lines]]"
-                if len(maps[machine.id]) < len(machine.sources):
-                    continue
-                key, unit = _on_line(source, maps[machine.id][s])
-                units[source.line, str(unit)] += 1
-                if units[source.line, str(unit)] > 1:
-                    yield (*where, key), f"{key} {unit} is another source of line {source.line} already"
-                if key == "unit" and unit not in _UNITS:
-                    yield (*where, key), f"unit {unit}: on a serial line units are 1 to {_UNITS[-1]}"
-    yield from _loads(configuration, maps)
+    for where, _, source, register_map in found:
+        if isinstance(source, ModbusTcpTable) or source.line == STAND_IN:
+            continue
+        used.add(source.line)
+        if source.line not in lines:
+            yield (*where, "line"), f"there is no line {source.line}; add it as [[lines]]"
+        if register_map is None:
+            continue
+        key, unit = _on_line(source, register_map)
+        units[source.line, str(unit)] += 1
+        if units[source.line, str(unit)] > 1:
+            yield (*where, key), f"{key} {unit} is another source of line {source.line} already"
+        if key == "unit" and unit not in _UNITS:
+            yield (*where, key), f"unit {unit}: on a serial line units are 1 to {_UNITS[-1]}"
+    yield from _loads(configuration, found)
     for index, line in enumerate(configuration.lines):
         for key, seen, name in (("id", ids, line.id), ("port", ports, line.port)):
             seen[name] += 1
@@ -296,17 +304,14 @@ def _on_lines(
             yield ("lines", index, "id"), f"no source is on line {line.id}; take it out, or name it in a source"
 
 
-def _loads(
-    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
-) -> Iterator[tuple[KeyPath, str]]:
+def _loads(configuration: Configuration, found: Sequence[_Found]) -> Iterator[tuple[KeyPath, str]]:
     """Lines that are too slow for all that is to be asked on them, with the arithmetic."""
     for index, line in enumerate(configuration.lines):
         spoken = SerialSettings(line.baud, line.parity, line.stop_bits)
         shares = [
-            (share(register_map, spoken), machine.id, register_map)
-            for machine in configuration.machines
-            for source, register_map in zip(machine.sources, maps[machine.id], strict=False)
-            if isinstance(source, ModbusRtuTable) and source.line == line.id and line.master
+            (share(each.map, spoken), each.machine.id, each.map)
+            for each in found
+            if each.map and isinstance(each.source, ModbusRtuTable) and each.source.line == line.id and line.master
         ]
         needed = sum(of_source for of_source, _, _ in shares)
         if needed > 1:
@@ -323,33 +328,28 @@ def _on_line(source: ModbusRtuTable | SerialInstrumentTable, register_map: Regis
     return "address", address_of(source, register_map)
 
 
-def _misfits(
-    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]]
-) -> Iterator[tuple[KeyPath, str]]:
+def _misfits(configuration: Configuration, found: Sequence[_Found]) -> Iterator[tuple[KeyPath, str]]:
     """What is wrong between a source, its map and its line."""
     lines = {line.id: line for line in configuration.lines}
-    sources = Counter(source.line for machine in configuration.machines for source in machine.sources
-                      if not isinstance(source, ModbusTcpTable))
-    for m, machine in enumerate(configuration.machines):
-        if len(maps[machine.id]) < len(machine.sources):
+    sources = Counter(each.source.line for each in found if not isinstance(each.source, ModbusTcpTable))
+    for where, _, source, register_map in found:
+        if register_map is None:
             continue
-        for s, (source, register_map) in enumerate(zip(machine.sources, maps[machine.id], strict=True)):
-            where = ("machines", m, "sources", s)
-            instrument = register_map.instrument
-            if not isinstance(source, SerialInstrumentTable):
-                if instrument:
-                    yield (*where, "map"), f'{register_map.id} speaks text, not Modbus; use kind = "serial-instrument"'
-                elif isinstance(source, ModbusRtuTable) and source.line in lines and lines[source.line].data_bits != 8:
-                    yield (*where, "line"), "Modbus RTU has data_bits = 8"
-            elif instrument is None:
-                yield (*where, "map"), f'{register_map.id} speaks Modbus, not text; use kind = "modbus-rtu"'
-            elif instrument.streams and sources[source.line] > 1:
-                yield (*where, "line"), f"it talks by itself and cannot share line {source.line} with another source"
-            elif not instrument.streams and source.line in lines and not lines[source.line].master:
-                yield (*where, "line"), (f"it must be asked; say master = true of line {source.line} if no other"
-                                         " master is there")
-            elif instrument.protocol == "ei-bisynch" and address_of(source, register_map) not in UNITS:
-                yield (*where, "address"), f"EI-Bisynch has the addresses {UNITS[0]} to {UNITS[-1]}"
+        instrument = register_map.instrument
+        if not isinstance(source, SerialInstrumentTable):
+            if instrument:
+                yield (*where, "map"), f'{register_map.id} speaks text, not Modbus; use kind = "serial-instrument"'
+            elif isinstance(source, ModbusRtuTable) and source.line in lines and lines[source.line].data_bits != 8:
+                yield (*where, "line"), "Modbus RTU has data_bits = 8"
+        elif instrument is None:
+            yield (*where, "map"), f'{register_map.id} speaks Modbus, not text; use kind = "modbus-rtu"'
+        elif instrument.streams and sources[source.line] > 1:
+            yield (*where, "line"), f"it talks by itself and cannot share line {source.line} with another source"
+        elif not instrument.streams and source.line in lines and not lines[source.line].master:
+            yield (*where, "line"), (f"it must be asked; say master = true of line {source.line} if no other"
+                                     " master is there")
+        elif instrument.protocol == "ei-bisynch" and address_of(source, register_map) not in UNITS:
+            yield (*where, "address"), f"EI-Bisynch has the addresses {UNITS[0]} to {UNITS[-1]}"
 
 
 def unit_of(source: ModbusTcpTable | ModbusRtuTable, register_map: RegisterMap) -> int:

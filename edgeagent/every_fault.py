@@ -66,9 +66,10 @@ class Faults:
             self.add(where, f"missing key `{field[1]}`", _kinds(type_, document, where, field[1]))
             self._put(document, type_, (*where, field[1]))
             return True
-        self.add(where, reason)
-        while where and isinstance(where[-1], int):
+        told = where
+        while where and isinstance(where[-1], int) and not _is_list(_type_at(type_, document, where[:-1])):
             where = where[:-1]
+        self.add(told, reason, _choice(type_, document, where) if where else "")
         if not where:
             return False
         self._put(document, type_, where)
@@ -77,6 +78,9 @@ class Faults:
     def _put(self, document: Any, type_: type, where: KeyPath) -> None:
         """Put a value that its type takes at a key, or leave it out where it need not be."""
         table = _at(document, where[:-1])
+        if isinstance(where[-1], int):
+            table[where[-1]] = _simplest(_type_at(type_, document, where))
+            return
         wanted = next((f for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
         if wanted is None:
             table[where[-1]] = _tagged(type_, document, where[:-1]).tag
@@ -132,8 +136,26 @@ def _struct(info: inspect.Type, table: Any) -> inspect.StructType:
     return max(structs, key=lambda s: (table.get(s.tag_field) == s.tag, sum(f.name in table for f in s.fields)))
 
 
+def _is_list(info: inspect.Type) -> bool:
+    return any(isinstance(t, inspect.VarTupleType) for t in _choices(info))
+
+
+def _choice(type_: type, document: Any, where: KeyPath) -> str:
+    """Say what can be given at a key where only a few words or numbers can, or what a text there is made of."""
+    if isinstance(where[-1], int):
+        return ""
+    info = next((f.type for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
+    if info is None:
+        return _kinds(type_, document, where[:-1], str(where[-1]))
+    if isinstance(info, inspect.LiteralType):
+        return f"give one of {', '.join(map(str, info.values))}"
+    if isinstance(info, inspect.Metadata) and isinstance(info.type, inspect.StrType):
+        return str((info.extra_json_schema or {}).get("description", ""))
+    return ""
+
+
 def _kinds(type_: type, document: Any, where: KeyPath, key: str) -> str:
-    """Say what a missing tag can be; empty for any other key."""
+    """Say what a tag can be; empty for any other key."""
     choices = _choices(_type_at(type_, document, where))
     tags = [str(t.tag) for t in choices if isinstance(t, inspect.StructType) and t.tag_field == key]
     return f"give one of {', '.join(tags)}" if tags else ""

@@ -14,6 +14,7 @@ from firmware_iface.map_reader import Reader, Values
 from firmware_iface.raw_numbers import reachable
 from firmware_iface.registers import WIDTHS, Device, Group, Register
 from firmware_iface.toml_lines import KeyPath
+from firmware_iface.wording import number
 
 _BITS = ("coil", "discrete")
 
@@ -90,11 +91,25 @@ def _misfits(point: Values, base: int) -> Iterator[tuple[str, str, str]]:
             if is_wrong(point):
                 yield key, reason.format_map(point), mend
     with suppress(KeyError):
+        yield from _beyond_type(point)
+    with suppress(KeyError):
         address = point["address"] - base
         if address < 0:
             yield "address", "is below the device's address_base", ""
         if address + _count(point) > 65_536:
             yield "address", "reaches beyond the last address of the table", ""
+
+
+def _beyond_type(point: Values) -> Iterator[tuple[str, str, str]]:
+    """Find a range that ends where no raw number of the type comes: a sign, a scale or a type is wrong then."""
+    if not point["range"] or not point["scale"] or point["type"] not in WIDTHS:
+        return
+    low, high = reachable(point["type"], point["scale"], point["offset"])
+    slack = 1e-9 * max(abs(limit) for limit in point["range"])
+    if point["range"][0] < low - slack or point["range"][1] > high + slack:
+        first, last = (number(limit) for limit in point["range"])
+        yield ("range", f"goes from {first} to {last}, a {point['type']} with this scale and offset only from"
+               f" {number(low)} to {number(high)}", "look at type, scale and offset")
 
 
 def _count(point: Values) -> int:
@@ -118,14 +133,6 @@ def _has_unfit_sentinel(point: Values) -> bool:
     return point["type"] in WIDTHS and any(raw >= 2 ** (16 * _count(point)) for raw in point["not_available"])
 
 
-def _cannot_reach_range(point: Values) -> bool:
-    """Say whether no raw number of a whole type gives a value within the range."""
-    if not point["range"] or not point["scale"] or point["type"] not in WIDTHS:
-        return False
-    low, high = reachable(point["type"], point["scale"], point["offset"])
-    return bool(high < point["range"][0] or low > point["range"][1])
-
-
 _MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
     ("type", lambda p: _is_in_bits(p) and not _is_bit(p), "{type} does not fit into the table {table}", "use bit"),
     ("bit", lambda p: p["bit"] is not None and _is_in_bits(p), "the table {table} has no bits of registers",
@@ -141,7 +148,6 @@ _MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
     ("scale", lambda p: _is_bit(p) and p["scale"] not in (0, 1), "a bit is 0 or 1 and has no scale", "leave it out"),
     ("offset", lambda p: _is_bit(p) and p["offset"] != 0, "a bit is 0 or 1 and has no offset", "leave it out"),
     ("range", lambda p: _is_bit(p) and p["range"] is not None, "a bit is 0 or 1 and has no range", "leave it out"),
-    ("range", _cannot_reach_range, "no raw number of {type} gives a value in it", "look at scale and offset"),
     ("not_available", lambda p: _is_bit(p) and p["not_available"] != (), "a bit is 0 or 1 and always available",
      "leave it out"),
     ("not_available", _has_unfit_sentinel, "does not fit into {type}", ""),

@@ -80,6 +80,9 @@ def read_alarms(reader: Reader, tables: _Tables) -> tuple[AlarmRule, ...]:
         if not re.fullmatch(map_keys.CODE, code):
             reader.fault(("alarms", code), "is not a code", "letters, digits, dots and dashes, up to 32")
         alarm = reader.read(table, ("alarms", code), map_keys.ALARM)
+        if alarm.is_whole and alarm["hysteresis"] and all(term.operator[0] not in "<>" for term in alarm["when"]):
+            reader.fault(("alarms", code, "hysteresis"), "is used by nothing: no number is compared by < or >",
+                         "leave it out")
         if alarm.is_whole:
             alarms.append(AlarmRule(code=code, **alarm))
     return tuple(alarms)

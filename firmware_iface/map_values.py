@@ -23,6 +23,31 @@ class Wrong(Exception):
         self.mend = mend
 
 
+_MEANT = {
+    "float": ("float32", "float32 takes two registers, float64 four"),
+    "real": ("float32", "did you mean float32?"),
+    "double": ("float64", "did you mean float64?"),
+    "int": ("int16", "int16 takes one register, int32 two, int64 four"),
+    "uint": ("uint16", "uint16 takes one register, uint32 two, uint64 four"),
+    "word": ("uint16", "did you mean uint16?"),
+    "dword": ("uint32", "did you mean uint32?"),
+    "bcd": ("bcd16", "bcd16 takes one register, bcd32 two"),
+    "bool": ("bit", "did you mean bit?"),
+    "boolean": ("bit", "did you mean bit?"),
+    "string": ("text", "did you mean text?"),
+    "°C": ("degC", "did you mean degC?"),
+    "C": ("degC", "did you mean degC?"),
+    "°F": ("degC", "in degC, with a scale 5/9 times that of °F, and an offset of -17.78"),
+    "%": ("percent", "did you mean percent?"),
+    "bar": ("mbar", "in mbar, with a scale 1000 times that of bar"),
+    "kPa": ("mbar", "in mbar, with a scale 10 times that of kPa"),
+    "Pa": ("mbar", "in mbar, with a scale 0.01 times that of Pa"),
+    "E": ("even", "did you mean even?"),
+    "N": ("none", "did you mean none?"),
+    "O": ("odd", "did you mean odd?"),
+}
+"""What manuals write → what a map may have in its place, and how to mend it; likeness of letters would mislead."""
+
 Read = Callable[["Reader", Key, Any], Any]
 """Reads a value as a key's kind wants it; `Wrong` where it is not so."""
 
@@ -48,7 +73,9 @@ def _text(reader: Reader, key: Key, value: Any) -> str:
     if len(value) > MAX_TEXT:
         raise Wrong(f"is longer than {MAX_TEXT} characters")
     if key.choices and value not in key.choices:
-        raise Wrong(f"must be one of {', '.join(key.choices)}, not {shown(value)}", near(value, key.choices))
+        meant, mend = _MEANT.get(value, ("", ""))
+        raise Wrong(f"must be one of {', '.join(key.choices)}, not {shown(value)}",
+                    mend if meant in key.choices else near(value, key.choices))
     return value
 
 
@@ -94,7 +121,9 @@ def _boolean(reader: Reader, key: Key, value: Any) -> bool:
 
 def _within(key: Key, value: Any) -> None:
     if key.low is not None and value < key.low:
-        raise Wrong(f"must be at least {key.low:g}, not {shown(value)}")
+        is_sentinel = key.kind == "integers" and value < 0
+        raise Wrong(f"must be at least {key.low:g}, not {shown(value)}",
+                    "write the registers as they are sent: -1 of an int16 is 0xFFFF" if is_sentinel else "")
     if key.high is not None and value > key.high:
         raise Wrong(f"must be at most {key.high:g}, not {shown(value)}")
 
@@ -140,7 +169,7 @@ def _condition(reader: Reader, key: Key, value: Any) -> Term:
 def read_list(reader: Reader, key: Key, value: Any) -> list[Any]:
     """Read a list; empty only where the key may be left out."""
     if not isinstance(value, list):
-        raise Wrong(f"must be a list, not {shown(value)}")
+        raise Wrong(f"must be a list, not {shown(value)}", "" if isinstance(value, dict) else "put it into [ ]")
     if not value and key.default is REQUIRED:
         raise Wrong("must not be empty", f"give {key.text}")
     if len(value) > MAX_LISTED:

@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from firmware_iface.registers import RegisterMap
+from firmware_iface.commands import Command, Heartbeat, Standby
+from firmware_iface.identity import Identity
+from firmware_iface.registers import AlarmRule, BadRule, Lane, Register, RegisterMap, Scanner, Term, Watchdog, Zone
 
 T = TypeVar("T")
 
 OBJECT = r"[a-z][A-Za-z0-9]*(/[A-Za-z0-9]+)*"
+
+_NAMING: dict[type, tuple[str, ...]] = {
+    RegisterMap: ("oxygen", "firmware", "serial", "remote", "recipe_name", "recipe_version"),
+    Register: ("path",), Term: ("path", "minus"), BadRule: ("points",), AlarmRule: ("object",), Identity: ("point",),
+    Command: ("write", "handshake"), Heartbeat: ("point",), Standby: ("setpoints",), Watchdog: ("point",),
+    Lane: ("speed", "speed_setpoint", "inlet", "outlet"), Scanner: ("count", "result", "code"),
+    Zone: ("temperatures", "setpoints", "measures"),
+}  # fmt: skip
+"""What names points or objects, by the fields of a map's parts; every other text stays, whatever it says."""
 
 
 def renamed(register_map: RegisterMap, names: Mapping[str, str]) -> RegisterMap:
@@ -22,7 +34,8 @@ def renamed(register_map: RegisterMap, names: Mapping[str, str]) -> RegisterMap:
         names: object as the map has it → its new name, "controller/1" → "controller/3".
 
     Raises:
-        ValueError: the map describes a machine, has no such object, or the new name is none.
+        ValueError: the map describes a machine, has no such object, the new name is none, or two points would have
+            one path.
     """
     if not names:
         return register_map
@@ -35,21 +48,31 @@ def renamed(register_map: RegisterMap, names: Mapping[str, str]) -> RegisterMap:
             raise ValueError(f"{register_map.id} has no object {old}; it has {', '.join(near[:8])}")
         if not re.fullmatch(OBJECT, new):
             raise ValueError(f"{new!r} is not an object's name; write it like controller/3")
-    changed = _renamed(replace(register_map, sources=(), instrument=None), dict(names))
-    return replace(changed, id=register_map.id, title=register_map.title, sources=register_map.sources,
-                   instrument=register_map.instrument)
+    changed = _renamed(register_map, names)
+    path, times = Counter(register.path for register in changed.registers).most_common(1)[0]
+    if times > 1:
+        raise ValueError(f"{register_map.id} would have {times} points {path}; give each object a name of its own")
+    return changed
 
 
-def _renamed(part: T, names: dict[str, str]) -> T:
-    """Walk through plain values; a text is a path when it is an object or begins with one."""
+def _renamed(part: T, names: Mapping[str, str]) -> T:
+    """Walk through the parts of a map, and rename in the fields that name something."""
     changed: Any = part
-    if isinstance(part, str):
-        object_, slash, name = part.rpartition("/")
-        changed = names.get(part) or (names[object_] + slash + name if object_ in names else part)
-    elif isinstance(part, tuple):
+    if isinstance(part, tuple):
         changed = tuple(_renamed(each, names) for each in part)
-    elif isinstance(part, dict):
-        changed = {_renamed(key, names): _renamed(value, names) for key, value in part.items()}
     elif is_dataclass(part) and not isinstance(part, type):
-        changed = replace(part, **{f.name: _renamed(getattr(part, f.name), names) for f in fields(part)})
+        naming = _NAMING.get(type(part), ())
+        changed = replace(part, **{
+            f.name: (_called if f.name in naming else _renamed)(getattr(part, f.name), names) for f in fields(part)
+        })  # fmt: skip
     return changed  # type: ignore[no-any-return]
+
+
+def _called(named: Any, names: Mapping[str, str]) -> Any:
+    """The new name of an object, or of a point by its object; of a list or a table those of its entries."""
+    if isinstance(named, str):
+        object_, slash, name = named.rpartition("/")
+        return names.get(named) or (names[object_] + slash + name if object_ in names else named)
+    if isinstance(named, Mapping):
+        return {_called(path, names): value for path, value in named.items()}
+    return tuple(_called(each, names) for each in named) if isinstance(named, tuple) else named

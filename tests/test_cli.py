@@ -30,7 +30,7 @@ def test_a_wrong_configuration_ends_with_78_and_every_fault_in_a_line(tmp_path):
     assert ended.stderr.splitlines() == [
         "a.toml:2: agent.stor: unknown key (did you mean store?)",
         "a.toml:3: machines[0]: missing key `sources`",
-        "a.toml:4: machines[0].id: Expected `str`, got `int`",
+        "a.toml:4: machines[0].id: Expected `str`, got `int` (letters, digits, . _ -)",
     ]  # fmt: skip
 
 

@@ -57,6 +57,30 @@ WRONG = {
         "agent.toml:8: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; until users and TLS exist "
         "only 127.0.0.0/8, ::1 and localhost can be used"]),
     "two machines of one name": (GOOD + GOOD, ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
+    "two machines of one name with other sources": (
+        GOOD + GOOD + """[[machines.sources]]
+kind = "modbus-tcp"
+map = "eurotherm2000"
+host = "a"
+""", ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
+    "machines without a name": (
+        GOOD.replace('id = "RO0001"', "") + GOOD.replace('id = "RO0001"', "") + """[[machines.sources]]
+kind = "modbus-tcp"
+map = "eurotherm2000"
+host = "a"
+""", ["agent.toml:1: machines[0]: missing key `id`", "agent.toml:7: machines[1]: missing key `id`"]),
+    "a kind that is none": (GOOD.replace("modbus-tcp", "modbus-tpc"), [
+        "agent.toml:4: machines[0].sources[0].kind: Invalid value 'modbus-tpc'"
+        " (give one of modbus-tcp, modbus-rtu, serial-instrument)"]),
+    "a name with a blank": (GOOD.replace("RO0001", "RO 1"), [
+        "agent.toml:2: machines[0].id: Expected `str` matching regex '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'"
+        " (letters, digits, . _ -)"]),
+    "one source that is none beside one with a fault": (
+        '[[machines]]\nid = "A"\nsources = [1, { kind = "modbus-tcp", map = "reflow10", host = 5 }]\n', [
+            "agent.toml:3: machines[0].sources[0]: Expected `object`, got `int`",
+            "agent.toml:3: machines[0].sources[1].host: Expected `str`, got `int`"]),
+    "a limit of words": (GOOD + '[machines.window]\npeak = [1, "two"]\n', [
+        "agent.toml:8: machines[0].window.peak[1]: Expected `float`, got `str`"]),
     "a limit upside down": (GOOD + "[machines.window]\npeak = [250, 240]\n", [
         "agent.toml:8: machines[0].window.peak: give a low limit and a higher one"]),
     "a limit that is no number": (GOOD + "[machines.window]\npeak = [nan, 240]\n", [
@@ -137,9 +161,10 @@ WRONG_ON_LINES = {
         "agent.toml:7: machines[0].sources[0]: missing key `kind` (give one of modbus-tcp, modbus-rtu,"
         " serial-instrument)"]),
     "unknown kind": (BUS.replace('"modbus-rtu"', '"modbus-ascii"'), [
-        "agent.toml:8: machines[0].sources[0].kind: Invalid value 'modbus-ascii'"]),
+        "agent.toml:8: machines[0].sources[0].kind: Invalid value 'modbus-ascii'"
+        " (give one of modbus-tcp, modbus-rtu, serial-instrument)"]),
     "a parity that is none": (BUS.replace("baud = 9600", 'parity = "mark"'), [
-        "agent.toml:4: lines[0].parity: Invalid enum value 'mark'"]),
+        "agent.toml:4: lines[0].parity: Invalid enum value 'mark' (give one of even, none, odd)"]),
 }
 
 
@@ -188,7 +213,7 @@ line = "bus"
 address = 2
 """, ["agent.toml:20: machines[0].sources[2].line: it talks by itself and cannot share line bus with another source"]),
     "nine bits": (INSTRUMENT.replace("data_bits = 7", "data_bits = 9"), [
-        "agent.toml:5: lines[0].data_bits: Invalid enum value 9"]),
+        "agent.toml:5: lines[0].data_bits: Invalid enum value 9 (give one of 7, 8)"]),
 }
 
 
