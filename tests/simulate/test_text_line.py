@@ -1,5 +1,6 @@
 """Simulated instruments that speak text, served and read from the command line."""
 
+import json
 import signal
 import subprocess
 
@@ -8,6 +9,14 @@ import serial
 
 from firmware_iface.frames import bisynch
 from tests.test_cli import EDGEAGENT, edgeagent
+
+LINES = {
+    "eurotherm2000-bisynch": "data_bits = 7\nmaster = true",
+    "oxygen-rapidox1100": 'parity = "none"\nmaster = true',
+    "oxygen-luminox": 'parity = "none"',
+}
+"""Map → how its line is configured."""
+
 
 @pytest.fixture
 def serve(tmp_path):
@@ -27,6 +36,23 @@ def serve(tmp_path):
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20)[1] == ""
         assert process.returncode == 0
+
+
+def test_instruments_are_simulated_and_checked_from_the_command_line(tmp_path, serve):
+    lines = sources = ""
+    for number, (name, line) in enumerate(LINES.items()):
+        port, _ = serve(number, name)
+        lines += f'[[lines]]\nid = "line{number}"\nport = "{port}"\nbaud = 9600\n{line}\n'
+        sources += f'[[machines.sources]]\nkind = "serial-instrument"\nmap = "{name}"\nline = "line{number}"\n'
+    (tmp_path / "agent.toml").write_text(
+        f'{lines}[[machines]]\nid = "M1"\n{sources}rename = {{ "analyser/1" = "analyser/2" }}\n')
+    ended = edgeagent("check", "agent.toml", "--live", "--json", "--seconds", "2.5", cwd=tmp_path)
+    points = {one["point"]: one for one in map(json.loads, ended.stdout.splitlines())}
+    assert ended.returncode == 0, ended.stderr
+    assert points["controller/1/temperature"]["value"] == 183.4
+    assert points["analyser/1/concentration"]["value"] == 812.5
+    assert points["analyser/2/concentration"]["value"] == 209_500
+    assert "no question of a master" not in ended.stderr, "a line of text is not listened to for Modbus"
 
 
 def test_bisynch_units_share_a_line_at_its_speed(serve):
