@@ -90,7 +90,8 @@ def _simulate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="loopback address to listen at (127.0.0.1)")
     parser.add_argument("--port", type=_port, default=5020, help="5020; 0 takes any free port")
     parser.add_argument("--serial", metavar="PATH",
-                        help="serve Modbus RTU instead: on a serial port, or on a pty that gets this name")
+                        help="serve Modbus RTU instead, or text where the map does: on a serial port, or on a pty that"
+                             " gets this name")
     parser.add_argument("--baud", type=_baud, default=19200, help="of the serial line (19200)")
     parser.add_argument("--parity", choices=("none", "even", "odd"), default="even", help="of the serial line (even)")
     parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="of the serial line (1)")
@@ -124,13 +125,28 @@ def _demo(options: argparse.Namespace) -> int:
 def _simulate(options: argparse.Namespace) -> int:
     from edgeagent.simulate import Serial, Tcp, serve  # noqa: PLC0415
 
+    maps = _units(options.maps or ["reflow10"])
+    if any(register_map.instrument for register_map in maps.values()):
+        return _loop(_until_signalled(_speak(maps, options)))
     wire: Serial | Tcp = Tcp(options.host, options.port)
     if options.serial:
         wire = Serial(options.serial, options.baud, options.parity, options.stop_bits)
     return _loop(_until_signalled(serve(
-        _units(options.maps or ["reflow10"]), wire, lambda line: print(line, flush=True), speed=options.speed,
-        cold=options.cold, seed=options.seed, boards=options.boards, interval_s=options.interval, faults=options.fault,
+        maps, wire, lambda line: print(line, flush=True), speed=options.speed, cold=options.cold, seed=options.seed,
+        boards=options.boards, interval_s=options.interval, faults=options.fault,
     )))  # fmt: skip
+
+
+async def _speak(maps: dict[int, RegisterMap], options: argparse.Namespace) -> None:
+    """Serve instruments that speak text; raises ConfigError."""
+    from edgeagent.simulate import speak  # noqa: PLC0415
+
+    for key, is_wrong, reason in (("--serial", not options.serial, "an instrument that speaks text needs a line"),
+                                  ("--fault", options.fault, "an instrument that speaks text takes no faults")):
+        if is_wrong:
+            raise ConfigError([FileFault("command line", None, key, reason)])
+    await speak(maps, options.serial, options.baud, options.parity, options.stop_bits,
+                lambda line: print(line, flush=True))
 
 
 def _units(names: Sequence[str]) -> dict[int, RegisterMap]:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 
 _PRIORITY = {logging.CRITICAL: 2, logging.ERROR: 3, logging.WARNING: 4, logging.INFO: 6, logging.DEBUG: 7}
 
@@ -16,20 +17,21 @@ class _SystemdFormatter(logging.Formatter):
 
 
 class OncePerMinute(logging.Filter):
-    """Lets one message text of a logger through per minute and tells how often it came meanwhile.
+    """Lets one message of a logger about one thing through per minute and tells how often it came meanwhile.
 
-    Holds at most 256 texts; the oldest goes first.
+    One thing: the same names in it, and the same kind of error; numbers may be others. Holds at most 256 of them; the
+    oldest goes first.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+        self._seen: dict[tuple[str, ...], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether the record is written now."""
         if record.levelno < logging.WARNING:
             return True
-        key = (record.name, str(record.msg))
+        key = (record.name, str(record.msg), *_names(record))
         now = time.monotonic()
         first, count = self._seen.get(key, (now, -1))
         if count >= 0 and now - first < 60:
@@ -42,6 +44,15 @@ class OncePerMinute(logging.Filter):
         if len(self._seen) > 256:
             self._seen.pop(next(iter(self._seen)))
         return True
+
+
+def _names(record: logging.LogRecord) -> Iterator[str]:
+    """What a message is about: its arguments but numbers, of errors the kind."""
+    for each in record.args if isinstance(record.args, tuple) else ():
+        if isinstance(each, BaseException):
+            yield type(each).__name__
+        elif not isinstance(each, int | float):
+            yield str(each)
 
 
 def set_up(level: int = logging.INFO) -> None:

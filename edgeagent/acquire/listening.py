@@ -138,7 +138,8 @@ class Listener:
         for register in machine.maps[source].registers:
             line.want(unit, register)
         self._rules = rules(machine, source, row)
-        self._told = ""
+        self._told: dict[int, str] = {}
+        """Group → what is wrong with it, as last logged."""
 
     @property
     def reads(self) -> int:
@@ -164,7 +165,7 @@ class Listener:
             is_open = self._line.open()
         except Unreachable as error:
             is_open = False
-            self._tell(error.cause, str(error))
+            self._tell(index, error.cause, str(error))
         since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
         times = []
         for point in self.groups[index]:
@@ -180,13 +181,14 @@ class Listener:
             for rule in self._rules.get(index, ()):
                 # At the time of what was heard: a replay of it must come to the same.
                 rule.judge(self._row.times[index])
-            self._tell("", f"{self.name} is heard")
+            self._tell(index, "", f"{self.name} is heard again for {self._machine.groups[index].name}")
         elif is_open:
             self.errors["not heard"] += 1
-            self._tell("not heard", f"{self.name}: nobody is heard asking it; where this agent is to ask by itself,"
-                       " and no other master does, say `master = true` of the line")
+            self._tell(index, "not heard", f"{self.name}: nobody is heard asking it for "
+                       f"{self._machine.groups[index].name}; where this agent is to ask by itself, and no other master "
+                       "does, say `master = true` of the line")
 
-    def _tell(self, cause: str, sentence: str) -> None:
-        if cause != self._told:
+    def _tell(self, index: int, cause: str, sentence: str) -> None:
+        if cause != self._told.get(index, ""):
             (_log.warning if cause else _log.info)("%s: %s", self._machine.id, sentence)
-            self._told = cause
+            self._told[index] = cause

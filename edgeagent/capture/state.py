@@ -37,9 +37,13 @@ class StateWatch:
         self._rules = [(rule, Condition(machine, rule.when)) for rule in machine.map.states]
         self._known_at = 0
         self._started_at = 0
+        if not self._rules:
+            memory.state, memory.reason = "unknown", "its map has no rule for a state"
 
     def update(self, row: Row, boards: int, now_ns: int, wall_ns: int) -> MachineStatusChanged | None:
         """Evaluate the rules; the first that holds wins, and nothing is guessed past one that cannot be told."""
+        if not self._rules:
+            return None
         self._started_at = self._started_at or now_ns
         told = self._told(row)
         if told is None:
@@ -64,7 +68,7 @@ class StateWatch:
                 return None
             if holds:
                 return rule.state, rule.reason
-        return ("unknown", "no rule of the map fits what the machine says") if self._rules else None
+        return "unknown", "no rule of the map fits what the machine says"
 
 
 class ControlWatch:

@@ -108,8 +108,13 @@ class Machine:
 
     @property
     def pace(self) -> int:
-        """Index of the group that carries the first lane's inlet barrier: each of its beats moves the boards."""
-        return self.point(self.map.lanes[0].inlet).group
+        """Index of the group that carries the first lane's inlet barrier: each of its beats moves the boards.
+
+        Of an instrument alone, which has no lane, the first of its fastest groups.
+        """
+        if self.map.lanes:
+            return self.point(self.map.lanes[0].inlet).group
+        return min((group for group in self.groups if group.source == 0), key=lambda group: group.period_ns).index
 
 
 def _point(index: int, register: Register, group: int) -> Point:

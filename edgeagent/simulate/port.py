@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import stat
@@ -16,6 +17,9 @@ from edgeagent.acquire.serial_port import PARITY
 _PTYS = Path("/dev/pts")
 _CHUNK = 4096
 
+_PIECE = 16
+"""Characters sent at once, as a serial chip hands them on."""
+
 
 class PortRefused(OSError):
     """The port cannot be served on: why, and what to do."""
@@ -26,6 +30,7 @@ class Port:
 
     Attributes:
         is_pty: nothing but this program paces the bytes.
+        character_s: how long one character takes.
 
     Args:
         name: a name for a fresh pty, which becomes a symbolic link to its other end, or a character device.
@@ -34,8 +39,9 @@ class Port:
         PortRefused: something else is at the name, or the device cannot be opened.
     """
 
-    def __init__(self, name: str, baud: int, parity: str, stop_bits: int) -> None:
+    def __init__(self, name: str, baud: int, parity: str, stop_bits: int, data_bits: int = 8) -> None:
         self.name = name
+        self.character_s = (1 + data_bits + (parity != "none") + stop_bits) / baud
         self._link = Path(name)
         self._slave: int | None = None
         self._serial: serial.Serial | None = None
@@ -45,8 +51,8 @@ class Port:
         else:
             try:
                 # An inter-byte timeout makes pyserial set VMIN = 1: an empty read then means a hang-up.
-                self._serial = serial.Serial(name, baud, parity=PARITY[parity], stopbits=stop_bits, timeout=0,
-                                             inter_byte_timeout=0, exclusive=True)  # fmt: skip
+                self._serial = serial.Serial(name, baud, bytesize=data_bits, parity=PARITY[parity], stopbits=stop_bits,
+                                             timeout=0, inter_byte_timeout=0, exclusive=True)  # fmt: skip
             except (OSError, ValueError) as error:
                 raise PortRefused(f"{name} cannot be opened: {error}") from None
             self._descriptor = int(self._serial.fileno())
@@ -86,6 +92,19 @@ class Port:
         """Send; what a line without listener cannot hold is lost, as on any wire. OSError when the port is gone."""
         with suppress(BlockingIOError):
             os.write(self._descriptor, data)
+
+    async def say(self, data: bytes) -> None:
+        """Send as fast as the line goes: a pty in pieces, each when the last of its characters would have arrived."""
+        if not self.is_pty:
+            self.write(data)
+            await asyncio.sleep(len(data) * self.character_s)
+            return
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for at in range(0, len(data), _PIECE):
+            piece = data[at : at + _PIECE]
+            await asyncio.sleep(began + (at + len(piece)) * self.character_s - loop.time())
+            self.write(piece)
 
     def close(self) -> None:
         """Close, and take the name of a pty away."""

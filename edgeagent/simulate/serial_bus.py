@@ -17,9 +17,6 @@ _SHORTEST_GAP_S = 0.00175
 _OVERHEAD = 3
 """Bytes of a request around its PDU: unit and CRC."""
 
-_PIECE = 16
-"""Characters sent at once, as a serial chip hands them on."""
-
 
 class SerialBus:
     """Serves devices by unit over Modbus RTU.
@@ -39,8 +36,6 @@ class SerialBus:
             raise ValueError(f"unit {wrong[0]}: a unit that answers on a serial line is 1 to 247")
         self._running = Running(devices, clock)
         self._settings = (port, baud, parity, stop_bits)
-        self._character_s = (1 + 8 + (parity != "none") + stop_bits) / baud
-        self._gap_s = max(3.5 * self._character_s, _SHORTEST_GAP_S)
         self._requests = Requests(devices)
         self._port: Port | None = None
         self._answering: asyncio.Task[None] | None = None
@@ -89,7 +84,7 @@ class SerialBus:
 
     async def _answer(self, port: Port, unit: int, request: bytes) -> None:
         if port.is_pty:
-            await asyncio.sleep((len(request) + _OVERHEAD) * self._character_s)
+            await asyncio.sleep((len(request) + _OVERHEAD) * port.character_s)
         if unit == BROADCAST:
             for each in self._running.devices:
                 self._running.answer(each, request)
@@ -97,20 +92,6 @@ class SerialBus:
         pdu, delay_s = self._running.answer(unit, request)
         if not pdu:
             return
-        await asyncio.sleep(self._gap_s + delay_s)
-        frame = framed(bytes([unit]) + pdu)
+        await asyncio.sleep(max(3.5 * port.character_s, _SHORTEST_GAP_S) + delay_s)
         with suppress(OSError):
-            await self._send(port, frame)
-
-    async def _send(self, port: Port, frame: bytes) -> None:
-        """Send as fast as the line goes: a pty in pieces, each when the last of its characters would have arrived."""
-        if not port.is_pty:
-            port.write(frame)
-            await asyncio.sleep(len(frame) * self._character_s)
-            return
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        for at in range(0, len(frame), _PIECE):
-            piece = frame[at : at + _PIECE]
-            await asyncio.sleep(began + (at + len(piece)) * self._character_s - loop.time())
-            port.write(piece)
+            await port.say(framed(bytes([unit]) + pdu))

@@ -71,8 +71,9 @@ class LiveCheck:
         return is_whole and not self._seen[False] and not self._strangers
 
     async def _all(self) -> None:
+        overheard = {source.line for _, _, source in self._sources() if isinstance(source, ModbusRtuTable)}
         for line in self._configuration.lines:
-            if not line.master:
+            if not line.master and line.id in overheard:
                 await self._listen(line)
         for machine, index, source in self._sources():
             if not self._is_listened_to(source):
@@ -128,8 +129,8 @@ class LiveCheck:
             await asyncio.sleep(self._seconds)
         except Unreachable as error:
             missing = str(error)
-        stream.close()
         survey.take(stream.latest)
+        stream.close()
         self._show(machine, index, source, survey.readings(missing))
 
     def _compare(self, machine: Machine, index: int, survey: Survey) -> None:

@@ -40,11 +40,12 @@ class Found(NamedTuple):
 def proposal(port: str, settings: Settings, found: Sequence[Found], is_master: bool) -> str:
     """A configuration's tables as TOML, with a comment for everything that only the user knows.
 
+    Each unit is a machine of its own, so that two that speak one map are told apart.
+
     Args:
         is_master: the agent alone asks on the line; otherwise it only listens to another master.
     """
-    machine = ("", "[[machines]]", 'id = "M1"  # how the MES names the machine')
-    return "\n".join((*_line(port, settings, is_master), *machine, *_sources(found))) + "\n"
+    return "\n".join((*_line(port, settings, is_master), *_machines(found))) + "\n"
 
 
 def _line(port: str, settings: Settings, is_master: bool) -> Iterator[str]:
@@ -56,10 +57,11 @@ def _line(port: str, settings: Settings, is_master: bool) -> Iterator[str]:
     )  # fmt: skip
 
 
-def _sources(found: Iterable[Found]) -> Iterator[str]:
+def _machines(found: Iterable[Found]) -> Iterator[str]:
     for one in found:
         fitting = next((fit for fit in one.fits if fit.answered == fit.points), None)
-        yield from ("", f"[[machines.sources]]  # {one.proof}", 'kind = "modbus-rtu"')
+        yield from ("", "[[machines]]", f'id = "M{one.unit}"  # how the MES names the machine')
+        yield from (f"[[machines.sources]]  # {one.proof}", 'kind = "modbus-rtu"')
         if fitting:
             yield f'map = "{fitting.name}"  # all of its {fitting.points} points were answered'
         else:

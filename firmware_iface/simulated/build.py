@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.device import Device
 from firmware_iface.simulated.eurotherm import TemperatureController
 from firmware_iface.simulated.oven import Oven
 from firmware_iface.simulated.recipes import NotSimulated
+from firmware_iface.simulated.text_instruments import BisynchController, PolledAnalyser, Speaker, StreamingSensor
 from firmware_iface.simulated.wave import WaveMachine
 
 _MACHINES: dict[str, type[Oven] | type[WaveMachine]] = {"reflow": Oven, "wave": WaveMachine}
@@ -14,6 +17,13 @@ _MACHINES: dict[str, type[Oven] | type[WaveMachine]] = {"reflow": Oven, "wave": 
 
 _INSTRUMENTS = {"Eurotherm": TemperatureController}
 """Maker of an instrument → the device that speaks its maps."""
+
+_SPEAKERS: dict[str, Callable[[int], Speaker]] = {
+    "Eurotherm": BisynchController,
+    "Cambridge Sensotec": lambda _: PolledAnalyser(),
+    "SST Sensing": lambda _: StreamingSensor(),
+}
+"""Maker of an instrument that speaks text → what makes one of a unit."""
 
 
 def simulated(register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -> Device:
@@ -25,8 +35,23 @@ def simulated(register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -
     Raises:
         NotSimulated: there is no simulated device of this kind, or it knows nothing of some points of the map.
     """
+    if register_map.instrument:
+        raise NotSimulated(f"{register_map.id} speaks text, not Modbus")
     if register_map.kind in _MACHINES:
         return _MACHINES[register_map.kind](register_map, seed=seed, cold=cold)
     if register_map.kind == "instrument" and register_map.manufacturer in _INSTRUMENTS:
         return _INSTRUMENTS[register_map.manufacturer](register_map, seed=seed, cold=cold)
     raise NotSimulated(f"{register_map.id}: no simulated device speaks this map of kind {register_map.kind}")
+
+
+def speaking(register_map: RegisterMap, unit: int) -> Speaker:
+    """Make the instrument of a map that speaks text; only those of EI-Bisynch have a unit.
+
+    Raises:
+        NotSimulated: there is no simulated instrument of this maker, or the map speaks Modbus.
+    """
+    if register_map.instrument is None:
+        raise NotSimulated(f"{register_map.id} speaks Modbus, not text")
+    if register_map.manufacturer not in _SPEAKERS:
+        raise NotSimulated(f"{register_map.id}: no simulated instrument of {register_map.manufacturer} speaks text")
+    return _SPEAKERS[register_map.manufacturer](unit)

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from firmware_iface.frames.bisynch import ENQ, EOT, framed
 
 _QUESTION = 8
 """Bytes of an EI-Bisynch question: EOT, four digits, mnemonic, ENQ."""
+
+
+class Speaker(Protocol):
+    """An instrument that speaks text."""
+
+    def hear(self, data: bytes) -> bytes:
+        """What it says to what it hears; empty for nothing."""
+
+    def second(self) -> bytes:
+        """What it says by itself when a second has passed; empty for nothing."""
 
 
 class BisynchController:
@@ -36,6 +48,10 @@ class BisynchController:
         self._heard = self._heard[-_QUESTION:]
         return said
 
+    def second(self) -> bytes:
+        """Nothing: it speaks when it is asked."""
+        return b""
+
 
 class PolledAnalyser:
     """An oxygen analyser that answers D with one line, as a Rapidox 1100 does.
@@ -57,6 +73,10 @@ class PolledAnalyser:
     def hear(self, data: bytes) -> bytes:
         """One line for each D."""
         return data.count(b"D") * self._line()
+
+    def second(self) -> bytes:
+        """Nothing: it speaks when it is asked."""
+        return b""
 
     def _line(self) -> bytes:
         if self.not_ready:

@@ -40,7 +40,7 @@ TEMPERATURE, OUTPUT, POWER, ALARM = range(4)
 async def listening(tmp_path, text: str = MAP):
     (tmp_path / "map.toml").write_text(text)
     machine = Machine("M", (catalog.load(tmp_path / "map.toml"),))
-    row, clock = Row(4, 1), HandClock()
+    row, clock = Row(len(machine.points), len(machine.groups)), HandClock()
     other = Device()
     other.plug(tmp_path / "tty")
     line = ListeningLine(other.port, 115200, "none", 1, clock)
@@ -232,3 +232,27 @@ def test_a_late_answer_on_the_line_is_no_value(tmp_path):
             assert row.quality[TEMPERATURE] == Quality.BAD
 
     asyncio.run(go())
+
+
+RARE = """\
+[groups.rare]
+period_ms = 500
+[groups.rare.points]
+"controller/1/limit" = { table = "holding", address = 50, type = "uint16", unit = "degC" }
+"""
+
+
+def test_a_group_that_nobody_asks_for_is_told_once_while_another_is_heard(tmp_path, caplog):
+    async def go():
+        question = request(5, 3, 10, 2)
+        async with listening(tmp_path, MAP + RARE) as (beat, row, *_):
+            for _ in range(6):
+                await beat(question, right(question))
+            assert row.quality[TEMPERATURE] == Quality.GOOD
+
+    caplog.set_level("INFO")
+    asyncio.run(go())
+    told = [record.getMessage() for record in caplog.records]
+    assert [sentence for sentence in told if "rare" in sentence][1:] == [], told
+    assert sum("nobody is heard asking it for rare" in sentence for sentence in told) == 1
+    assert sum("is heard again for values" in sentence for sentence in told) <= 1, told

@@ -55,7 +55,7 @@ def test_units_are_found_at_their_speed_and_nothing_is_asked_at_another_one_afte
         document = tomllib.loads(out)
         assert document["lines"] == [{"id": "line1", "port": line.port, "baud": 9600, "parity": "none",
                                       "stop_bits": 1, "master": True}]
-        assert [source["unit"] for source in document["machines"][0]["sources"]] == [2, 4]
+        assert [machine["sources"][0]["unit"] for machine in document["machines"]] == [2, 4]
 
     asyncio.run(go())
 
@@ -82,18 +82,18 @@ def test_every_question_is_a_read_of_one_register(tmp_path, capsys):
 
 
 def test_a_map_that_a_unit_answers_for_is_named_and_the_proposal_is_a_configuration(tmp_path, capsys):
-    (tmp_path / "controller.toml").write_text(MAP)
+    (tmp_path / "controller.toml").write_text(MAP.replace("max_gap", "latency_ms = 20\nmax_gap"))
     name = str(tmp_path / "controller.toml")
 
     async def go():
         async with device(tmp_path) as line:
-            line.answer = answering(line, 3)
+            line.answer = answering(line, 3, 4)
             _, scan, out, err = await scanned(capsys, wanted(line.port, maps={name: catalog.load(name)}))
         assert scan.found[1][0].fits == (proposal.Fit(name, 5, 5),)
         assert "5 of its 5 points are answered, 3 of them good" in err
         (tmp_path / "agent.toml").write_text(out)
         configuration, maps = config.load(tmp_path / "agent.toml")
-        assert maps["M1"][0].id == "controller"
+        assert (maps["M3"][0].id, maps["M4"][0].id) == ("controller", "controller")
         assert configuration.lines[0].master
 
     asyncio.run(go())
