@@ -50,8 +50,8 @@ class RecordingWriter:
         self._bytes_waiting = 0
         self._is_closing = False
         if (size := len(self._encode(header))) > limit - _LAST_WORDS:
-            raise RecordingError(f"{path}: the configuration and its maps alone take {size / 1e6:.3f} MB, the recording "
-                                 f"may have {limit / 1e6:g}; allow more")
+            raise RecordingError(f"{path}: the configuration and its maps alone take {size / 1e6:.3f} MB, "
+                                 f"the recording may have {limit / 1e6:g}; allow more")
         try:
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", 0)
         except FileExistsError:
