@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from firmware_iface.registers import Device, Register
 
 
+_STEP_PART = 1e-6
+"""Share of a raw step by which a value may pass the end of its range: 3 times 0.1 is more than 0.3."""
+
+
 class TextField(NamedTuple):
     """A text in an answer: bytes `offset` to `offset + size`, NUL- or blank-padded ASCII."""
 
@@ -140,10 +144,12 @@ def plan(machine: Machine, source: int, row: Row) -> list[GroupPlan]:
 def _field(column: int, register: Register, block: Block) -> Field:
     distance = register.address - block.address
     in_bits = register.table in BIT_TABLES
+    slack = _STEP_PART * abs(register.scale)
     return (
         column, register.type, distance if in_bits else 2 * distance, -1 if in_bits else register.bit or 0,
         register.word_order, register.byte_order, register.scale, register.offset,
-        -math.inf if register.low is None else register.low, math.inf if register.high is None else register.high,
+        -math.inf if register.low is None else register.low - slack,
+        math.inf if register.high is None else register.high + slack,
         register.not_available, math.inf if register.max_rate is None else register.max_rate,
     )  # fmt: skip
 

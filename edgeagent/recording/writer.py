@@ -35,7 +35,7 @@ class RecordingWriter:
         ended: why nothing more is recorded; empty while it goes on. entries, size: taken so far; size in bytes.
 
     Raises:
-        RecordingError: the file exists already, or cannot be made.
+        RecordingError: the file exists already, or cannot be made, or would be too small for the header.
     """
 
     def __init__(self, path: Path, header: Header, limit: int) -> None:
@@ -49,6 +49,9 @@ class RecordingWriter:
         self._waiting: list[bytes] = []
         self._bytes_waiting = 0
         self._is_closing = False
+        if (size := len(self._encode(header))) > limit - _LAST_WORDS:
+            raise RecordingError(f"{path}: the configuration and its maps alone take {size / 1e6:.3f} MB, "
+                                 f"the recording may have {limit / 1e6:g}; allow more")
         try:
             self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb", 0)
         except FileExistsError:

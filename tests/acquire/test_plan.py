@@ -1,6 +1,7 @@
 """Blocks are merged as far as the device allows, and answers land in the right columns."""
 
 import math
+import struct
 
 import pytest
 
@@ -79,6 +80,14 @@ def test_numbers_bits_and_texts_land_in_their_columns():
     assert (row.values[2], row.values[3]) == (1.0, 1.0)
     assert bytes(row.quality) == bytes(4)
     assert (row.times[0], row.stamps[0]) == (5, 6)
+
+
+def test_a_value_at_the_end_of_its_range_is_in_it_however_its_decimals_are_held():
+    plan, row = group([register(0, scale=0.1, low=0.0, high=0.3), register(1, "float32", count=2, high=0.3)])
+    plan.decode([b"\0\3" + struct.pack(">f", 0.3)], 5, 6)
+    assert list(row.quality) == [Quality.GOOD, Quality.GOOD]
+    plan.decode([b"\0\4" + struct.pack(">f", 0.3001)], 5, 6)
+    assert list(row.quality) == [Quality.BAD, Quality.BAD]
 
 
 def test_swapped_and_odd_texts_are_made_readable():

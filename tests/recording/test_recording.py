@@ -97,6 +97,12 @@ def test_a_recording_ends_at_its_size_and_says_so(tmp_path, caplog):
     assert last == End(writer.ended)
 
 
+def test_a_recording_too_small_for_what_makes_it_understood_is_refused_at_once(tmp_path):
+    with pytest.raises(RecordingError, match=r"a\.rec: the configuration and its maps alone take 0\.000 MB.*0\.0002"):
+        written(tmp_path / "a.rec", limit=200)
+    assert not (tmp_path / "a.rec").exists()
+
+
 def test_a_full_disk_ends_the_recording_and_nothing_else(tmp_path, caplog):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
