@@ -25,6 +25,8 @@ def simulated(register_map: RegisterMap, *, seed: int = 1, cold: bool = False) -
     Raises:
         NotSimulated: there is no simulated device of this kind, or it knows nothing of some points of the map.
     """
+    if register_map.instrument:
+        raise NotSimulated(f"{register_map.id} speaks text; what is simulated here speaks Modbus")
     if register_map.kind in _MACHINES:
         return _MACHINES[register_map.kind](register_map, seed=seed, cold=cold)
     if register_map.kind == "instrument" and register_map.manufacturer in _INSTRUMENTS:
