@@ -109,7 +109,7 @@ def _beyond_type(point: Values) -> Iterator[tuple[str, str, str]]:
     if point["range"][0] < low - slack or point["range"][1] > high + slack:
         first, last = (number(limit) for limit in point["range"])
         yield ("range", f"goes from {first} to {last}, a {point['type']} with this scale and offset only from"
-               f" {number(low)} to {number(high)}", "look at type, scale and offset")
+               f" {low:.12g} to {high:.12g}", "look at type, scale and offset")
 
 
 def _count(point: Values) -> int:

@@ -187,5 +187,5 @@ def _could_hold(registers: Sequence[Register], operator: str, number: float) -> 
     }  # fmt: skip
     if never[operator]:
         sign = "" if is_exact else f"{operator} "
-        raise Wrong(f"{told} is from {shortest(low)} to {shortest(high)} and never {sign}{shortest(number)}",
+        raise Wrong(f"{told} is from {low:.12g} to {high:.12g} and never {sign}{shortest(number)}",
                     "look at the number and the point's range")

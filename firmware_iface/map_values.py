@@ -158,7 +158,8 @@ def _path(reader: Reader, key: Key, value: Any) -> str:
 def _object(reader: Reader, key: Key, value: Any) -> str:
     objects = {path.rpartition("/")[0] for path in reader.points}
     if _text(reader, key, value) not in objects:
-        raise Wrong(f"no point belongs to the object {shown(value)}", near(value, objects))
+        of_point = f"it is a point, of the object {value.rpartition('/')[0]}" if value in reader.points else ""
+        raise Wrong(f"no point belongs to the object {shown(value)}", of_point or near(value, objects))
     return str(value)
 
 
@@ -169,9 +170,10 @@ def _condition(reader: Reader, key: Key, value: Any) -> Term:
 def read_list(reader: Reader, key: Key, value: Any) -> list[Any]:
     """Read a list; empty only where the key may be left out."""
     if not isinstance(value, list):
-        raise Wrong(f"must be a list, not {shown(value)}", "" if isinstance(value, dict) else "put it into [ ]")
+        mend = f"write [[{key.name}]]" if key.kind == "tables" else "put it into [ ]"
+        raise Wrong(f"must be a list, not {shown(value)}", mend)
     if not value and key.default is REQUIRED:
-        raise Wrong("must not be empty", f"give {key.text}")
+        raise Wrong("must not be empty", f"give at least one: {key.text}")
     if len(value) > MAX_LISTED:
         raise Wrong(f"has {len(value)} entries", f"give at most {MAX_LISTED}")
     return value

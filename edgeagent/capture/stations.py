@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _MEMBERS = {"flux": "flux", "preheat": "preheat", "wave": "waves", "cooling": "cooling"}
 """Kind of a zone → member of the record."""
 
+_LIFTS = ("rpm", "Hz", "percent", "mm")
+"""Units of what lifts a wave, its pump and its height: where one of them is 0 there is no solder to touch."""
+
 _DOUBT = "a wave machine has no model of what the board felt"
 
 
@@ -49,11 +52,13 @@ class Stations:
     def _station(self, facts: Facts, figures: BoardFigures, zone: Zone, seen: ZoneFigures) -> StationRecord:
         has_entered = seen.entered_ns >= 0
         since = seen.entered_ns if has_entered else figures.entered_ns
+        values = tuple(self._value(facts, seen, place, path, since)
+                       for place, path in enumerate(zone.temperatures + zone.measures))  # fmt: skip
+        is_flat = zone.kind == "wave" and any(value.unit in _LIFTS and 0 in (value.setpoint, value.maximum)
+                                              for value in values)  # fmt: skip
         return StationRecord(
-            zone=zone.number, seconds=rounded(seen.seconds, 2),
-            entered_at=iso(seen.entered_ns + facts.wall_minus_monotonic_ns) if has_entered else None,
-            values=tuple(self._value(facts, seen, place, path, since)
-                         for place, path in enumerate(zone.temperatures + zone.measures)),
+            zone=zone.number, seconds=0.0 if is_flat else rounded(seen.seconds, 2),
+            entered_at=iso(seen.entered_ns + facts.wall_minus_monotonic_ns) if has_entered else None, values=values,
         )  # fmt: skip
 
     def _value(self, facts: Facts, seen: ZoneFigures, place: int, path: str, since_ns: int) -> StationValue:
@@ -68,13 +73,17 @@ class Stations:
         )  # fmt: skip
 
     def _values(self, stations: Iterable[StationRecord]) -> Iterator[Judgement]:
-        """Judge whatever has a setpoint: temperatures by degrees, flows, pressures and pumps by percent."""
+        """Judge whatever has a setpoint: temperatures by degrees, flows, pressures and pumps by percent.
+
+        What is set to 0 may still move within its deadband.
+        """
         allowed = self._machine.tolerances
         for station in stations:
             for value in station.values:
                 path = f"{value.object}/{value.name}"
                 if path in self._setpoints:
                     share = (value.setpoint or 0.0) * allowed.measure_percent / 100
+                    share = share or self._machine.point(path).deadband
                     yield from near(f"zone {station.zone}: {path}", value.mean, value.setpoint, value.quality,
                                     value.unit, allowed.zone_celsius if value.unit == "degC" else share)
 

@@ -84,7 +84,10 @@ class StationValue(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class StationRecord(msgspec.Struct, frozen=True, rename="camel"):
-    """What one station of a wave machine did; the seconds of a wave are its contact with a point of the board."""
+    """What one station of a wave machine did.
+
+    The seconds of a wave are its contact with a point of the board, 0 where its pump stood or was set to 0.
+    """
 
     zone: int
     entered_at: str | None

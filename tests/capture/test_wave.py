@@ -154,6 +154,25 @@ def test_a_belt_that_stands_in_the_wave_is_too_long_a_contact(stop_s, process):
             f"process: contact with the waves was {contact:.2f} s, 2 to 4 s is allowed")  # fmt: skip
 
 
+def test_a_wave_that_is_switched_off_touches_no_board():
+    line = WaveLine(tolerances=Tolerances(contact_s=Limit(1.5, 2.5)))
+    line.set("wave/1/pumpSpeedSetpoint", 0)
+    line.set("wave/1/pumpSpeed", 3)
+    line.set("wave/1/height", 0)
+    line.feed("recipe")
+    board = through(line)
+    assert [wave.seconds for wave in board.waves] == [0, pytest.approx(2, abs=0.01)]
+    assert board.verdict.process == "pass", board.verdict.reasons
+
+
+def test_a_wave_whose_pump_stands_touches_no_board():
+    line = WaveLine()
+    line.set("wave/2/pumpSpeed", 0)
+    board = through(line)
+    assert [wave.seconds for wave in board.waves] == [pytest.approx(1, abs=0.01), 0]
+    assert board.verdict.process == "fail"
+
+
 def test_a_board_that_never_reached_the_waves_has_no_contact():
     line = WaveLine(tolerances=Tolerances(contact_s=Limit(2, 4)))
     line.insert(LENGTH)

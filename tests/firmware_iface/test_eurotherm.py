@@ -189,3 +189,8 @@ def test_a_map_with_an_address_that_the_controller_does_not_have_is_refused(tmp_
     (tmp_path / "other.toml").write_text(foreign)
     with pytest.raises(NotSimulated, match="no simulated device speaks this map of kind instrument"):
         simulated(catalog.load(tmp_path / "other.toml"))
+
+
+def test_what_speaks_text_is_not_simulated_and_says_so():
+    with pytest.raises(NotSimulated, match="eurotherm2000-bisynch speaks text"):
+        simulated(catalog.builtin("eurotherm2000-bisynch"))

@@ -2,11 +2,12 @@
 
 import re
 import struct
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from firmware_iface import catalog
+from firmware_iface import catalog, map_keys
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "register-maps.md").read_text()
 
@@ -17,6 +18,24 @@ def test_the_map_of_the_guide_is_a_map(tmp_path):
     dryer = catalog.load(path)
     assert dryer.register("dryer/temperature").address == 0
     assert [command.name for command in dryer.commands] == ["powerOn"]
+
+
+def test_what_the_guide_adds_to_its_map_is_taken_too(tmp_path):
+    whole, _, more = re.findall(r"```toml\n(.*?)```", GUIDE, re.S)
+    beat = '"dryer/beat" = { address = 8, type = "uint16", access = "rw" }\n\n[groups.once]'
+    path = tmp_path / "dryer.toml"
+    path.write_text(whole.replace("\n[groups.once]", beat, 1) + more)
+    dryer = catalog.load(path)
+    assert (dryer.bad[0].points, dryer.watchdog.point) == (("dryer/temperature",), "dryer/hours")
+    assert (dryer.heartbeat.point, dryer.standby.setpoints) == ("dryer/beat", {"dryer/command": 0})
+
+
+def test_the_machine_of_the_guide_is_written_in_the_keys_of_a_map():
+    about = tomllib.loads(re.findall(r"```toml\n(.*?)```", GUIDE, re.S)[1])
+    tables = {key.name: {inner.name for inner in key.keys} for key in map_keys.MAP}
+    for name, found in about.items():
+        for table in found if isinstance(found, list) else found.values():
+            assert set(table) <= tables[name], name
 
 
 @pytest.mark.parametrize("sent", ["ABCD", "CDAB", "BADC", "DCBA"])

@@ -23,7 +23,7 @@ async def both_lanes(folder: Path) -> None:
     port = await simulated.start()
     (folder / "agent.toml").write_text(
         '[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "RO12"\n[[machines.sources]]\n'
-        f'map = "reflow12"\nhost = "127.0.0.1"\nport = {port}\n'
+        f'kind = "modbus-tcp"\nmap = "reflow12"\nhost = "127.0.0.1"\nport = {port}\n'
     )
     agent = Agent(*config.load(folder / "agent.toml"), folder / "store.sqlite3", clock)
     await agent.start()
