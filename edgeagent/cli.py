@@ -173,8 +173,11 @@ def _firmware(options: argparse.Namespace) -> int:
     if options.map is None:
         print(f"edgeagent: name a map: edgeagent firmware {options.what} reflow10", file=sys.stderr)
         return USAGE
+    register_map = _map(options.map)
+    if options.what == "header" and register_map.instrument:
+        raise ConfigError([FileFault(options.map, None, "instrument", "it speaks text: no firmware has its registers")])
     make = {"header": header.header_text, "page": pages.page_text}[options.what]
-    sys.stdout.write(make(_map(options.map)))
+    sys.stdout.write(make(register_map))
     return OK
 
 

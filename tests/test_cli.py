@@ -174,5 +174,8 @@ def test_what_is_made_from_a_map_is_written_to_standard_output():
     assert header.stdout.startswith("/* Reflow oven with 10 heated")
     assert page.stdout.startswith("# Reflow oven with 10 heated")
     assert json.loads(schema.stdout)["$schema"].endswith("2020-12/schema")
+    of_text = edgeagent("firmware", "header", "oxygen-luminox")
+    assert (of_text.returncode, of_text.stdout) == (78, "")
+    assert "oxygen-luminox: instrument: it speaks text" in of_text.stderr
     assert edgeagent("firmware", "page").returncode == 2
     assert edgeagent("firmware", "page", "reflow11").returncode == 78

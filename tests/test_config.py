@@ -1,5 +1,6 @@
 """A configuration is read whole or refused whole: every fault with file, line, key, reason and how to mend it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,18 @@ def test_a_contact_with_the_waves_has_a_low_limit_and_a_higher_one(tmp_path, con
 def test_the_commented_example_is_a_configuration_that_loads():
     configuration, _ = config.load(ROOT / "systemd" / "edgeagent.toml")
     assert configuration.machines[0].id == "RO0001"
+
+
+@pytest.mark.parametrize("table", [
+    config.AgentTable, config.HttpTable, config.LinesTable, config.LineTable, config.ModbusTcpTable,
+    config.ModbusRtuTable, config.SerialInstrumentTable, config.MachineTable, config.WindowTable,
+    config.TolerancesTable, config.SimulationTable,
+])  # fmt: skip
+def test_the_commented_example_shows_every_key(table):
+    text = (ROOT / "systemd" / "edgeagent.toml").read_text()
+    shown = re.findall(r"^(?:# )?\[*([\w.]+)(?:\]+| =)", text, re.MULTILINE)
+    keys = {key.rpartition(".")[2] for key in shown}
+    assert set(table.__struct_fields__) <= keys
 
 
 WRONG = {

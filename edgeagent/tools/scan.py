@@ -114,9 +114,21 @@ class Scan:
             _say("somebody talks on this line, so nothing is sent: two masters disturb each other. Let the agent "
                  "listen (master = false), or switch the other master off, or say --anyway")
             return
+        await self._ask_until_found(usable)
+
+    async def _ask_until_found(self, usable: Sequence[Settings]) -> None:
+        """Ask with each settings until somebody answers; raises Unreachable where none of them can be used any more."""
+        refused = list[Unreachable]()
         for one in usable:
-            if self.found is None:
+            try:
                 await self._ask_all(one)
+            except Unreachable as error:
+                _say(f"{one}: {error}")
+                refused.append(error)
+            if self.found is not None:
+                return
+        if len(refused) == len(usable):
+            raise refused[-1]
 
     async def _hears(self, one: Settings) -> bool:
         """Listen with these settings; says whether somebody talks."""

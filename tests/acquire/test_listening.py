@@ -253,6 +253,5 @@ def test_a_group_that_nobody_asks_for_is_told_once_while_another_is_heard(tmp_pa
     caplog.set_level("INFO")
     asyncio.run(go())
     told = [record.getMessage() for record in caplog.records]
-    assert [sentence for sentence in told if "rare" in sentence][1:] == [], told
     assert sum("nobody is heard asking it for rare" in sentence for sentence in told) == 1
     assert sum("is heard again for values" in sentence for sentence in told) <= 1, told

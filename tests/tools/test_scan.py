@@ -199,6 +199,19 @@ def test_settings_that_the_port_does_not_take_are_told_and_passed_over(tmp_path,
     asyncio.run(go())
 
 
+def test_settings_that_the_port_does_not_take_twice_are_told_and_passed_over(tmp_path, capsys):
+    async def go():
+        async with device(tmp_path) as line:
+            line.answer = answering(line, 2)
+            what = wanted(line.port)._replace(settings=settings((9600,), ("even", "none"), (1,)), units=range(2, 3))
+            is_found, scan, _, err = await scanned(capsys, what)
+        assert is_found, err
+        assert "9600 8E1: asking" in err
+        assert scan.found[1][0].unit == 2
+
+    asyncio.run(go())
+
+
 def test_a_scan_from_the_command_line_finds_a_unit_or_says_that_nobody_is_there(tmp_path):
     async def go():
         async with device(tmp_path) as line:
