@@ -19,6 +19,8 @@ from tests.journeys.plant import Client
 
 SPEED = 4.0
 BAUD = 1_000_000
+SETTLED_S = 0.2
+"""Longest gap in a record that is not disturbed by a busy computer."""
 
 CONFIGURATION = """\
 [openapps.http]
@@ -108,9 +110,11 @@ async def hall(folder: Path):
     try:
         host, tcp = agent.addresses["TCP lines"].rsplit(":", 1)
         client = Client(*await asyncio.open_connection(host, int(tcp), limit=1 << 22))
-        await client.call("Event.Subscribe", topics=["*"], **{"from": "beginning"})
-        yield Hall(client, buses, devices)
-        client.close()
+        try:
+            await client.call("Event.Subscribe", topics=["*"], **{"from": "beginning"})
+            yield Hall(client, buses, devices)
+        finally:
+            client.close()
     finally:
         await agent.stop()
         await oven.stop()
@@ -193,7 +197,9 @@ def test_three_machines_on_three_wires_record_their_boards(tmp_path):
             done = await told(it.client, "Board.ProcessCompleted", LANES, lane, 300)
             for (machine, _), data in done.items():
                 board = data["board"]
-                assert board["identity"] == "certain", board["samples"]
+                # At this speed one answer that came too late is 5 mm of belt: what covered a barrier then is in doubt.
+                is_whole = board["samples"]["longestGapSeconds"] < SETTLED_S
+                assert board["identity"] == "certain" or not is_whole, board["samples"]
                 assert board["machine"]["id"] == machine
                 assert board["samples"]["good"] > 0.9 * board["samples"]["expected"]
                 assert ("waves" in board) == (machine == "WAVE")
