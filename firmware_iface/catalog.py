@@ -6,6 +6,7 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ def builtin_text(name: str) -> str:
     return (_MAPS / f"{name}.toml").read_text(encoding="utf-8")
 
 
+@cache
 def builtin(name: str) -> RegisterMap:
     """Load a map that comes with the agent; MapError where there is none of that name."""
     names = builtin_names()

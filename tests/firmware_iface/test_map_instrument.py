@@ -142,7 +142,7 @@ WRONG = {
         "map.toml:4: instrument.protocol: must be one of ei-bisynch, text-line, not 'text-lines' (did you mean"
         " text-line?)"),
     "no readings": (BISYNCH, '{ address = 0, mnemonic = "PV" }, { address = 4, mnemonic = "FS", bit = 5 }', "",
-        "map.toml:6: instrument.readings: must not be empty (give what is taken of its answers)"),
+        "map.toml:6: instrument.readings: must not be empty (give at least one: what is taken of its answers)"),
 }  # fmt: skip
 
 

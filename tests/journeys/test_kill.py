@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tests.journeys.plant import Client, Plant, plant
 
-SPEED = 10.0
+SPEED = 15.0
 BOARD_MM = 300.0
-BARELY_IN_MM = 20.0
-"""A board whose edge is not further in was not seen by the inlet barrier for long enough to count."""
+BARELY_IN_MM = 60.0
+"""A board whose edge is not further in may not have been a board yet when the agent last wrote down what it knew: it is
+one after 40 mm and the barrier's debounce, and that is written down within a second."""
 BELT_MM_S = 700 / 60
 """So long that no restart, sped up as it is, can hide a whole board at the outlet."""
 
@@ -53,6 +54,7 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
     chance = random.Random(11)
     mes = Mes()
     seen: list[str] = []
+    doubt_mm: dict[str | None, float] = {}
     async with plant(folder, SPEED) as the_plant:
         oven = the_plant.machine
         await the_plant.start_agent()
@@ -72,7 +74,8 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
                 killed += 1
                 await the_plant.start_agent()
                 await mes.attach(the_plant)
-                await found_again(the_plant, seen, entering, killed_s)
+                doubt_mm |= dict.fromkeys(entering, (oven.time - killed_s) * BELT_MM_S)
+                await found_again(the_plant, seen, doubt_mm)
         await asyncio.sleep(1)
         client = await the_plant.client()
         stored = (await client.call("Event.Read", **{"from": "beginning", "limit": 1000}))["events"]
@@ -85,12 +88,12 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
     return mes, seen
 
 
-async def found_again(the_plant: Plant, seen: list[str], entering: set[str | None], killed_s: float) -> None:
+async def found_again(the_plant: Plant, seen: list[str], doubt_mm: dict[str | None, float]) -> None:
     """Soon after the start each board stands where the oven has it; a busy computer may need some looks to see it.
 
-    A board that came to the inlet while nobody looked came at some moment of that time: nobody can know it nearer.
+    A board that came to the inlet while nobody looked came at some moment of that time: nobody can know it nearer, then
+    or later.
     """
-    unseen_mm = (the_plant.machine.time - killed_s) * BELT_MM_S
     client = await the_plant.client()
     try:
         for _ in range(20):
@@ -100,7 +103,7 @@ async def found_again(the_plant: Plant, seen: list[str], entering: set[str | Non
             places = {code["code"]: board["positionMm"] for board in inside for code in board["barcodes"]}
             apart = {code: (place, truth[code]) for code, place in places.items()
                      if code in truth and place < 4600
-                     and abs(place - truth[code]) > 50 + unseen_mm * (code in entering)}
+                     and abs(place - truth[code]) > 50 + doubt_mm.get(code, 0.0)}
             if not apart:
                 seen.extend(places)
                 return
@@ -113,7 +116,7 @@ def test_the_agent_is_killed_twenty_times_and_no_board_and_no_event_is_lost(tmp_
     mes, seen = asyncio.run(journey(tmp_path, 20))
     started = [e["data"]["board"]["id"] for e in mes.of("Board.ProcessStarted")]
     completed = [e["data"]["board"]["id"] for e in mes.of("Board.ProcessCompleted")]
-    assert len(started) == len(set(started)) >= 5
+    assert len(started) == len(set(started)) >= 4
     assert completed == started, [(e["method"], e["data"].get("reason")) for e in mes.events if "Lost" in e["method"]]
     assert not mes.of("Board.Unexpected")
     assert len(seen) >= 20, "boards were inside at most of the kills"

@@ -5,6 +5,8 @@ import math
 import shutil
 from pathlib import Path
 
+import pytest
+
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.clock import Clock
@@ -89,5 +91,6 @@ async def check_values(client: Client, ovens: list[SimulatedOven], analyser) -> 
     assert not math.isnan(temperature["value"])
 
 
+@pytest.mark.slow
 def test_two_machines_and_a_second_wire_in_one_agent(tmp_path):
     asyncio.run(two_machines(tmp_path))

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from tests.journeys.plant import Client, plant
 
 SPEED = 30.0
@@ -66,5 +68,6 @@ async def ask_for_it(client: Client, board: dict) -> None:
     assert {value["quality"] for value in values} == {"good"}
 
 
+@pytest.mark.slow
 def test_an_mes_gets_the_record_of_a_wave_soldered_board(tmp_path):
     asyncio.run(solder_a_board(tmp_path))
