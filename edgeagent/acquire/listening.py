@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.pieces import packed, piece, point_by_point
-from edgeagent.acquire.serial_port import SerialPort, Tap
+from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort, Tap
 from edgeagent.acquire.trust import rules
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
-_PAUSE_NS = 250_000_000
-"""Longest pause inside of one frame: what a USB adapter and a busy computer can hold back, with room."""
-_OPEN_AGAIN_NS = 2_000_000_000
 
 
 class Heard(NamedTuple):
@@ -74,7 +71,7 @@ class ListeningLine:
         now = self._clock.monotonic_ns()
         if now < self._open_ns:
             return False
-        self._open_ns = now + _OPEN_AGAIN_NS
+        self._open_ns = now + OPEN_AGAIN_NS
         self._conversation = Conversation()
         self._port.open()
         return True
@@ -99,7 +96,7 @@ class ListeningLine:
 
     def _take(self, data: bytes) -> None:
         now = self._clock.monotonic_ns()
-        if not data or now - self._heard_ns > _PAUSE_NS:
+        if not data or now - self._heard_ns > LONGEST_PAUSE_NS:
             self._conversation.silence()
         self._heard_ns = now
         for answer in self._conversation.feed(data):

@@ -6,14 +6,12 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
-from edgeagent.acquire.serial_port import SerialPort, Tap
+from edgeagent.acquire.serial_port import MARGIN_S, SerialPort, Tap
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 from firmware_iface.frames.rtu import SHORTEST, Answer, Refusal
 
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
-_MARGIN_S = 0.05
-"""What a USB adapter and a busy computer add to every answer."""
 _SHORTEST_GAP_S = 0.00175
 """Modbus over serial line, section 2.5.1: 3.5 characters, but no less than this."""
 _KEPT = 4096
@@ -263,7 +261,7 @@ class ModbusRtu:
     async def read(self, block: Block) -> bytes:
         """Ask once; the answer's unit, function, length and checksum must fit the question."""
         answer = Answer(self._unit, _FUNCTION[block.table], block.address, block.count)
-        timeout_s = self._line.seconds(len(answer.request) + answer.length) + self._latency_s + _MARGIN_S
+        timeout_s = self._line.seconds(len(answer.request) + answer.length) + self._latency_s + MARGIN_S
         try:
             return await self._line.ask(answer, timeout_s)
         except Refusal as refusal:

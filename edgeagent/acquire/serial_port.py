@@ -13,6 +13,15 @@ import serial  # type: ignore[import-untyped]
 
 from edgeagent.errors import Unreachable
 
+MARGIN_S = 0.05
+"""What a USB adapter and a busy computer add to every answer."""
+
+LONGEST_PAUSE_NS = 250_000_000
+"""Longest pause inside of what is said in one breath: what an adapter and a busy computer can hold back, with room."""
+
+OPEN_AGAIN_NS = 2_000_000_000
+"""Time between two tries to open a port on which nothing is asked."""
+
 _CHUNK = 4096
 _NO_PORT = "there is no such port; is the adapter plugged in?"
 _NOT_PERMITTED = "not permitted; add the agent's user to the port's group (often dialout)"

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.serial_port import MARGIN_S
 from firmware_iface.frames import bisynch, text_line
 from firmware_iface.instrument import number, registers, status_bit
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_MARGIN_S = 0.05
-"""What a USB adapter and a busy computer add to every answer."""
 
 
 class Causes:
@@ -93,7 +92,7 @@ class Bisynch:
     async def _ask(self, mnemonic: str) -> bytes:
         answer = bisynch.Answer(self._unit, mnemonic)
         characters = len(answer.request) + bisynch.LONGEST
-        return await self._line.ask(answer, self._line.seconds(characters) + self._latency_s + _MARGIN_S)
+        return await self._line.ask(answer, self._line.seconds(characters) + self._latency_s + MARGIN_S)
 
     def _value(self, reading: Reading, answer: bytes) -> float:
         refusal = bisynch.REFUSALS.get(answer)

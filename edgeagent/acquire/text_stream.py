@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.plan import plan
-from edgeagent.acquire.serial_port import SerialPort
+from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort
 from edgeagent.acquire.text_instrument import Causes
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.text_line import Lines, Phrases
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from firmware_iface.frames.text_line import Said
 
 _log = logging.getLogger(__name__)
-
-_PAUSE_NS = 250_000_000
-"""Longest pause inside of one line: what a USB adapter and a busy computer can hold back, with room."""
-_OPEN_AGAIN_NS = 2_000_000_000
-
 
 class TextStream:
     """Makes rows of an instrument's lines; tells each beat as a poller does.
@@ -68,7 +63,7 @@ class TextStream:
         """Monotonic and wall ns of the newest line that was understood."""
         self._strange = ""
         self._heard_ns = 0
-        self._tried_ns = -_OPEN_AGAIN_NS
+        self._tried_ns = -OPEN_AGAIN_NS
         self._told = ""
 
     async def run(self) -> None:
@@ -115,7 +110,7 @@ class TextStream:
     def _open(self) -> None:
         """Open the port where it is not, seldom when that fails."""
         now = self._clock.monotonic_ns()
-        if self._port.is_open or now < self._tried_ns + _OPEN_AGAIN_NS:
+        if self._port.is_open or now < self._tried_ns + OPEN_AGAIN_NS:
             return
         self._tried_ns = now
         try:
@@ -128,7 +123,7 @@ class TextStream:
         now = self._clock.monotonic_ns()
         if not data:
             self._said = None
-        if self._lines.is_inside and now - self._heard_ns > _PAUSE_NS:
+        if self._lines.is_inside and now - self._heard_ns > LONGEST_PAUSE_NS:
             self._lines.drop()
         self._heard_ns = now
         for line in self._lines.feed(data):

@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import tty
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +24,7 @@ _LINGER_0 = struct.pack("ii", 1, 0)
 _CHUNK = 4096
 
 
-class Line:
+class Line(ABC):
     """What both wires share: the standing fault, the dice, the log.
 
     Attributes:
@@ -59,8 +60,9 @@ class Line:
         self.log.append(f"{self.fault.name}: {request.hex()} → {told or 'nothing'}")
         return pieces
 
+    @abstractmethod
     async def _gate(self, gate: Gate) -> None:
-        raise NotImplementedError
+        """Let the agent's connections through, or do to them what the fault says."""
 
 
 class TcpLine(Line):
