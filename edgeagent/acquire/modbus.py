@@ -58,6 +58,8 @@ class TcpConnection:
         self.name = f"{host}:{port}"
         self.timeout_s = timeout_s
         self._users: set[ModbusTcp] = set()
+        self._transaction = 0
+        """Transaction number of the last question, over all connections."""
         self._lock = asyncio.Lock()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
         self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0,
@@ -81,6 +83,8 @@ class TcpConnection:
                     raise Unreachable(f"{self.name}: {error}") from error
                 if not is_open:
                     raise Unreachable(f"{self.name} does not accept a connection")
+                # The library counts from 1 again: an answer to an earlier connection's question would fit this one's.
+                self._client.ctx.next_tid = self._transaction
             self._users.add(user)
 
     def leave(self, user: ModbusTcp) -> None:
@@ -111,6 +115,8 @@ class TcpConnection:
                 raise Unreachable(f"{self.name}: the connection was lost") from error
             except ModbusException as error:
                 raise BadAnswer(f"{self.name}: {error}") from error
+            finally:
+                self._transaction = request.transaction_id
         return answer
 
 

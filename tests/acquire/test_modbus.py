@@ -202,3 +202,29 @@ def test_each_unit_behind_a_gateway_has_its_own_time_to_answer():
             await asyncio.sleep(0.01)
 
     asyncio.run(go())
+
+
+def test_an_answer_to_an_earlier_connections_question_is_not_taken_over_the_next_one():
+    """A gateway that is one answer behind, and goes on so when it is connected to again."""
+
+    async def go():
+        async with connected() as (device, source):
+            held = [right(struct.pack(">HHHBBHH", 1, 0, 6, 1, 4, 100, 1))]
+
+            def behind(request: bytes) -> bytes:
+                held.append(right(request))
+                return held.pop(0)
+
+            for _ in range(3):
+                source.close()
+                await source.connect()
+                if not device.requests:
+                    assert await source.read(Block("input", 100, 1)) == b"\x00\x64"
+                    device.answer = behind
+                    held[:] = [right(device.requests[0])]
+                    continue
+                with pytest.raises((Silent, BadAnswer)):
+                    await source.read(Block("input", 200 + len(device.requests), 1))
+            assert len({tid(request) for request in device.requests}) == 3
+
+    asyncio.run(go())
