@@ -12,6 +12,7 @@ import msgspec
 import edgeagent
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.errors import EdgeAgentError
+from edgeagent.health import Health
 from edgeagent.model.events import ConfigurationChanged, Event
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
@@ -21,7 +22,7 @@ from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Boards, Checkpoints, Database, Journal
+from edgeagent.store import Archive, Checkpoints, Database, Journal
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Agent:
 
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
+        health: what is not well now.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Agent:
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.units: list[Unit] = []
         self.addresses: dict[str, str] = {}
+        self.health = Health()
 
     async def start(self) -> None:
         """Open the store, take up the machines' state, bind the ports, begin to poll.
@@ -90,8 +93,8 @@ class Agent:
 
     async def _start(self) -> None:
         self._database.open()
-        journal = await Journal.open(self._database, self._clock)
-        checkpoints, boards = Checkpoints(self._database, self._clock), Boards(self._database)
+        archive = await Archive.open(self._database, self._clock)
+        journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock)
         self._stops.append(delivery.close)
         wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
@@ -104,8 +107,9 @@ class Agent:
             self.units.append(unit)
         await tell_changes(
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder)
-        handlers = answers(self.units, journal, boards, delivery, self._clock)
+        handlers = answers(self.units, archive, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
+        self.health.add("store", lambda: self._database.health().failing)
         self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for reader in readers]
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:

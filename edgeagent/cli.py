@@ -190,8 +190,7 @@ def _map(name: str) -> RegisterMap:
 
 
 def _run(options: argparse.Namespace) -> int:
-    configuration, maps = config.load(options.configuration)
-    return _loop(_serve(configuration, maps, options))
+    return _loop(_serve(options))
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -209,21 +208,10 @@ def _check(options: argparse.Namespace) -> int:
     return OK
 
 
-async def _serve(configuration: config.Configuration, maps: dict[str, Any], options: argparse.Namespace) -> int:
-    from edgeagent.agent import Agent  # noqa: PLC0415
-    from edgeagent.tools.record import clock_of, recorder  # noqa: PLC0415
+async def _serve(options: argparse.Namespace) -> int:
+    from edgeagent.service import Service  # noqa: PLC0415
 
-    file, clock = options.configuration, clock_of(configuration)
-    with recorder(options.record, options.megabytes, file, configuration, maps, clock) as recording:
-        agent = Agent(configuration, maps, file.parent / configuration.agent.store, clock, recording)
-        stop = _signals()
-        await agent.start()
-        for name, address in agent.addresses.items():
-            print(f"{name}: {address}", flush=True)
-        try:
-            await stop.wait()
-        finally:
-            await agent.stop()
+    await Service(options.configuration, options.record, options.megabytes, lambda line: print(line, flush=True)).run()
     return OK
 
 

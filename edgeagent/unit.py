@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from edgeagent.model.alarms import Alarm
     from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.events import Event
-    from edgeagent.model.functions import MachineStatus
+    from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
     from firmware_iface.registers import RegisterMap

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import Barcode, BoardInProcess, RecipeName
-from edgeagent.model.functions import LaneStatus, MachineStatus
+from edgeagent.model.functions.machines import LaneStatus, MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
 from firmware_iface.registers import Capture, Device, Group, Lane, Register, RegisterMap, Thermal, Zone

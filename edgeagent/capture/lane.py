@@ -32,7 +32,7 @@ from edgeagent.model.events import (
     ProcessCompleted,
     ProcessStarted,
 )
-from edgeagent.model.functions import LaneStatus
+from edgeagent.model.functions.machines import LaneStatus
 from edgeagent.model.ids import new_id
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import rounded

@@ -21,7 +21,7 @@ from edgeagent.model.events import (
     RecipeSettingChanged,
     RecipeStarted,
 )
-from edgeagent.model.functions import MachineStatus
+from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:

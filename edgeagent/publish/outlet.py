@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess
-from edgeagent.model.functions import MachineStatus
+from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
 

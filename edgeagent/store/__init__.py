@@ -1,9 +1,10 @@
 """One SQLite file: events, board records, checkpoints and what the agent remembers of itself; one writer."""
 
+from edgeagent.store.archive import Archive
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoint, Checkpoints
 from edgeagent.store.database import Database, StoreHealth
 from edgeagent.store.journal import Journal
 from edgeagent.store.meta import Meta
 
-__all__ = ["Boards", "Checkpoint", "Checkpoints", "Database", "Journal", "Meta", "StoreHealth"]
+__all__ = ["Archive", "Boards", "Checkpoint", "Checkpoints", "Database", "Journal", "Meta", "StoreHealth"]

@@ -34,6 +34,21 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE history(machine TEXT NOT NULL, t_ns INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL,
         PRIMARY KEY(machine, t_ns)) STRICT, WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, stream TEXT NOT NULL,
+        acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL, cleared_ns INTEGER,
+        crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE INDEX alarms_by_time ON alarms(raised_ns, id);
+    CREATE INDEX alarms_by_machine ON alarms(machine, raised_ns, id);
+
+    CREATE TABLE jobs(id TEXT PRIMARY KEY, machine TEXT NOT NULL, state TEXT NOT NULL, accepted_ns INTEGER NOT NULL,
+        crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE INDEX jobs_by_time ON jobs(accepted_ns, id);
+
+    CREATE TABLE runs(from_ns INTEGER PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
+    """,
 )
 
 

@@ -21,7 +21,7 @@ from edgeagent.publish.openapps import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Boards, Database, Journal
+from edgeagent.store import Archive, Database, Journal
 from tests.fakes import FakeMachine
 
 STARTED_NS = 1_795_298_000_000_000_000
@@ -97,10 +97,11 @@ async def serving(
     database.open(asyncio.get_running_loop())
     try:
         clock = Clock()
-        journal = await Journal.open(database, clock)
+        archive = await Archive.open(database, clock)
+        journal = archive.journal
         delivery = Delivery(journal, clock, **patience)
         fakes = [FakeMachine(name) for name in machines]
-        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, journal, Boards(database), delivery, clock)))
+        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock)))
         lines = LineServer(dispatcher, delivery, most=most, limit=limit)
         route = WebSocketRoute(dispatcher, delivery, limit=limit)
         http = HttpServer(

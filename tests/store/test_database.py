@@ -11,6 +11,7 @@ import pytest
 
 from edgeagent.errors import StoreError
 from edgeagent.store import Database
+from edgeagent.store.schema import MIGRATIONS
 from tests.store.samples import with_store
 
 
@@ -51,7 +52,7 @@ def test_a_new_file_is_private_safe_and_made_with_its_folder(tmp_path):
                 for name in ("journal_mode", "synchronous", "auto_vacuum", "user_version")
             ]
 
-        assert await database.write(pragma) == ["wal", 2, 2, 1]
+        assert await database.write(pragma) == ["wal", 2, 2, len(MIGRATIONS)]
 
     with_store(path, use)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600

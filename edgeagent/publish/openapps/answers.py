@@ -16,12 +16,11 @@ from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.outlet import Caller, LiveMachine
-from edgeagent.store.boards import Boards
-from edgeagent.store.journal import Journal
+from edgeagent.store.archive import Archive
 
 
 def answers(
-    machines: Sequence[LiveMachine], journal: Journal, boards: Boards, delivery: Delivery, clock: Clock
+    machines: Sequence[LiveMachine], archive: Archive, delivery: Delivery, clock: Clock
 ) -> dict[str, Handler]:
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
@@ -32,7 +31,7 @@ def answers(
 
     return {
         "rpc.discover": discover,
-        **EventAnswers(served, journal, delivery, clock).handlers(),
+        **EventAnswers(served, archive.journal, delivery, clock).handlers(),
         **MachineAnswers(served, clock).handlers(),
-        **BoardAnswers(served, boards).handlers(),
+        **BoardAnswers(served, archive.boards).handlers(),
     }

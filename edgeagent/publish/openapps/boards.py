@@ -9,7 +9,8 @@ from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.boards import BoardTrace
-from edgeagent.model.functions import BoardsInProcess, BoardsOfMachine, FindBoards, GetBoard, GetTrace, OfMachine
+from edgeagent.model.functions import OfMachine
+from edgeagent.model.functions.boards import BoardsInProcess, BoardsOfMachine, FindBoards, GetBoard, GetTrace
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.outlet import Caller

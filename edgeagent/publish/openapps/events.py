@@ -10,10 +10,10 @@ from msgspec import Raw
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.events import GapRange, StoredEvent
-from edgeagent.model.functions import (
+from edgeagent.model.functions import OfMachine
+from edgeagent.model.functions.events import (
     EventsRead,
     MachineSnapshot,
-    OfMachine,
     Place,
     ReadEvents,
     Snapshot,

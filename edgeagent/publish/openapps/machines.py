@@ -8,18 +8,15 @@ from itertools import groupby
 from edgeagent import __version__
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
-from edgeagent.model.functions import (
-    PROFILE_VERSION,
-    ActiveAlarms,
-    AlarmOfMachine,
+from edgeagent.model.functions import PROFILE_VERSION, Nothing, OfMachine
+from edgeagent.model.functions.alarms import ActiveAlarms, AlarmOfMachine
+from edgeagent.model.functions.machines import (
     GetObjectParameters,
     GetValues,
     LaneDescription,
     MachineDescription,
-    Nothing,
     ObjectDescription,
     Objects,
-    OfMachine,
     ParameterDescription,
     SoftwareOfMachine,
     SoftwareVersion,

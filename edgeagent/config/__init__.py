@@ -1,0 +1,28 @@
+"""The configuration: one TOML file, read once at start; every fault at once, with file, line, key and reason."""
+
+from edgeagent.config.loading import FindMap, Maps, find_map, load, map_file
+from edgeagent.config.places import address_of, is_loopback, place_of, unit_of
+from edgeagent.config.tables import (
+    LIMITS,
+    AgentTable,
+    Configuration,
+    HttpTable,
+    LinesTable,
+    LineTable,
+    MachineTable,
+    ModbusRtuTable,
+    ModbusTcpTable,
+    OpenAppsTable,
+    SerialInstrumentTable,
+    SimulationTable,
+    SourceTable,
+    TolerancesTable,
+    WindowTable,
+)
+
+__all__ = [
+    "LIMITS", "AgentTable", "Configuration", "FindMap", "HttpTable", "LineTable", "LinesTable", "MachineTable", "Maps",
+    "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "SerialInstrumentTable", "SimulationTable", "SourceTable",
+    "TolerancesTable", "WindowTable", "address_of", "find_map", "is_loopback", "load", "map_file", "place_of",
+    "unit_of",
+]  # fmt: skip

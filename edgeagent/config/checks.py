@@ -1,0 +1,132 @@
+"""What the types of the configuration cannot say: contradictions, lines and who is on them, maps that do not fit."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from edgeagent.config.places import address_of, is_loopback, on_line
+from edgeagent.config.tables import (
+    LIMITS,
+    Configuration,
+    MachineTable,
+    ModbusRtuTable,
+    ModbusTcpTable,
+    SerialInstrumentTable,
+    SourceTable,
+)
+from edgeagent.every_fault import STAND_IN
+from firmware_iface.frames.bisynch import UNITS
+from firmware_iface.line_time import explain, share
+from firmware_iface.registers import RegisterMap, SerialSettings
+from firmware_iface.toml_lines import KeyPath
+
+_UNITS = range(1, 248)
+"""Modbus over serial line, section 2.2."""
+
+
+class Found(NamedTuple):
+    """A source, where it stands in the file, and its map; None where that cannot be used."""
+
+    where: KeyPath
+    machine: MachineTable
+    source: SourceTable
+    map: RegisterMap | None
+
+
+def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    """What in the file contradicts itself: the key, and why."""
+    for outlet, table in (("http", configuration.openapps.http), ("lines", configuration.openapps.lines)):
+        if not is_loopback(table.host):
+            yield ("openapps", outlet, "host"), (f"{table.host} may be reached from beyond this computer; until users "
+                                                 "and TLS exist only 127.0.0.0/8, ::1 and localhost can be used")
+    http, lines = configuration.openapps.http, configuration.openapps.lines
+    if http.enabled and lines.enabled and http.port == lines.port != 0 and http.host == lines.host:
+        yield ("openapps", "lines", "port"), f"{lines.port} is the port of openapps.http too"
+    seen: dict[str, int] = {}
+    for m, machine in enumerate(configuration.machines):
+        if machine.id in seen and machine.id != STAND_IN:
+            yield ("machines", m, "id"), f"{machine.id} is used by machine {seen[machine.id] + 1} too"
+        seen[machine.id] = m
+        window, contact = machine.window, machine.tolerances.contact_s
+        if contact and not 0 <= contact[0] < contact[1] < math.inf:
+            yield ("machines", m, "tolerances", "contact_s"), "give a low limit and a higher one"
+        for name in LIMITS:
+            limit = getattr(window, name)
+            if limit and not -math.inf < limit[0] < limit[1] < math.inf:
+                yield ("machines", m, "window", name), "give a low limit and a higher one"
+        if not window.soak_low < window.soak_high:
+            yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
+    if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
+        yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def on_lines(configuration: Configuration, found: Sequence[Found]) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong with serial lines and who is on them."""
+    lines = {line.id: line for line in configuration.lines}
+    ids, ports, units, used = Counter[str](), Counter[str](), Counter[tuple[str, str]](), set[str]()
+    for where, _, source, register_map in found:
+        if isinstance(source, ModbusTcpTable) or source.line == STAND_IN:
+            continue
+        used.add(source.line)
+        if source.line not in lines:
+            yield (*where, "line"), f"there is no line {source.line}; add it as [[lines]]"
+        if register_map is None:
+            continue
+        key, unit = on_line(source, register_map)
+        units[source.line, str(unit)] += 1
+        if units[source.line, str(unit)] > 1:
+            yield (*where, key), f"{key} {unit} is another source of line {source.line} already"
+        if key == "unit" and unit not in _UNITS:
+            yield (*where, key), f"unit {unit}: on a serial line units are 1 to {_UNITS[-1]}"
+    yield from _loads(configuration, found)
+    for index, line in enumerate(configuration.lines):
+        for key, seen, name in (("id", ids, line.id), ("port", ports, line.port)):
+            seen[name] += 1
+            if seen[name] > 1 and name != STAND_IN:
+                yield ("lines", index, key), f"{name} is another line's {key} already"
+        if line.id not in used and line.id != STAND_IN:
+            yield ("lines", index, "id"), f"no source is on line {line.id}; take it out, or name it in a source"
+
+
+def _loads(configuration: Configuration, found: Sequence[Found]) -> Iterator[tuple[KeyPath, str]]:
+    """Lines that are too slow for all that is to be asked on them, with the arithmetic."""
+    for index, line in enumerate(configuration.lines):
+        spoken = SerialSettings(line.baud, line.parity, line.stop_bits)
+        shares = [
+            (share(each.map, spoken), each.machine.id, each.map)
+            for each in found
+            if each.map and isinstance(each.source, ModbusRtuTable) and each.source.line == line.id and line.master
+        ]
+        needed = sum(of_source for of_source, _, _ in shares)
+        if needed > 1:
+            most, machine_id, register_map = max(shares, key=lambda each: each[0])
+            yield ("lines", index, "baud"), (
+                f"the units on line {line.id} need {needed:.0%} of it; most, {most:.0%}, needs {register_map.id} of"
+                f" {machine_id}: {explain(register_map, spoken)}")
+
+
+def misfits(configuration: Configuration, found: Sequence[Found]) -> Iterator[tuple[KeyPath, str]]:
+    """What is wrong between a source, its map and its line."""
+    lines = {line.id: line for line in configuration.lines}
+    sources = Counter(each.source.line for each in found if not isinstance(each.source, ModbusTcpTable))
+    for where, _, source, register_map in found:
+        if register_map is None:
+            continue
+        instrument = register_map.instrument
+        if not isinstance(source, SerialInstrumentTable):
+            if instrument:
+                yield (*where, "map"), f'{register_map.id} speaks text, not Modbus; use kind = "serial-instrument"'
+            elif isinstance(source, ModbusRtuTable) and source.line in lines and lines[source.line].data_bits != 8:
+                yield (*where, "line"), "Modbus RTU has data_bits = 8"
+        elif instrument is None:
+            yield (*where, "map"), f'{register_map.id} speaks Modbus, not text; use kind = "modbus-rtu"'
+        elif instrument.streams and sources[source.line] > 1:
+            yield (*where, "line"), f"it talks by itself and cannot share line {source.line} with another source"
+        elif not instrument.streams and source.line in lines and not lines[source.line].master:
+            yield (*where, "line"), (f"it must be asked; say master = true of line {source.line} if no other"
+                                     " master is there")
+        elif instrument.protocol == "ei-bisynch" and address_of(source, register_map) not in UNITS:
+            yield (*where, "address"), f"EI-Bisynch has the addresses {UNITS[0]} to {UNITS[-1]}"

@@ -1,0 +1,62 @@
+"""The one catalogue of functions: JSON-RPC, OpenRPC and the docs walk it; names are the OpenApps profile's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgeagent.model.boards import BoardRecord, BoardTrace
+from edgeagent.model.functions.alarms import ActiveAlarms
+from edgeagent.model.functions.boards import BoardsFound, BoardsInProcess, FindBoards, GetBoard, GetTrace
+from edgeagent.model.functions.events import EventsRead, ReadEvents, Snapshot, Subscribe, Subscribed, Unsubscribe
+from edgeagent.model.functions.forms import Function, Nothing, OfMachine
+from edgeagent.model.functions.machines import (
+    GetObjectParameters,
+    GetValues,
+    MachineDescription,
+    Objects,
+    SoftwareVersion,
+    Status,
+    Values,
+)
+
+FUNCTIONS: dict[str, Function] = {
+    function.name: function
+    for function in (
+        Function("rpc.discover", "viewer", False, Nothing, dict[str, Any],
+                 "The OpenRPC document of this server."),
+        Function("Event.Subscribe", "viewer", False, Subscribe, Subscribed,
+                 "Pushes events on this connection (WebSocket or TCP)."),
+        Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed,
+                 "Ends a subscription of this connection."),
+        Function("Event.Read", "viewer", False, ReadEvents, EventsRead,
+                 "Reads durable events from a place on, waiting for the first if asked."),
+        Function("Event.Snapshot", "viewer", False, OfMachine, Snapshot,
+                 "The whole current state, and the sequence it stands at."),
+        Function("Configuration.GetSoftwareVersion", "viewer", False, Nothing, SoftwareVersion,
+                 "Versions of agent, profile and firmware."),
+        Function("Configuration.GetMachine", "viewer", False, OfMachine, MachineDescription,
+                 "Manufacturer, model, lanes, zones and instruments."),
+        Function("Configuration.GetObjects", "viewer", False, OfMachine, Objects,
+                 "Every object with its parameters."),
+        Function("Configuration.GetObjectParameters", "viewer", False, GetObjectParameters, Values,
+                 "The values of one object."),
+        Function("Alarm.GetActive", "viewer", False, OfMachine, ActiveAlarms,
+                 "The alarms that stand now."),
+        Function("Board.Get", "viewer", False, GetBoard, BoardRecord,
+                 "The record of a board that left."),
+        Function("Board.GetTrace", "viewer", False, GetTrace, BoardTrace,
+                 "Zone values and estimated board temperature over a board's stay."),
+        Function("Board.Find", "viewer", False, FindBoards, BoardsFound,
+                 "Records of boards by barcode, recipe, verdict and time."),
+        Function("Board.GetInProcess", "viewer", False, OfMachine, BoardsInProcess,
+                 "The boards in the tunnel, with their positions."),
+        Function("Status.Get", "viewer", False, OfMachine, Status,
+                 "State, control, boards and alarms of each machine."),
+        Function("Status.GetValues", "viewer", False, GetValues, Values,
+                 "Measured values with quality and time."),
+    )
+}  # fmt: skip
+"""Every function that this agent answers."""
+
+PROFILE_VERSION = "1.0"
+"""Version of the OpenApps profile served."""
