@@ -23,6 +23,7 @@ from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Checkpoints, Database, Journal
+from edgeagent.store.restored import restored_from
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ class Agent:
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
         await tell_changes(
-            self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder)
+            self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
+            await self._database.read(restored_from))
         handlers = answers(self.units, archive, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
         self.health.add("store", lambda: self._database.health().failing)
@@ -129,28 +131,30 @@ class Agent:
 
 async def tell_changes(
     configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], journal: Journal, checkpoints: Checkpoints,
-    clock: Clock, software: str, recorder: Recorder | None = None,
+    clock: Clock, software: str, recorder: Recorder | None = None, store: str = "",
 ) -> None:  # fmt: skip
     """Tell what is another than at the last start, and keep it in the same transaction.
 
     Args:
         software: version of the agent that runs.
+        store: what the store was restored from; empty where it grew by itself.
     """
     saved = await checkpoints.load(ITSELF)
     wall_ns = clock.wall_ns()
     if recorder:
         recorder.taken_up(ITSELF, saved, (), clock.monotonic_ns(), wall_ns)
-    before: dict[str, str] = msgspec.json.decode(saved.body) if saved else {}
-    now = {"software": software}
+    before: dict[str, str] = {"store": ""} | (msgspec.json.decode(saved.body) if saved else {})
+    now = {"software": software, "store": store}
     for table in configuration.machines:
         configured = hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:12]
         now[f"machine configuration of {table.id}"] = configured
         now[f"register map of {table.id}"] = " ".join(f"{m.id} {m.fingerprint}" for m in maps[table.id])
     events = [
         Event("Configuration.Changed", wall_ns, table.id,
-              ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what], to=value, by="restart"))
+              ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what] or None, to=value,
+                                   by="restore" if what == "store" else "restart"))
         for what, value in now.items() if before.get(what, value) != value
-        for table in configuration.machines if what == "software" or what.endswith(f" of {table.id}")
+        for table in configuration.machines if what in ("software", "store") or what.endswith(f" of {table.id}")
     ]  # fmt: skip
     checkpoint = (ITSELF, msgspec.json.encode(now))
     if events:

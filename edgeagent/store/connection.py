@@ -8,7 +8,7 @@ import sqlite3
 from pathlib import Path
 
 from edgeagent.errors import StoreError
-from edgeagent.store.schema import migrate
+from edgeagent.store.migration import migrate
 
 
 def lock(path: Path) -> int:

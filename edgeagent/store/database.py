@@ -7,7 +7,6 @@ import logging
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +17,11 @@ import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
+from edgeagent.store.checksums import checksum
 from edgeagent.store.connection import connect_reader, connect_writer, lock
+from edgeagent.store.restored import laid_file
+
+__all__ = ["Database", "StoreHealth", "attempt", "checksum"]
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 
@@ -71,7 +74,7 @@ class Database:
         self._lock = -1
 
     def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Open and migrate the file and start the writer; callbacks come on `loop`, the running one if None.
+        """Take up a restore, open and migrate the file, start the writer; callbacks come on `loop`, or the running one.
 
         Raises:
             StoreError: another process has the file open, it is damaged, newer, or cannot be reached.
@@ -80,6 +83,10 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
+            if laid_file(self.path).exists():
+                from edgeagent.store.restoring import take_up  # noqa: PLC0415  a start without it is lighter
+
+                take_up(self.path)
             self._writer = connect_writer(self.path)
         except (OSError, sqlite3.Error) as error:
             self._unlock()
@@ -252,14 +259,6 @@ class Database:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def checksum(*parts: bytes | str) -> int:
-    """CRC-32 of a row's parts, kept beside it and compared whenever the row is read."""
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(part.encode() if isinstance(part, str) else part, zlib.crc32(b"\0", crc))
-    return crc
 
 
 def attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator
 
 from edgeagent.model.events import StoredEvent
-from edgeagent.store.database import checksum
+from edgeagent.store.checksums import checksum
 
 Kind = tuple[str, str]
 """Machine and topic: what a subscription chooses by, and what the index is sorted by."""

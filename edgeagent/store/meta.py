@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
-from edgeagent.store.database import Database
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
 
 
 class Meta:

@@ -1,14 +1,21 @@
-"""The layout of the file: each script takes it from one version to the next, and none is ever changed again."""
+"""The layout of the file: each step takes it from one version to the next, and none is ever changed again."""
 
 from __future__ import annotations
 
 import sqlite3
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
-from edgeagent.errors import StoreError
 
-MIGRATIONS: tuple[str, ...] = (
-    """
+class Step(NamedTuple):
+    """From one layout to the next: a script, and what fills the new tables from the old ones, in one transaction."""
+
+    script: str
+    fill: Callable[[sqlite3.Connection], object] | None = None
+
+
+MIGRATIONS: tuple[Step, ...] = (
+    Step("""
     CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
     CREATE TABLE events(sequence INTEGER PRIMARY KEY, topic TEXT NOT NULL, machine TEXT NOT NULL,
@@ -33,8 +40,8 @@ MIGRATIONS: tuple[str, ...] = (
         saved_monotonic_ns INTEGER NOT NULL, boot TEXT NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE TABLE history(machine TEXT NOT NULL, t_ns INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL,
         PRIMARY KEY(machine, t_ns)) STRICT, WITHOUT ROWID;
-    """,
-    """
+    """),
+    Step("""
     CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, stream TEXT NOT NULL,
         acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
@@ -48,23 +55,5 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_by_time ON jobs(accepted_ns, id);
 
     CREATE TABLE runs(from_ns INTEGER PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
-    """,
+    """),
 )
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to the newest version, each step in a transaction of its own.
-
-    Raises:
-        StoreError: the file is from a newer version, or is some other program's database.
-    """
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(MIGRATIONS):
-        raise StoreError(
-            f"{path}: written by a newer edgeagent (layout {version}, this one knows up to {len(MIGRATIONS)}): "
-            "install the newer version again, or name another file"
-        )
-    if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
-        raise StoreError(f"{path}: this database belongs to another program: name another file")
-    for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")

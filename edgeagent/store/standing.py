@@ -14,6 +14,7 @@ from edgeagent.store.events import Kind
 from edgeagent.store.mark import Reached
 
 _STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
+_LEFT = "journal.left"
 _log = logging.getLogger(__name__)
 
 
@@ -35,8 +36,7 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     stream = meta.get(connection, _STREAM)
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
     newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
-    written, refused = (int(meta.get(connection, name) or 0) for name in (_WRITTEN, _REFUSED))
-    last = max(newest, written, refused)
+    written, last = int(meta.get(connection, _WRITTEN) or 0), last_number(connection)
     if stream is None:
         stream = _begin(connection)
     elif newest < written or (reached is not None and (reached.stream != stream or reached.last > last)):
@@ -56,6 +56,32 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
 def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
     """Remember the last number given, whether its event was written or refused."""
     meta.put(connection, _REFUSED if is_refused else _WRITTEN, str(last))
+
+
+def last_number(connection: sqlite3.Connection) -> int:
+    """The last number given, as far as the file knows."""
+    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    return max(newest, *(int(meta.get(connection, name) or 0) for name in (_WRITTEN, _REFUSED)))
+
+
+def has_stream(connection: sqlite3.Connection) -> bool:
+    """Say whether a journal goes on here: a restored file has none until an agent stands on it."""
+    return meta.get(connection, _STREAM) is not None
+
+
+def last_stream(connection: sqlite3.Connection) -> str | None:
+    """The stream that the file goes on with, or the one that it has left."""
+    return meta.get(connection, _STREAM) or meta.get(connection, _LEFT)
+
+
+def leave(connection: sqlite3.Connection, beyond: int) -> None:
+    """Leave the stream inside somebody's transaction: the next start begins a new one, with numbers after `beyond`."""
+    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    last = max(beyond, last_number(connection))
+    meta.put(connection, _LEFT, last_stream(connection) or "")
+    meta.put(connection, _WRITTEN, str(newest))
+    meta.put(connection, _REFUSED, str(last))
+    connection.execute("DELETE FROM meta WHERE key = ?", (_STREAM,))
 
 
 def _begin(connection: sqlite3.Connection) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeagent import config
 from edgeagent.arguments import number
 from edgeagent.errors import ConfigError
-from edgeagent.tools import ports
+from edgeagent.tools import ports, stores
 from firmware_iface import catalog, identity
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Add = Callable[[str, Work, str, int], argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:
-    """Add record, replay and scan."""
+    """Add record, replay, scan, backup and restore."""
     recording = add("record", _record, "run the agent without outlets and record its wires, see replay", logging.INFO)
     recording.add_argument("configuration", type=Path)
     recording.add_argument("file", type=Path, help="a new file")
@@ -39,6 +39,8 @@ def add_to(add: Add) -> None:
     playing.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
     playing.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
+    _store_options(add("backup", _backup, "back up the store; the agent may run", logging.ERROR),
+                   add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR))
 
 
 def record_options(run: argparse.ArgumentParser) -> None:
@@ -74,6 +76,16 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
     scan.add_argument("--map", action="append", default=[],
                       help="hold this map against each unit (all shipped ones that have an identity)")
     scan.add_argument("--anyway", action="store_true", help="send although somebody else talks on the line")
+
+
+def _store_options(backing: argparse.ArgumentParser, restoring: argparse.ArgumentParser) -> None:
+    stores.options(backing)
+    backing.add_argument("output", type=Path, help="the backup, a new file")
+    backing.add_argument("--force", action="store_true", help="replace an earlier backup of this name")
+    backing.add_argument("--json", action="store_true", help="say what is in it as one JSON object")
+    stores.options(restoring)
+    restoring.add_argument("backup", type=Path, help="what edgeagent backup wrote, or a store that was put aside")
+    restoring.add_argument("--yes", action="store_true", help="do not ask")
 
 
 async def check_live(options: argparse.Namespace, stop: asyncio.Event) -> bool:
@@ -121,6 +133,18 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     tried = settings(options.baud, options.parity, options.stop_bits)
     return await Scan(Wanted(options.port, tried, options.units, options.timeout / 1000, options.listen, maps,
                              bool(options.map), options.anyway)).run(stop)
+
+
+async def _backup(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.backup import backup  # noqa: PLC0415
+
+    return await backup(options, stop)
+
+
+async def _restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.restore import restore  # noqa: PLC0415
+
+    return await restore(options, stop)
 
 
 def _map(name: str) -> RegisterMap:
