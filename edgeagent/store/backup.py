@@ -54,7 +54,7 @@ def back_up(store: Path, output: Path, *, replace: bool = False, progress: Progr
     try:
         with closing(connect_reader(store)) as connection:
             copy(connection, output, finish=_stamp, progress=progress, replace=replace)
-    except (sqlite3.Error, OSError) as error:
+    except (StoreError, sqlite3.Error, OSError) as error:
         raise StoreError(f"{output}: the backup of {store} cannot be made: {error}") from error
     return examine(output, is_thorough=True)
 

@@ -65,7 +65,7 @@ def check(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found != "ok":
-        raise StoreError(f"{path}: the database is damaged: {found}")
+        raise StoreError(f"the database is damaged: {' '.join(found.split())}")
 
 
 def check_room(source: sqlite3.Connection, folder: Path) -> None:
@@ -134,10 +134,10 @@ def _put(part: Path, target: Path, replace: bool) -> None:
     try:
         os.link(part, target)
     except FileExistsError:
-        raise StoreError(f"{target}: is there already") from None
+        raise StoreError("it is there already") from None
     except OSError:  # a disk without hard links, as on most memory sticks
         if target.exists():
-            raise StoreError(f"{target}: is there already") from None
+            raise StoreError("it is there already") from None
         part.rename(target)
     else:
         part.unlink()

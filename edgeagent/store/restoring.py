@@ -50,7 +50,7 @@ def lay(backup: Path, store: Path, progress: Progress | None = None) -> str:
     try:
         with closing(connect_reader(backup)) as connection:
             copy(connection, laid, finish=lambda c: meta.put(c, _LAID, name), progress=progress, owner=owner)
-    except (sqlite3.Error, OSError) as error:
+    except (StoreError, sqlite3.Error, OSError) as error:
         raise StoreError(f"{laid}: {backup} cannot be laid there: {error}") from error
     return name
 

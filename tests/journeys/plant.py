@@ -63,6 +63,11 @@ max_fall = [-3, 0]
             self.agent = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "edgeagent", "run", str(self.folder / "agent.toml"),
                 stdout=asyncio.subprocess.PIPE, stderr=log)  # fmt: skip
+        await self.hear_addresses()
+
+    async def hear_addresses(self) -> None:
+        """Wait until the agent tells its addresses, after its start and after each time that it begins anew."""
+        self.tcp = ("", 0)
         while not self.tcp[1]:
             line = (await asyncio.wait_for(self.agent.stdout.readline(), 30)).decode()
             assert line, (self.folder / "agent.log").read_text()

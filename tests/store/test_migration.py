@@ -1,0 +1,157 @@
+"""A file of an earlier version: everything is there, numbering goes on, and it can be had back as it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edgeagent.clock import Clock
+from edgeagent.errors import StoreError
+from edgeagent.store import Archive, migration
+from edgeagent.store.connection import connect_writer
+from edgeagent.store.schema import MIGRATIONS, Step
+from tests.store.deaths import deaths, layout, tables
+from tests.store.samples import scanned, with_store
+
+FIXTURES = Path(__file__).parent / "fixtures"
+STREAM = "79aef42cbdcd2385"
+OF_LAYOUT_1 = ("meta", "events", "boards", "board_barcodes", "traces", "checkpoints", "history")
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A store that version 0.1.0 wrote: 8 events, two alarms, three boards with traces, a checkpoint and history."""
+    for suffix in ("", ".mark"):
+        shutil.copy(FIXTURES / f"layout-1.db{suffix}", tmp_path / f"s.db{suffix}")
+    return tmp_path / "s.db"
+
+
+def grown(monkeypatch, *steps):
+    monkeypatch.setattr(migration, "MIGRATIONS", (*MIGRATIONS, *steps))
+
+
+def test_a_store_of_layout_1_is_there_as_a_whole_and_goes_on(old):
+    async def use(database):
+        journal, boards, checkpoints = (await Archive.open(database, Clock()))[1:4]
+        assert (journal.stream, journal.last_sequence) == (STREAM, 8)
+        await journal.settled(journal.append([scanned("PCB-9")]))
+        events, following, gaps = await journal.read(1, ("*",), None, 100)
+        assert [event.sequence for event in events] == list(range(1, 10))
+        assert (following, gaps) == (10, [])
+        assert [event.topic for event in events][1:4] == ["Alarm.Raised", "Alarm.Cleared", "Alarm.Raised"]
+        assert b"Zone 3 top: heater broken" in events[1].body
+        found, _ = await boards.find(barcode="PANEL")
+        assert [record[:15] for record in found] == [b'{"id":"board-%d"' % n for n in (3, 2, 1)]
+        assert [len((await boards.find(verdict=verdict))[0]) for verdict in ("pass", "fail")] == [2, 1]
+        trace = await boards.trace("board-2", 100)
+        assert (trace.seconds, trace.estimated) == ([0.0, 0.5, 1.0], [25.0, 25.5, None])
+        assert trace.zones == {"zone/1/top": [120.0, 120.1, 120.2]}
+        assert (await checkpoints.load("RO0001")).body == b"state 3"
+        assert await checkpoints.history("RO0001", 0) == [(n * 10**9, b"row %d" % n) for n in range(3)]
+
+    with_store(old, use)
+    assert layout(old) == len(MIGRATIONS)
+
+
+def test_before_the_first_step_the_file_is_backed_up_beside_it(old, caplog):
+    before = tables(old, OF_LAYOUT_1)
+    caplog.set_level(logging.INFO)
+    with_store(old, lambda database: database.write(lambda c: c.execute("DELETE FROM events").rowcount))
+    backup = Path(f"{old}.before-layout-2")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    assert layout(backup) == 1
+    assert tables(backup, OF_LAYOUT_1) == before
+    assert f"before it is {backup}" in caplog.text
+
+
+def test_a_new_file_and_one_of_today_are_not_backed_up(tmp_path):
+    for _ in range(2):
+        with_store(tmp_path / "s.db", lambda database: database.write(lambda c: None))
+    assert not [file for file in tmp_path.iterdir() if "before" in file.name]
+
+
+def test_what_a_step_fills_comes_with_its_tables_or_not_at_all(old, monkeypatch):
+    def fill(connection):
+        connection.execute("INSERT INTO codes SELECT code FROM board_barcodes")
+        if connection.execute("SELECT 1 FROM codes WHERE code = 'PCB-3'").fetchone() and is_bad:
+            raise ValueError("PCB-3 is no code")
+
+    grown(monkeypatch, Step("CREATE TABLE codes(code TEXT) STRICT", fill))
+    is_bad = True
+    with pytest.raises(StoreError, match="could not be brought to layout 3: PCB-3 is no code; nothing of that step"):
+        with_store(old, lambda database: database.write(lambda c: None))
+    assert layout(old) == 2, "the step before it is whole"
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        tables(old, ("codes",))
+    is_bad = False
+    with_store(old, lambda database: database.write(lambda c: None))
+    with closing(sqlite3.connect(old)) as connection:
+        assert connection.execute("SELECT count(*) FROM codes").fetchone()[0] == 6
+
+
+def test_a_step_that_fails_is_undone_and_the_error_names_the_backup(old):
+    with closing(sqlite3.connect(old)) as connection:
+        connection.execute("CREATE TABLE runs(somebody_else TEXT)")
+    before = tables(old, OF_LAYOUT_1)
+    backup, places = Path(f"{old}.before-layout-2"), set()
+    for _ in range(2):
+        with pytest.raises(StoreError, match="runs already exists") as caught:
+            with_store(old, lambda database: database.write(lambda c: None))
+        assert f"{backup} holds it as it was at layout 1" in str(caught.value)
+        places.add(backup.stat().st_ino)
+    assert layout(old) == 1
+    assert tables(old, OF_LAYOUT_1) == tables(backup, OF_LAYOUT_1) == before
+    assert len(places) == 1, "an attempt after another does not copy the same once more"
+
+
+def test_without_room_for_the_backup_nothing_begins(old, monkeypatch):
+    room = os.statvfs(old)
+    full = os.statvfs_result((*room[:4], 3, *room[5:]))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda _: full)
+        with pytest.raises(StoreError, match=r"cannot be brought to layout 2.*no room.* are free: make room"):
+            with_store(old, lambda database: database.write(lambda c: None))
+    assert layout(old) == 1
+    assert sorted(file.name for file in old.parent.iterdir()) == ["s.db", "s.db.lock", "s.db.mark"]
+
+
+def test_a_damaged_file_is_not_migrated(old):
+    with closing(sqlite3.connect(old)) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'boards_by_recipe'").fetchone()[0]
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with old.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    with pytest.raises(StoreError, match=r"its backup cannot be made: .*is damaged: .*edgeagent restore"):
+        with_store(old, lambda database: database.write(lambda c: None))
+    assert layout(old) == 1
+    assert not [file for file in old.parent.iterdir() if "before" in file.name]
+
+
+def test_the_newest_two_backups_stay(old, monkeypatch):
+    for number in range(3):
+        grown(monkeypatch, *(Step(f"CREATE TABLE later_{n}(x TEXT) STRICT") for n in range(number)))
+        with_store(old, lambda database: database.write(lambda c: None))
+    assert sorted(file.name for file in old.parent.iterdir() if "before" in file.name) == [
+        "s.db.before-layout-3", "s.db.before-layout-4"]
+
+
+def test_a_kill_at_any_moment_leaves_a_file_that_the_next_start_takes_up(old, tmp_path_factory):
+    before = tables(old, OF_LAYOUT_1)
+    stores = deaths(old.parent, "s.db", "migrate", tmp_path_factory.mktemp("deaths"))
+    assert len(stores) > 20
+    for store in stores:
+        with closing(connect_writer(store)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
+            assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        assert tables(store, OF_LAYOUT_1) == before
+        backup = Path(f"{store}.before-layout-2")
+        assert (layout(backup), tables(backup, OF_LAYOUT_1)) == (1, before)
+        assert not Path(f"{backup}.part").exists()

@@ -1,0 +1,244 @@
+"""A store has its past again from a backup, and keeps what is newer: where the machines stand, and their boards."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import sqlite3
+import stat
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edgeagent.clock import Clock
+from edgeagent.errors import StoreError
+from edgeagent.model.boards import BoardTrace
+from edgeagent.store import Archive, Checkpoints, Database, Journal
+from edgeagent.store.backup import back_up
+from edgeagent.store.restored import find, laid_file
+from edgeagent.store.restoring import lay, refused_file, take_up
+from tests.store.deaths import deaths, tables
+from tests.store.samples import NOON, board, left, scanned, with_store
+
+MINUTE = 60_000_000_000
+BOARDS = [f"board-{n}" for n in range(1, 6)]
+
+
+def fill(path, numbers):
+    """Boards leave, each with barcode, trace and the machine's state; tells the stream and the last number."""
+
+    async def use(database):
+        journal, checkpoints = await Journal.open(database), Checkpoints(database, Clock())
+        last = journal.last_sequence
+        for n in numbers:
+            trace = BoardTrace("", [0.0, 1.0], [25.0, 26.0], {})
+            left_by = left(board(f"board-{n}", NOON + n * MINUTE, (f"PCB-{n}",)), trace)
+            checkpoints.record("RO0001", n, b"row %d" % n)
+            last = journal.append([scanned("x"), left_by], ("RO0001", b"state %d" % n))
+        await journal.settled(last)
+        return journal.stream, last
+
+    return with_store(path, use)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with boards 1 to 5, and a backup of it from when there were 3."""
+    fill(tmp_path / "s.db", (1, 2, 3))
+    back_up(tmp_path / "s.db", tmp_path / "b.db")
+    fill(tmp_path / "s.db", (4, 5))
+    return tmp_path / "s.db"
+
+
+def seen(path):
+    """What readers find in a store: stream, last number, boards, their barcodes and traces, the machine's state."""
+
+    async def use(database):
+        archive = await Archive.open(database, Clock())
+        ids = [record[7:14].decode() for record in (await archive.boards.find())[0]][::-1]
+        coded = [bool((await archive.boards.find(barcode=each.replace("board", "PCB")))[0]) for each in ids]
+        traced = [bool(await archive.boards.trace(each, 10)) for each in ids]
+        assert coded == traced == [True] * len(ids)
+        state = await archive.checkpoints.load("RO0001")
+        history = [body for _, body in await archive.checkpoints.history("RO0001", 0)]
+        restored = await database.read(find)
+        journal = archive.journal
+        events = [event.sequence for event in (await journal.read(1, ("*",), None, 100))[0]]
+        return (journal.stream, journal.last_sequence, ids, state and state.body, history, restored, events)
+
+    return with_store(path, use)
+
+
+def test_a_restored_store_has_the_events_of_the_backup_and_the_boards_of_both(store, caplog):
+    stream, last = fill(store, ())
+    lay(store.with_name("b.db"), store)
+    new, numbered, ids, state, history, restored, events = seen(store)
+    assert new != stream
+    assert numbered == last == 10, "no number that was given is given again"
+    assert (ids, state, history) == (BOARDS, b"state 5", [b"row %d" % n for n in range(1, 6)])
+    assert events == [1, 2, 3, 4, 5, 6]
+    assert (restored.boards, restored.machines, restored.unread) == (2, ["RO0001"], [])
+    assert "taken over from it: 2 boards, the state of RO0001; not readable there: nothing" in caplog.text
+    assert not laid_file(store).exists()
+    assert stat.S_IMODE(store.stat().st_mode) == 0o600
+    assert fill(store, (6,)) == (new, 12)
+
+
+def test_the_store_of_before_is_put_aside_and_can_be_had_back(store):
+    before = fill(store, ())
+    lay(store.with_name("b.db"), store)
+    aside = Path(seen(store)[5].aside)
+    assert aside.name.startswith("s.db.before-restore-2")
+    assert fill(aside, ()) == before, "it goes on as if nothing had been, with its mark"
+    assert seen(aside)[6] == list(range(1, 11))
+    lay(aside, store)
+    stream, numbered, ids, *_, restored, events = seen(store)
+    assert stream != before[0]
+    assert (numbered, ids, events, restored.made) == (10, BOARDS, list(range(1, 11)), None)
+
+
+def test_each_restore_begins_a_stream_of_its_own(store):
+    streams = {fill(store, ())[0]}
+    for _ in range(3):
+        lay(store.with_name("b.db"), store)
+        streams.add(fill(store, ())[0])
+    assert len(streams) == 4
+    assert len([file for file in store.parent.iterdir() if "before-restore" in file.name and file.suffix != ".mark"
+                and not file.name.endswith(("-shm", "-wal"))]) == 3  # fmt: skip
+
+
+def test_a_backup_begins_a_new_stream_wherever_it_is_put(store, tmp_path):
+    elsewhere = tmp_path / "elsewhere" / "s.db"
+    elsewhere.parent.mkdir()
+    lay(store.with_name("b.db"), elsewhere)
+    by_hand = tmp_path / "copied.db"
+    shutil.copy(store.with_name("b.db"), by_hand)
+    streams = {fill(path, ()) for path in (store, elsewhere, by_hand)}
+    assert sorted(last for _, last in streams) == [6, 6, 10]
+    assert len({stream for stream, _ in streams}) == 3
+    assert seen(elsewhere)[2] == BOARDS[:3]
+
+
+def test_a_log_that_was_not_written_back_is_read_and_put_aside_with_its_file(store, tmp_path):
+    live = tmp_path / "live"
+    live.mkdir()
+
+    async def use(database):
+        journal = await Journal.open(database)
+        await journal.settled(journal.append([left(board("board-9", NOON + 9 * MINUTE, ("PCB-9",)),
+                                                   BoardTrace("", [0.0], [1.0], {}))]))  # fmt: skip
+        for file in tmp_path.glob("s.db*"):
+            shutil.copy(file, live)
+
+    with_store(store, use)
+    assert (live / "s.db-wal").stat().st_size
+    lay(store.with_name("b.db"), live / "s.db")
+    assert seen(live / "s.db")[1:3] == (11, [*BOARDS, "board-9"])
+    assert not list(live.glob("s.db-*"))
+    aside = Path(seen(live / "s.db")[5].aside)
+    assert seen(aside)[2] == [*BOARDS, "board-9"]
+
+
+@pytest.mark.parametrize(("table", "lost"), [("boards", "places in the table of boards"),
+                                             ("checkpoints", "where the machines stand")])
+def test_a_damaged_store_gives_what_can_be_read(store, table, lost):
+    with closing(sqlite3.connect(store)) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+    with store.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(bytes(4096))
+    lay(store.with_name("b.db"), store)
+    _, numbered, ids, state, _, restored, _ = seen(store)
+    assert numbered == 10
+    assert lost in " ".join(restored.unread)
+    assert (ids, state) == ((BOARDS[:3], b"state 5") if table == "boards" else (BOARDS, b"state 3"))
+
+
+def test_a_damaged_record_is_not_taken_over_and_the_others_are(store):
+    with closing(sqlite3.connect(store)) as connection, connection:
+        connection.execute("UPDATE boards SET body = x'00' WHERE id = 'board-4'")
+        connection.execute("UPDATE checkpoints SET body = x'00'")
+    lay(store.with_name("b.db"), store)
+    _, _, ids, state, _, restored, _ = seen(store)
+    assert (ids, state) == ([*BOARDS[:3], "board-5"], b"state 3")
+    assert restored.unread == ["where RO0001 stands", "board board-4"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all" * 1000])
+def test_a_store_that_is_none_any_more_does_not_hinder(store, content):
+    store.write_bytes(content)
+    lay(store.with_name("b.db"), store)
+    _, numbered, ids, state, _, restored, _ = seen(store)
+    assert (numbered, ids, state) == (10, BOARDS[:3], b"state 3"), "the mark still tells the last number"
+    assert restored.unread
+    assert Path(restored.aside).read_bytes() == content
+
+
+def test_what_was_not_laid_by_a_restore_is_put_aside(store, caplog):
+    before = fill(store, ())
+    for content in (store.with_name("b.db").read_bytes(), b"rubbish"):
+        laid_file(store).write_bytes(content)
+        assert fill(store, ()) == before
+        assert refused_file(store).read_bytes() == content
+    assert "was not laid by edgeagent restore" in caplog.text
+    assert "the store stays as it is" in caplog.text
+
+
+def test_a_damaged_backup_is_not_laid(store):
+    backup = store.with_name("b.db")
+    with backup.open("r+b") as file:
+        file.seek(3 * 4096)
+        file.write(bytes(8192))
+    with pytest.raises(StoreError, match="is damaged"):
+        lay(backup, store)
+    assert not list(store.parent.glob("*.restore*"))
+
+
+def test_a_second_restore_takes_the_place_of_one_that_waits(store):
+    first = lay(store.with_name("b.db"), store)
+    second = lay(store.with_name("b.db"), store)
+    assert first != second
+    assert seen(store)[5].laid == second
+
+
+def test_a_kill_at_any_moment_leaves_the_old_store_or_the_new_one(store, tmp_path_factory, caplog):
+    caplog.set_level(logging.CRITICAL)
+    before = fill(store, ())[0]
+    lay(store.with_name("b.db"), store)
+    places = deaths(store.parent, "s.db", "take_up", tmp_path_factory.mktemp("deaths"))
+    assert len(places) > 40
+    whole = tables(store, ("events", "boards"))
+    for place in places:
+        waits, is_there = laid_file(place).exists(), place.exists()
+        assert waits or is_there
+        stream, numbered, ids, state, _, restored, _ = seen(place)
+        assert stream != before
+        assert (numbered, ids, state) == (10, BOARDS, b"state 5")
+        assert (restored.boards, restored.unread) == (2, [])
+        assert tables(Path(restored.aside), ("events", "boards")) == whole
+        assert len(list(place.parent.glob("s.db.before-restore-*Z"))) == 1, "and only one store is put aside"
+
+
+def test_a_restore_that_stopped_halfway_is_not_overwritten(store):
+    lay(store.with_name("b.db"), store)
+    store.rename(store.with_name("moved.db"))
+    with pytest.raises(StoreError, match="stopped halfway: start the agent"):
+        lay(store.with_name("b.db"), store)
+    assert seen(store)[2] == BOARDS[:3]
+
+
+def test_nothing_laid_changes_nothing(store):
+    before = store.read_bytes()
+    take_up(store)
+    assert store.read_bytes() == before
+
+
+def test_an_open_store_is_not_taken_from_its_agent(store):
+    async def use(_):
+        lay(store.with_name("b.db"), store)
+        with pytest.raises(StoreError, match="already open"):
+            Database(store).open()
+
+    with_store(store, use)
+    assert laid_file(store).exists()
