@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edgeagent.errors import StoreError
 from edgeagent.store import restoring, standing
 from edgeagent.store.backup import Contents, examine
-from edgeagent.store.connection import connect_reader, holder, lock
+from edgeagent.store.connection import connect_reader, lock
 from edgeagent.store.restored import Restored, find, laid_file
 from edgeagent.tools import stores
 
@@ -42,11 +42,7 @@ async def restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
         print("nothing was changed", file=sys.stderr)
         return False
     name = await asyncio.to_thread(restoring.lay, options.backup, store, stores.progress("copy", stop))
-    try:
-        restored = await _taken_up(store, name, stop)
-    except StoreError:
-        restoring.discard(store)
-        raise
+    restored = await _taken_up(store, name, stop)
     if restored is None:
         print(f"not restored yet: {laid_file(store)} is taken up at the agent's next start; delete it to leave the "
               "store as it is", file=sys.stderr)  # fmt: skip
@@ -98,22 +94,31 @@ async def _taken_up(store: Path, name: str, stop: asyncio.Event) -> Restored | N
     Raises:
         StoreError: the agent cannot be told, or what was laid cannot be taken up.
     """
-    owner = stores.owner(store)
-    if owner:
-        with closing(owner):
-            owner.begin_anew()
-    end = time.monotonic() + _PATIENCE_S
-    while time.monotonic() < end and not stop.is_set():
-        if laid_file(store).exists():
-            if not holder(store):
-                await asyncio.to_thread(_take_up, store)
-                continue
-        elif restoring.refused_file(store).exists():
-            raise StoreError(f"{store}: the restore was refused and the store is as it was: see the agent's log")
-        elif restored := await asyncio.to_thread(_found, store, name):
-            return restored
-        await asyncio.sleep(_LOOK_S)
+    with stores.Owner(store) as owner:
+        _tell_owner(store, owner)
+        end = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < end and not stop.is_set():
+            is_alive = owner.is_alive()
+            if laid_file(store).exists():
+                if not is_alive:
+                    await asyncio.to_thread(_take_up, store)
+            elif restoring.refused_file(store).exists():
+                raise StoreError(f"{store}: the restore was refused and the store is as it was: see the agent's log")
+            elif restored := await asyncio.to_thread(_found, store, name, is_alive):
+                return restored
+            await asyncio.sleep(_LOOK_S)
     return None
+
+
+def _tell_owner(store: Path, owner: stores.Owner) -> None:
+    """Have an agent begin anew; what was laid is taken back when it cannot be told."""
+    if not owner.is_alive():
+        return
+    try:
+        owner.begin_anew()
+    except StoreError:
+        restoring.discard(store)
+        raise
 
 
 def _take_up(store: Path) -> None:
@@ -131,8 +136,8 @@ def _take_up(store: Path) -> None:
         os.close(descriptor)
 
 
-def _found(store: Path, name: str) -> Restored | None:
-    """The restore of this name when the store comes from it, and the agent, if one runs, stands on it."""
+def _found(store: Path, name: str, is_alive: bool) -> Restored | None:
+    """The restore of this name when the store comes from it, and the agent, where it lives, stands on it."""
     try:
         with closing(connect_reader(store)) as connection:
             restored = find(connection)
@@ -140,7 +145,7 @@ def _found(store: Path, name: str) -> Restored | None:
     except sqlite3.Error:
         return None
     is_it = restored is not None and restored.laid == name
-    return restored if is_it and (stands or not holder(store)) else None
+    return restored if is_it and (stands or not is_alive) else None
 
 
 def _tell(store: Path, restored: Restored) -> None:

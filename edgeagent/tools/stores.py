@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from contextlib import suppress
@@ -69,16 +70,30 @@ def progress(text: str, stop: asyncio.Event) -> Progress:
 
 
 class Owner:
-    """The agent that has a store open; held so that its number cannot come to mean another process."""
+    """The process that has a store open, if there is one; held, so that its number cannot come to mean another.
 
-    def __init__(self, store: Path, number: int) -> None:
+    Raises:
+        StoreError: one has it open, and it cannot be found out which.
+    """
+
+    def __init__(self, store: Path) -> None:
         self._store = store
-        self.number = number
-        self._descriptor = os.pidfd_open(number)
+        self._number = holder(store)
+        try:
+            self._descriptor = os.pidfd_open(int(self._number)) if self._number else -1
+        except (ValueError, OSError) as error:
+            raise StoreError(f"{store}: process {self._number} has it open and cannot be found: {error}") from error
 
-    def close(self) -> None:
-        """Let go of the process."""
-        os.close(self._descriptor)
+    def __enter__(self) -> Owner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def is_alive(self) -> bool:
+        """Whether there is such a process still; asked without touching the lock, which an agent may want just now."""
+        return self._descriptor >= 0 and not select.select([self._descriptor], [], [], 0)[0]
 
     def begin_anew(self) -> None:
         """Tell the agent to end cleanly and begin anew.
@@ -88,18 +103,18 @@ class Owner:
         """
         try:
             if not self._has_open() or not self._heeds():
-                raise StoreError(f"{self._store}: process {self.number} has it open and does not begin anew when told: "
-                                 "stop it, then restore")  # fmt: skip
+                raise StoreError(f"{self._store}: process {self._number} has it open and does not begin anew when "
+                                 "told: stop it, then restore")  # fmt: skip
             signal.pidfd_send_signal(self._descriptor, signal.SIGHUP)
         except OSError as error:
             raise StoreError(
-                f"{self._store}: process {self.number} has it open and cannot be told to begin anew: {error} "
+                f"{self._store}: process {self._number} has it open and cannot be told to begin anew: {error} "
                 "(do it as its user or as root, or stop it first)"
             ) from error
 
     def _has_open(self) -> bool:
         lock = Path(f"{self._store}.lock")
-        for file in Path(f"/proc/{self.number}/fd").iterdir():
+        for file in Path(f"/proc/{self._number}/fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
                 if file.samefile(lock):
                     return True
@@ -107,17 +122,6 @@ class Owner:
 
     def _heeds(self) -> bool:
         """Whether it handles SIGHUP: others would just end."""
-        status = Path(f"/proc/{self.number}/status").read_text(encoding="ascii")
+        status = Path(f"/proc/{self._number}/status").read_text(encoding="ascii")
         caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:"))
         return bool(int(caught, 16) >> (signal.SIGHUP - 1) & 1)
-
-
-def owner(store: Path) -> Owner | None:
-    """The process that has a store open; None where none has. Raises StoreError where it does not say who it is."""
-    number = holder(store)
-    if not number:
-        return None
-    try:
-        return Owner(store, int(number))
-    except (ValueError, OSError) as error:
-        raise StoreError(f"{store}: another process has it open and cannot be found ({number}): stop it") from error

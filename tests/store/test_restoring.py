@@ -18,7 +18,8 @@ from edgeagent.store import Archive, Checkpoints, Database, Journal
 from edgeagent.store.backup import back_up
 from edgeagent.store.restored import find, laid_file
 from edgeagent.store.restoring import lay, refused_file, take_up
-from tests.store.deaths import deaths, tables
+from edgeagent.store.schema import MIGRATIONS
+from tests.store.deaths import deaths, layout, tables
 from tests.store.samples import NOON, board, left, scanned, with_store
 
 MINUTE = 60_000_000_000
@@ -226,6 +227,17 @@ def test_a_restore_that_stopped_halfway_is_not_overwritten(store):
     with pytest.raises(StoreError, match="stopped halfway: start the agent"):
         lay(store.with_name("b.db"), store)
     assert seen(store)[2] == BOARDS[:3]
+
+
+def test_a_backup_of_an_earlier_layout_is_brought_to_that_of_today(store, tmp_path):
+    old = tmp_path / "old.db"
+    shutil.copy(Path(__file__).parent / "fixtures" / "layout-1.db", old)
+    lay(old, store)
+    _, numbered, ids, state, _, restored, events = seen(store)
+    assert (numbered, state, events) == (10, b"state 5", list(range(1, 9)))
+    assert ids == ["board-1", "board-2", "board-3", "board-4", "board-5"]
+    assert restored.boards == 2
+    assert layout(store) == len(MIGRATIONS)
 
 
 def test_nothing_laid_changes_nothing(store):
