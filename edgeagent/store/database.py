@@ -19,7 +19,7 @@ from edgeagent.errors import StoreError
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.checksums import checksum
 from edgeagent.store.connection import connect_reader, connect_writer, lock
-from edgeagent.store.restored import laid_file
+from edgeagent.store.restoring import take_up
 
 __all__ = ["Database", "StoreHealth", "attempt", "checksum"]
 
@@ -83,10 +83,7 @@ class Database:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
-            if laid_file(self.path).exists():
-                from edgeagent.store.restoring import take_up  # noqa: PLC0415  a start without it is lighter
-
-                take_up(self.path)
+            take_up(self.path)
             self._writer = connect_writer(self.path)
         except (OSError, sqlite3.Error) as error:
             self._unlock()

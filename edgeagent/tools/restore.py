@@ -64,7 +64,7 @@ def _losses(store: Path, file: Path, backup: Contents) -> list[str]:
     except (StoreError, OSError, sqlite3.Error) as error:
         return [f"{store}: cannot be read well ({error}); what can be read of boards is taken over"]
     is_same = present.stream == backup.stream
-    events = present.last - backup.last if is_same else present.events
+    events = max(0, present.last - backup.last) if is_same else present.events
     of = "newer than the backup" if is_same else f"of stream {present.stream}"
     return [
         f"{store}: {events} events {of} are no longer told; a new stream begins",
