@@ -142,3 +142,9 @@ def test_what_is_none_of_ours_is_refused_with_a_reason(store, tmp_path):
         with pytest.raises(StoreError, match=reason):
             back_up(tmp_path / name, tmp_path / "b.db")
     assert not Path(tmp_path / "b.db").exists()
+
+
+def test_what_a_killed_backup_left_is_replaced(store, tmp_path):
+    (tmp_path / "b.db.part").write_text("half")
+    assert back_up(store, tmp_path / "b.db").events == 2
+    assert not list(tmp_path.glob("*.part*"))

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import stat
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,6 +84,37 @@ def test_a_restored_store_has_the_events_of_the_backup_and_the_boards_of_both(st
     assert not laid_file(store).exists()
     assert stat.S_IMODE(store.stat().st_mode) == 0o600
     assert fill(store, (6,)) == (new, 12)
+
+
+@pytest.mark.parametrize("table", ["alarms", "consumers", "jobs", "runs"])
+def test_what_others_left_in_the_store_since_is_taken_over(store, table):
+    of_type = {"TEXT": "newer", "INTEGER": 7, "BLOB": b"newer"}
+    with closing(sqlite3.connect(store)) as connection, connection:
+        columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
+        values = [of_type[kind] for _, kind in columns]
+        connection.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(values))})", values)
+    lay(store.with_name("b.db"), store)
+    take_up(store)
+    assert tables(store, (table,))[table] == [tuple(values)]
+
+
+def test_a_restore_that_the_disk_refuses_leaves_the_store_as_it_is(store, monkeypatch, caplog):
+    before = fill(store, ())
+    lay(store.with_name("b.db"), store)
+
+    class Full(sqlite3.Connection):
+        """A disk that takes nothing more."""
+
+        def __init__(self, *arguments, **named):
+            super().__init__(*arguments, **named)
+            self.execute("PRAGMA max_page_count = 1")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Full))
+        take_up(store)
+    assert "not restored, the store stays as it is: database or disk is full" in caplog.text
+    assert fill(store, ()) == before
+    assert seen(store)[2] == BOARDS
 
 
 def test_the_store_of_before_is_put_aside_and_can_be_had_back(store):
