@@ -7,7 +7,6 @@ import logging
 import os
 import sqlite3
 import threading
-import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -18,7 +17,10 @@ import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
+from edgeagent.store.checksums import checksum
 from edgeagent.store.connection import connect_reader, connect_writer, lock
+
+__all__ = ["Database", "StoreHealth", "attempt", "checksum"]
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 
@@ -252,14 +254,6 @@ class Database:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def checksum(*parts: bytes | str) -> int:
-    """CRC-32 of a row's parts, kept beside it and compared whenever the row is read."""
-    crc = 0
-    for part in parts:
-        crc = zlib.crc32(part.encode() if isinstance(part, str) else part, zlib.crc32(b"\0", crc))
-    return crc
 
 
 def attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:

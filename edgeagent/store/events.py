@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from edgeagent.model.events import StoredEvent
-from edgeagent.store.database import checksum
+from edgeagent.store.checksums import checksum
 
 Kind = tuple[str, str]
 """Machine and topic: what a subscription chooses by, and what the index is sorted by."""
@@ -42,6 +42,14 @@ def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
         yield kind
 
 
+def of_topic(connection: sqlite3.Connection, topic: str) -> Iterator[StoredEvent]:
+    """Read every event of a topic, machine by machine, in order; damaged ones are left out."""
+    query = "SELECT sequence FROM events WHERE machine = ? AND topic = ? ORDER BY sequence"
+    for kind in kinds(connection):
+        if kind[1] == topic:
+            yield from _rows(connection, (row[0] for row in connection.execute(query, kind)))
+
+
 def examine(
     connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind], wanted: Collection[Kind], limit: int
 ) -> tuple[list[StoredEvent], int, list[tuple[int, int]]]:
@@ -65,7 +73,7 @@ def _missing(connection: sqlite3.Connection, first: int, last: int, known: Colle
     return set(range(first, last + 1)) - there
 
 
-def _rows(connection: sqlite3.Connection, sequences: list[int]) -> Iterator[StoredEvent]:
+def _rows(connection: sqlite3.Connection, sequences: Iterable[int]) -> Iterator[StoredEvent]:
     query = "SELECT sequence, topic, machine, body, crc FROM events WHERE sequence = ?"
     for sequence in sequences:
         row = connection.execute(query, (sequence,)).fetchone()

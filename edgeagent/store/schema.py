@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeagent.errors import StoreError
+from edgeagent.store.filling import fill_readers
 
 MIGRATIONS: tuple[str, ...] = (
     """
@@ -38,7 +40,7 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, stream TEXT NOT NULL,
         acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
-    CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL, cleared_ns INTEGER,
+    CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL,
         crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE INDEX alarms_by_time ON alarms(raised_ns, id);
     CREATE INDEX alarms_by_machine ON alarms(machine, raised_ns, id);
@@ -46,10 +48,18 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE TABLE jobs(id TEXT PRIMARY KEY, machine TEXT NOT NULL, state TEXT NOT NULL, accepted_ns INTEGER NOT NULL,
         crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE INDEX jobs_by_time ON jobs(accepted_ns, id);
+    CREATE INDEX jobs_by_machine ON jobs(machine, accepted_ns, id);
+    CREATE INDEX jobs_by_state ON jobs(state, accepted_ns, id);
 
-    CREATE TABLE runs(from_ns INTEGER PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
+    CREATE TABLE endings(machine TEXT NOT NULL, at_ns INTEGER NOT NULL, id TEXT NOT NULL, recipe TEXT,
+        result TEXT NOT NULL, PRIMARY KEY(machine, at_ns, id)) STRICT, WITHOUT ROWID;
+    CREATE TABLE states(machine TEXT NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY(machine, from_ns)) STRICT, WITHOUT ROWID;
     """,
 )
+
+FILLINGS: dict[int, Callable[[sqlite3.Connection], None]] = {2: fill_readers}
+"""Version → what fills its new tables from what was there before."""
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
@@ -67,4 +77,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     if version == 0 and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
         raise StoreError(f"{path}: this database belongs to another program: name another file")
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
-        connection.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {script};")
+        if fill := FILLINGS.get(number):
+            fill(connection)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
