@@ -14,6 +14,9 @@ Kind = tuple[str, str]
 
 _SPAN_OF_KIND = "FROM events WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ?"
 
+_BEYOND = (1 << 63) - 1
+"""A sequence that no event has."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -35,9 +38,12 @@ def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
 
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
     """Find every machine and topic there is, one step in the index for each."""
-    query = "SELECT machine, topic FROM events WHERE (machine, topic) > (?, ?) ORDER BY machine, topic LIMIT 1"
+    query = (
+        "SELECT machine, topic FROM events WHERE (machine, topic, sequence) > (?, ?, ?) "
+        "ORDER BY machine, topic, sequence LIMIT 1"
+    )
     kind = ("", "")
-    while row := connection.execute(query, kind).fetchone():
+    while row := connection.execute(query, (*kind, _BEYOND)).fetchone():
         kind = row
         yield kind
 

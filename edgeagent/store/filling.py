@@ -30,8 +30,8 @@ def fill_readers(connection: sqlite3.Connection) -> None:
     out and logged.
     """
     connection.execute(
-        "INSERT INTO endings(machine, at_ns, id, recipe, result) "
-        "SELECT machine, coalesce(exited_ns, entered_ns), id, recipe, process FROM boards WHERE NOT lost"
+        "INSERT INTO endings(machine, recipe, result, at_ns, id) "
+        "SELECT machine, coalesce(recipe, ''), process, coalesce(exited_ns, entered_ns), id FROM boards WHERE NOT lost"
     )
     for topic in ("Alarm.Raised", "Alarm.Cleared", "Board.Lost", "Board.Unexpected"):
         for event in _told(connection, topic):

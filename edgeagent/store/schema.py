@@ -51,8 +51,8 @@ MIGRATIONS: tuple[str, ...] = (
     CREATE INDEX jobs_by_machine ON jobs(machine, accepted_ns, id);
     CREATE INDEX jobs_by_state ON jobs(state, accepted_ns, id);
 
-    CREATE TABLE endings(machine TEXT NOT NULL, at_ns INTEGER NOT NULL, id TEXT NOT NULL, recipe TEXT,
-        result TEXT NOT NULL, PRIMARY KEY(machine, at_ns, id)) STRICT, WITHOUT ROWID;
+    CREATE TABLE endings(machine TEXT NOT NULL, recipe TEXT NOT NULL, result TEXT NOT NULL, at_ns INTEGER NOT NULL,
+        id TEXT NOT NULL, PRIMARY KEY(machine, recipe, result, at_ns, id)) STRICT, WITHOUT ROWID;
     CREATE TABLE states(machine TEXT NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, state TEXT NOT NULL,
         PRIMARY KEY(machine, from_ns)) STRICT, WITHOUT ROWID;
     """,

@@ -75,17 +75,18 @@ class States:
         """Sum the ns of each known state of a machine from `since_ns` to `until_ns`; together never more than those."""
         stay = self._stays.get(machine)
         standing = msgspec.structs.replace(stay) if stay else None
-        end = min(until_ns, standing.from_ns) if standing else until_ns
+        end = max(since_ns, min(until_ns, standing.from_ns)) if standing else until_ns
         query = (
             "SELECT state, sum(min(to_ns, ?3) - max(from_ns, ?2)) FROM states "
-            "WHERE machine = ?1 AND from_ns < ?3 AND to_ns > ?2 GROUP BY state"
+            "WHERE machine = ?1 AND from_ns < ?3 AND to_ns > ?2 AND from_ns >= "
+            "coalesce((SELECT max(from_ns) FROM states WHERE machine = ?1 AND from_ns <= ?2), 0) GROUP BY state"
         )
         rows = await self._database.read(lambda c: c.execute(query, (machine, since_ns, end)).fetchall())
         known: dict[str, int] = dict(rows)
         if standing:
             now = min(until_ns, standing.to_ns) - max(since_ns, standing.from_ns)
             known[standing.state] = known.get(standing.state, 0) + max(0, now)
-        return known
+        return {state: ns for state, ns in known.items() if ns}
 
     def _is_broken(self, stay: _Stay, now_ns: int, wall_ns: int) -> bool:
         passed_ns = now_ns - stay.seen_ns
