@@ -2,10 +2,12 @@
 
 import pytest
 
+from edgeagent.capture.pipeline import Pipeline
 from edgeagent.clock import iso
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.points import Quality
-from tests.capture.tunnel import Tunnel
+from edgeagent.model.samples import Row
+from tests.capture.tunnel import Tunnel, machine
 
 
 def told(tunnel: Tunnel) -> list[str]:
@@ -147,7 +149,9 @@ def test_since_when_the_recipe_runs_is_known_also_after_a_restart(tunnel):
 
 
 def test_before_the_machine_told_its_recipe_nothing_of_it_is_known():
-    assert Tunnel().pipeline.recipe() == (RecipeName(None, None), None)
+    oven = machine()
+    pipeline = Pipeline(oven, Row(len(oven.points), len(oven.groups)))
+    assert pipeline.recipe() == (RecipeName(None, None), None)
 
 
 def test_a_setpoint_changed_at_the_panel_is_told_with_both_values_and_noted_for_boards_inside(tunnel):
