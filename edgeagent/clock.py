@@ -6,9 +6,11 @@ import asyncio
 import ctypes
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _TIME_ERROR = 5
 """adjtimex(2): the kernel's clock is not synchronised."""
@@ -72,6 +74,17 @@ def iso(wall_ns: int) -> str:
     milliseconds = wall_ns // 1_000_000
     stamp = datetime.fromtimestamp(milliseconds // 1000, UTC)
     return f"{stamp.isoformat()[:19]}.{milliseconds % 1000:03d}Z"
+
+
+def instant_ns(stamp: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time; ValueError when it is none, or not between 1970 and 2262."""
+    moment = datetime.fromisoformat(stamp)
+    if moment.tzinfo is None:
+        raise ValueError(f"{stamp} has no offset from UTC")
+    wall_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
+    if not 0 <= wall_ns < 1 << 63:
+        raise ValueError(f"{stamp} is not between 1970 and 2262")
+    return wall_ns
 
 
 def utc_offset(wall_ns: int) -> str:

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
-    from edgeagent.model.boards import BoardInProcess
+    from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.events import Event
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
+    from edgeagent.store.states import States
     from firmware_iface.registers import RegisterMap
 
 _CHECKPOINT_NS = 1_000_000_000
@@ -33,12 +34,13 @@ class Unit:
     Args:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
         recorder: takes when the machine was taken up and when each beat was told.
+        states: takes the machine's state at each beat that keeps its pace.
     """
 
     def __init__(
         self, table: MachineTable, maps: tuple[RegisterMap, ...], clock: Clock, journal: Journal,
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
-        recorder: Recorder | None = None,
+        recorder: Recorder | None = None, states: States | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine_of(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -50,6 +52,7 @@ class Unit:
         self._checkpoints = checkpoints
         self._telemetry = telemetry
         self._recorder = recorder
+        self._states = states
         self._saved_ns = 0
 
     async def resume(self) -> None:
@@ -92,6 +95,8 @@ class Unit:
         if self._recorder:
             self._recorder.beat(self.machine, group, self.row, now, wall)
         events = self.pipeline.feed(group, now, wall)
+        if self._states and group == self.machine.pace:
+            self._states.see(self.machine.id, self.pipeline.state, now, wall)
         if events:
             self._append(events)
             self._saved_ns = now
@@ -118,12 +123,18 @@ class Unit:
     def save(self) -> None:
         """Write the checkpoint now, at a clean end."""
         self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
+        if self._states:
+            self._states.keep(self.machine.id)
 
     # As outlets see it
 
     def status(self) -> MachineStatus:
         """State, control, lanes and recipe."""
         return self.pipeline.status(self._clock.monotonic_ns())
+
+    def recipe(self) -> tuple[RecipeName, str | None]:
+        """The recipe that runs as last read, and since when."""
+        return self.pipeline.recipe()
 
     def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
         """Values with quality and time; of all objects for None."""

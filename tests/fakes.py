@@ -56,6 +56,7 @@ class FakeMachine:
     def __init__(self, id: str = "RO0001") -> None:  # noqa: A002
         self.machine = Machine(id, (small_map(),))
         self.temperature = 175.4
+        self.running = RecipeName("SAC305-A", 3)
         self.standing: tuple[Alarm, ...] = ()
 
     def status(self) -> MachineStatus:
@@ -64,6 +65,9 @@ class FakeMachine:
             control="local", busy=True, boards=1, lanes=(LaneStatus(1, True, 1, False),),
             recipe=RecipeName("SAC305-A", 3), alarms=len(self.standing),
         )  # fmt: skip
+
+    def recipe(self) -> tuple[RecipeName, str | None]:
+        return self.running, ENTERED
 
     def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
         return tuple(

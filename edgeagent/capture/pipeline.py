@@ -27,7 +27,7 @@ from edgeagent.model.samples import show
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from edgeagent.model.boards import BoardInProcess
+    from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import MeasuredValue, Row
 
@@ -177,6 +177,16 @@ class Pipeline:
             alarms=len(self._alarms.standing),
         )  # fmt: skip
 
+    def recipe(self) -> tuple[RecipeName, str | None]:
+        """The recipe that runs as last seen, and since when; None where unknown."""
+        since_ns = self._memory.settings.since_ns
+        return self._settings.recipe, iso(since_ns) if since_ns else None
+
+    @property
+    def state(self) -> str:
+        """The machine's state after the last beat."""
+        return self._memory.state.state
+
     def values(self, objects: Collection[str] | None, now_ns: int) -> tuple[MeasuredValue, ...]:
         """Values of the named objects, or of all, as good as they are at this moment."""
         return tuple(show(self.machine, self.row, point, now_ns)
@@ -236,6 +246,7 @@ class Pipeline:
             return self._event("Configuration.Changed", change)
         if isinstance(change, RecipeStarted):
             noted, topic = [f"recipe {change.recipe} started"], "Recipe.Started"
+            self._memory.settings.since_ns = self._wall_ns
         else:
             noted = [f"{c.object}/{c.name}: {c.from_} to {c.to}" for c in change.changes]
             topic = "Recipe.SettingChanged"

@@ -32,6 +32,8 @@ class SettingsMemory(msgspec.Struct):
     recipe: str | None = None
     version: int | None = None
     seen: bool = False
+    since_ns: int = 0
+    """Wall time at which the recipe was first seen to run; 0 where unknown."""
     numbers: dict[str, float] = msgspec.field(default_factory=dict)
     texts: dict[str, str] = msgspec.field(default_factory=dict)
     history: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""An alarm as it is told."""
+"""An alarm as it is told, and as it is remembered."""
 
 from __future__ import annotations
 
@@ -15,3 +15,14 @@ class Alarm(msgspec.Struct, frozen=True, rename="camel"):
     object: str
     raised_at: str
     remote_reset: bool
+
+
+class AlarmRecord(msgspec.Struct, frozen=True, rename="camel"):
+    """An alarm of the history: when it ended, who took notice of it; None where that did not happen or is unknown."""
+
+    machine: str
+    alarm: Alarm
+    cleared_at: str | None = None
+    cleared_by: str | None = None
+    acknowledged_at: str | None = None
+    acknowledged_by: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from edgeagent.model.alarms import Alarm
-from edgeagent.model.boards import BoardInProcess
+from edgeagent.model.boards import BoardInProcess, RecipeName
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
@@ -22,6 +22,9 @@ class LiveMachine(Protocol):
 
     def status(self) -> MachineStatus:
         """State, lanes, recipe; state "unknown" while the machine does not answer."""
+
+    def recipe(self) -> tuple[RecipeName, str | None]:
+        """The recipe that runs as last read, and when it was first seen to run; None where unknown."""
 
     def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
         """Values of some objects (names that `machine.points` has), or of all for None."""

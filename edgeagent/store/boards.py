@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import logging
 import sqlite3
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from edgeagent.errors import CommandRefused
+from edgeagent.clock import instant_ns
 from edgeagent.model.boards import BoardRecord, BoardTrace
-from edgeagent.store import traces
+from edgeagent.store import pages, traces
 from edgeagent.store.database import Database, checksum
+from edgeagent.store.pages import Place
 
-_END_OF_TIME = (1 << 63) - 1
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BYTES_OF_A_VALUE = 32
 """A float in a list, in memory."""
 
 _log = logging.getLogger(__name__)
-
-Place = tuple[int, str]
-"""Time of entry (ns) and id: the order of boards, unique also when two lanes' boards enter at once."""
 
 
 class Boards:
@@ -52,10 +45,9 @@ class Boards:
         Raises:
             CommandRefused: "invalidParameters", the cursor is none of ours.
         """
-        before = _place(cursor) if cursor is not None else None
-        query, values = search(barcode, recipe, verdict, since_ns, until_ns, machine, before)
+        query, values = search(barcode, recipe, verdict, since_ns, until_ns, machine, pages.place(cursor))
         rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
-        following = _cursor(rows[limit - 1]) if len(rows) > limit else None
+        following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return list(_whole(rows[:limit])), following
 
     async def trace(self, id: str, max_points: int) -> BoardTrace | None:  # noqa: A002
@@ -111,10 +103,10 @@ def prepare(record: BoardRecord, trace: BoardTrace | None, lost: bool) -> Prepar
         traces.check(trace)
         trace = msgspec.structs.replace(trace, id=record.id)
     body = msgspec.json.encode(record)
-    entered_ns = _wall_ns(record.entered_at)
+    entered_ns = instant_ns(record.entered_at)
     row = (
         record.id, record.machine.id, record.lane, record.recipe.name, entered_ns,
-        _wall_ns(record.exited_at) if record.exited_at else None, record.verdict.process, record.verdict.profile,
+        instant_ns(record.exited_at) if record.exited_at else None, record.verdict.process, record.verdict.profile,
         record.identity, int(lost), checksum(record.id, body), body,
     )  # fmt: skip
     size = len(body) + (len(trace.seconds) * (len(trace.zones) + 2) * _BYTES_OF_A_VALUE if trace else 0)
@@ -126,9 +118,7 @@ def search(
     machine: str | None, before: Place | None,
 ) -> tuple[str, list[str | int]]:  # fmt: skip
     """Build the query of `Boards.find` (the limit is its last, open parameter) and its values."""
-    since = max(0, min(since_ns or 0, _END_OF_TIME))
-    until = (max(0, min(_END_OF_TIME if until_ns is None else until_ns, _END_OF_TIME)), "")
-    end = until if before is None else min(until, before)
+    since, end = pages.span(since_ns, until_ns, before)
     table, entered, id = "boards", "boards.entered_ns", "boards.id"  # noqa: A001
     conditions: list[tuple[str, tuple[str | int, ...]]] = []
     if barcode is not None:
@@ -155,31 +145,3 @@ def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
             yield body
         else:
             _log.error("the record of board %s is damaged on disk and is left out", id)
-
-
-def _cursor(row: tuple[str, int, bytes, int]) -> str:
-    return base64.urlsafe_b64encode(f"{row[1]} {row[0]}".encode()).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
-        entered, _, id = text.partition(" ")  # noqa: A001
-        entered_ns = int(entered)
-        if not id or not 0 <= entered_ns <= _END_OF_TIME:
-            raise ValueError(cursor)
-    except (ValueError, binascii.Error) as error:
-        raise CommandRefused(
-            "invalidParameters", "the cursor is none that Board.Find gave: leave it out to begin with the newest board"
-        ) from error
-    return entered_ns, id
-
-
-def _wall_ns(stamp: str) -> int:
-    moment = datetime.fromisoformat(stamp)
-    if moment.tzinfo is None:
-        raise ValueError(f"{stamp} has no offset from UTC")
-    wall_ns = (moment - _EPOCH) // timedelta(microseconds=1) * 1000
-    if not 0 <= wall_ns <= _END_OF_TIME:
-        raise ValueError(f"{stamp} is not between 1970 and 2262")
-    return wall_ns

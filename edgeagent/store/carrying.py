@@ -16,7 +16,7 @@ from edgeagent.store.connection import connect_reader
 
 _ROWS = 50
 """Records read at once, so that a damaged page costs no more than these."""
-_KEPT_TABLES = ("alarms", "consumers", "jobs", "runs")
+_KEPT_TABLES = ("alarms", "consumers", "endings", "jobs", "states")
 """Tables whose rows take the place of those of the backup, where both files have them."""
 _BOARD = "id, machine, lane, recipe, entered_ns, exited_ns, process, profile, identity, lost, crc, body"
 

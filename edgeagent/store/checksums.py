@@ -13,6 +13,8 @@ _WHOLE = {
     "checkpoints": "SELECT crc, machine, saved_wall_ns || ' ' || saved_monotonic_ns || ' ' || boot, body "
                    "FROM checkpoints",
     "history": "SELECT crc, machine, CAST(t_ns AS TEXT), body FROM history",
+    "alarms": "SELECT crc, id, body FROM alarms",
+    "jobs": "SELECT crc, id, body FROM jobs",
 }  # fmt: skip
 """Table → its rows as a checksum and the parts that it is made of."""
 

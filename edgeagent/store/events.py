@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from edgeagent.model.events import StoredEvent
 from edgeagent.store.checksums import checksum
@@ -13,6 +13,9 @@ Kind = tuple[str, str]
 """Machine and topic: what a subscription chooses by, and what the index is sorted by."""
 
 _SPAN_OF_KIND = "FROM events WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ?"
+
+_BEYOND = (1 << 63) - 1
+"""A sequence that no event has."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,11 +38,22 @@ def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
 
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
     """Find every machine and topic there is, one step in the index for each."""
-    query = "SELECT machine, topic FROM events WHERE (machine, topic) > (?, ?) ORDER BY machine, topic LIMIT 1"
+    query = (
+        "SELECT machine, topic FROM events WHERE (machine, topic, sequence) > (?, ?, ?) "
+        "ORDER BY machine, topic, sequence LIMIT 1"
+    )
     kind = ("", "")
-    while row := connection.execute(query, kind).fetchone():
+    while row := connection.execute(query, (*kind, _BEYOND)).fetchone():
         kind = row
         yield kind
+
+
+def of_topic(connection: sqlite3.Connection, topic: str) -> Iterator[StoredEvent]:
+    """Read every event of a topic, machine by machine, in order; damaged ones are left out."""
+    query = "SELECT sequence FROM events WHERE machine = ? AND topic = ? ORDER BY sequence"
+    for kind in kinds(connection):
+        if kind[1] == topic:
+            yield from _rows(connection, (row[0] for row in connection.execute(query, kind)))
 
 
 def examine(
@@ -65,7 +79,7 @@ def _missing(connection: sqlite3.Connection, first: int, last: int, known: Colle
     return set(range(first, last + 1)) - there
 
 
-def _rows(connection: sqlite3.Connection, sequences: list[int]) -> Iterator[StoredEvent]:
+def _rows(connection: sqlite3.Connection, sequences: Iterable[int]) -> Iterator[StoredEvent]:
     query = "SELECT sequence, topic, machine, body, crc FROM events WHERE sequence = ?"
     for sequence in sequences:
         row = connection.execute(query, (sequence,)).fetchone()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -14,6 +14,9 @@ from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, StoredEvent, matches
 from edgeagent.store import boards, checkpoints, standing
 from edgeagent.store import events as table
+from edgeagent.store.alarms import AlarmNote, noted
+from edgeagent.store.boards import PreparedBoard
+from edgeagent.store.counters import Ending, ending
 from edgeagent.store.database import Database, attempt
 from edgeagent.store.events import Kind
 from edgeagent.store.mark import Mark
@@ -75,7 +78,7 @@ class Journal:
     def append(
         self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted"
     ) -> int:
-        """Number events and hand them, with their board records, traces and a checkpoint, to the writer as one.
+        """Number events and hand them, with all that belongs to them and a checkpoint, to the writer as one.
 
         Args:
             checkpoint: machine and body, kept exactly when the events are.
@@ -85,24 +88,22 @@ class Journal:
             The last number given so far; await `settled` with it to know that it is on disk.
 
         Raises:
-            TypeError, ValueError: an event cannot be written as JSON, or a trace is malformed; nothing is numbered.
+            TypeError, ValueError: an event cannot be JSON, or a trace or time of it is malformed; nothing is numbered.
             StoreError: the database is closed.
         """
         stored = [
             StoredEvent(sequence, event.topic, event.machine, _body(event, clock))
             for sequence, event in enumerate(events, self.last_sequence + 1)
         ]
-        records = [
-            boards.prepare(event.record, event.trace, event.topic == "Board.Lost") for event in events if event.record
-        ]
+        rows = [row for event in events for row in _rows(event)]
         saved = checkpoints.take(*checkpoint, self._clock) if checkpoint else None
         if not stored and saved is None:
             return self.last_sequence
 
         def write(connection: sqlite3.Connection) -> None:
             table.insert(connection, stored)
-            for record in records:
-                record.insert(connection)
+            for row in rows:
+                row.insert(connection)
             if saved:
                 checkpoints.put(connection, saved)
 
@@ -113,7 +114,7 @@ class Journal:
                 self._mark.reach(stored[-1].sequence)
             return refusal
 
-        size = sum(len(event.body) for event in stored) + sum(record.size for record in records)
+        size = sum(len(event.body) for event in stored) + sum(row.size for row in rows)
         self._database.submit(work, lambda refusal, error: self._settle(stored, refusal, error), size=size)
         self.last_sequence += len(stored)
         return self.last_sequence
@@ -211,6 +212,16 @@ class Journal:
                 future.set_result(None)
             else:
                 future.set_exception(error)
+
+
+def _rows(event: Event) -> Iterator[PreparedBoard | AlarmNote | Ending]:
+    """What belongs to an event in tables of its own."""
+    if event.record:
+        yield boards.prepare(event.record, event.trace, event.topic == "Board.Lost")
+    if note := noted(event):
+        yield note
+    if end := ending(event):
+        yield end
 
 
 def _body(event: Event, clock: str) -> bytes:

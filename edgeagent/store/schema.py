@@ -6,6 +6,8 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
+from edgeagent.store.filling import fill
+
 
 class Step(NamedTuple):
     """From one layout to the next: a script, and what fills the new tables from the old ones, in one transaction."""
@@ -45,7 +47,7 @@ MIGRATIONS: tuple[Step, ...] = (
     CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, stream TEXT NOT NULL,
         acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 
-    CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL, cleared_ns INTEGER,
+    CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL,
         crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE INDEX alarms_by_time ON alarms(raised_ns, id);
     CREATE INDEX alarms_by_machine ON alarms(machine, raised_ns, id);
@@ -53,7 +55,12 @@ MIGRATIONS: tuple[Step, ...] = (
     CREATE TABLE jobs(id TEXT PRIMARY KEY, machine TEXT NOT NULL, state TEXT NOT NULL, accepted_ns INTEGER NOT NULL,
         crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE INDEX jobs_by_time ON jobs(accepted_ns, id);
+    CREATE INDEX jobs_by_machine ON jobs(machine, accepted_ns, id);
+    CREATE INDEX jobs_by_state ON jobs(state, accepted_ns, id);
 
-    CREATE TABLE runs(from_ns INTEGER PRIMARY KEY, to_ns INTEGER NOT NULL) STRICT;
-    """),
+    CREATE TABLE endings(machine TEXT NOT NULL, recipe TEXT NOT NULL, result TEXT NOT NULL, at_ns INTEGER NOT NULL,
+        id TEXT NOT NULL, PRIMARY KEY(machine, recipe, result, at_ns, id)) STRICT, WITHOUT ROWID;
+    CREATE TABLE states(machine TEXT NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, state TEXT NOT NULL,
+        PRIMARY KEY(machine, from_ns)) STRICT, WITHOUT ROWID;
+    """, fill),
 )

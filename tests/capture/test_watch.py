@@ -2,8 +2,12 @@
 
 import pytest
 
+from edgeagent.capture.pipeline import Pipeline
+from edgeagent.clock import iso
+from edgeagent.model.boards import RecipeName
 from edgeagent.model.points import Quality
-from tests.capture.tunnel import Tunnel
+from edgeagent.model.samples import Row
+from tests.capture.tunnel import Tunnel, machine
 
 
 def told(tunnel: Tunnel) -> list[str]:
@@ -127,6 +131,27 @@ def test_another_recipe_is_told_with_the_one_before_and_its_setpoints_are_part_o
     assert event.topic == "Recipe.Started"
     assert (event.data.recipe, event.data.version, event.data.previous, event.data.by) == (
         "SAC305-B", 3, "SAC305-A", "machine")
+
+
+def test_since_when_the_recipe_runs_is_known_also_after_a_restart(tunnel):
+    recipe, first = tunnel.pipeline.recipe()
+    assert (recipe.name, recipe.version) == ("SAC305-A", 3)
+    assert first is not None
+    tunnel.run(60)
+    tunnel.row.texts[tunnel.machine.column["recipe/name"]] = "SAC305-B"
+    tunnel.feed("recipe")
+    recipe, since = tunnel.pipeline.recipe()
+    assert (recipe.name, since) == ("SAC305-B", iso(tunnel._wall()))
+    assert since > first
+    tunnel.restart(5_000_000_000_000)
+    tunnel.run(2)
+    assert tunnel.pipeline.recipe() == (recipe, since)
+
+
+def test_before_the_machine_told_its_recipe_nothing_of_it_is_known():
+    oven = machine()
+    pipeline = Pipeline(oven, Row(len(oven.points), len(oven.groups)))
+    assert pipeline.recipe() == (RecipeName(None, None), None)
 
 
 def test_a_setpoint_changed_at_the_panel_is_told_with_both_values_and_noted_for_boards_inside(tunnel):

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from datetime import datetime
 
 import aiohttp
 import pytest
 
 from edgeagent.model.functions import FUNCTIONS
+from firmware_iface import catalog
 from firmware_iface.simulated.faults import parse
 from tests.journeys.plant import Client, Plant, plant
 
@@ -80,12 +82,13 @@ async def ask_everything(http: aiohttp.ClientSession, the_plant: Plant, complete
         "Configuration.GetObjectParameters": {"object": "zone/3/top"},
         "Board.Get": {"id": board["id"]},
         "Board.GetTrace": {"id": board["id"], "maxPoints": 50},
+        "Recipe.Get": {"name": board["recipe"]["name"]},
         "Board.Find": {"barcode": "PCB0001"},
         "Status.GetValues": {"objects": ["oxygen/1", "conveyor/1"]},
     }
     answers = {}
     for name in FUNCTIONS:
-        if name not in ("Event.Subscribe", "Event.Unsubscribe"):
+        if name not in ("Event.Subscribe", "Event.Unsubscribe", "Command.Get"):
             answers[name] = await post(http, the_plant.http, name, asked.get(name, {}))
             assert "kind" not in answers[name].get("data", {}), (name, answers[name])
     assert answers["Board.Get"] == board
@@ -102,10 +105,30 @@ async def ask_everything(http: aiohttp.ClientSession, the_plant: Plant, complete
     values = answers["Status.GetValues"]["values"]
     assert {value["object"] for value in values} == {"oxygen/1", "conveyor/1"}
     assert all(value["quality"] == "good" and value["time"] for value in values)
+    check_what_stands_in_the_store(answers, the_plant)
     snapshot = answers["Event.Snapshot"]
     assert snapshot["sequence"] >= completed["sequence"]
     methods = {method["name"] for method in answers["rpc.discover"]["methods"]}
     assert methods == set(FUNCTIONS) or methods == set(FUNCTIONS) - {"rpc.discover"}
+
+
+def check_what_stands_in_the_store(answers: dict, the_plant: Plant) -> None:
+    counters = answers["Production.GetCounters"]["machines"][0]
+    assert (counters["boards"], counters["lost"], counters["unexpected"]) == (1, 0, 0)
+    assert counters["pass"] + counters["fail"] + counters["unknown"] == 1
+    assert [of["recipe"] for of in counters["recipes"]] == [answers["Recipe.GetCurrentName"]["name"]]
+    whole = datetime.fromisoformat(counters["until"]) - datetime.fromisoformat(counters["since"])
+    assert sum(counters["seconds"].values()) == pytest.approx(whole.total_seconds())
+    assert counters["seconds"]["running"] > 200
+    assert counters["seconds"]["unknown"] < 60
+    recipe = answers["Recipe.Get"]
+    assert (recipe["quality"], recipe["window"]["peak"]) == ("good", {"low": 240.0, "high": 250.0})
+    setpoints = {f"{it['object']}/{it['name']}": (it["value"], it["quality"]) for it in recipe["setpoints"]}
+    zones = [path for zone in catalog.builtin(the_plant.map).zones for path in zone.setpoints]
+    assert {path: setpoints[path] for path in zones} == {
+        path: (the_plant.machine.settings[path], "good") for path in zones}
+    assert answers["Command.List"] == {"jobs": [], "cursor": None}
+    assert answers["Alarm.GetHistory"]["cursor"] is None
 
 
 async def hear_it_over_websocket(http: aiohttp.ClientSession, the_plant: Plant, completed: dict) -> None:

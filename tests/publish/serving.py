@@ -37,6 +37,7 @@ class Served:
     http: HttpServer
     lines_port: int
     http_port: int
+    archive: Archive
 
     def happen(self, count: int = 1, topic: str = "Status.MachineStatusChanged", machine: str = "RO0001") -> int:
         return self.journal.append([event(topic, machine) for _ in range(count)])
@@ -110,7 +111,7 @@ async def serving(
         )  # fmt: skip
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
         try:
-            yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports)
+            yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports, archive)
         finally:
             await lines.stop()
             await http.stop()

@@ -16,8 +16,9 @@ from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps import events
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.outlet import Caller
+from edgeagent.store import jobs
 from tests.publish.serving import STARTED_NS, Served, event, request, serving
-from tests.store.samples import board
+from tests.store.samples import board, job
 
 Run = Callable[..., None]
 VIEWER = Caller("test", "viewer", "test", "nowhere")
@@ -48,6 +49,8 @@ async def board_left(served: Served, name: str = "b1", code: str = "PCB0001") ->
 SAMPLES: dict[str, dict[str, Any]] = {
     "Event.Read": {"from": "beginning"},
     "Configuration.GetObjectParameters": {"object": "zone/1/top"},
+    "Recipe.Get": {"name": "SAC305-A", "version": 3},
+    "Command.Get": {"job": "j1"},
     "Board.Get": {"id": "b1"},
     "Board.GetTrace": {"id": "b1", "maxPoints": 10},
     "Board.Find": {"barcode": "PCB0001", "since": "2026-01-01T00:00:00+01:00", "until": "2027-01-01T00:00:00Z"},
@@ -59,6 +62,7 @@ def test_every_function_answers_what_its_type_says(tmp_path: Path) -> None:
         async with serving(tmp_path) as served:
             await board_left(served)
             served.machine.standing = (Alarm("a1", "E1", "too hot", "fault", "zone/1/top", "x", False),)
+            await served.archive.database.write(lambda connection: jobs.put(connection, job()))
             for name in FUNCTIONS.keys() - {"Event.Subscribe", "Event.Unsubscribe"}:
                 result = await ask(served, name, **SAMPLES.get(name, {}))
                 msgspec.convert(result, FUNCTIONS[name].result)

@@ -20,6 +20,7 @@ from edgeagent.model.boards import (
     SampleRecord,
     Verdict,
 )
+from edgeagent.model.commands import Job, JobState, JobStep
 from edgeagent.model.events import BarcodeRead, BoardUnexpected, Event, ProcessCompleted
 from edgeagent.store import Database
 
@@ -56,6 +57,15 @@ def board(
         profile=ProfileRecord("nominal", None, 240.8, 78.2, 98.4, 2.17, -1.57, None, ()),
         while_inside=InsideRecord(), samples=SampleRecord(3200, 3200, 0, 0.0), verdict=Verdict(process, "unknown", ()),
     )  # fmt: skip
+
+
+def job(
+    id: str = "j1",  # noqa: A002
+    accepted_ns: int = NOON, state: JobState = "running", machine: str = "RO0001",
+) -> Job:  # fmt: skip
+    step = JobStep("3 of 24 setpoints written", iso(accepted_ns), None)
+    return Job(id=id, function="Recipe.Start", machine=machine, request_id="r1", by="mes", state=state, steps=(step,),
+               accepted_at=iso(accepted_ns))  # fmt: skip
 
 
 def left(record: BoardRecord, trace: BoardTrace | None = None) -> Event:

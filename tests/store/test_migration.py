@@ -98,11 +98,11 @@ def test_what_a_step_fills_comes_with_its_tables_or_not_at_all(old, monkeypatch)
 
 def test_a_step_that_fails_is_undone_and_the_error_names_the_backup(old):
     with closing(sqlite3.connect(old)) as connection:
-        connection.execute("CREATE TABLE runs(somebody_else TEXT)")
+        connection.execute("CREATE TABLE jobs(somebody_else TEXT)")
     before = tables(old, OF_LAYOUT_1)
     backup, places = Path(f"{old}.before-layout-2"), set()
     for _ in range(2):
-        with pytest.raises(StoreError, match="runs already exists") as caught:
+        with pytest.raises(StoreError, match="jobs already exists") as caught:
             with_store(old, lambda database: database.write(lambda c: None))
         assert f"{backup} holds it as it was at layout 1" in str(caught.value)
         places.add(backup.stat().st_ino)

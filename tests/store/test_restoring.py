@@ -86,7 +86,7 @@ def test_a_restored_store_has_the_events_of_the_backup_and_the_boards_of_both(st
     assert fill(store, (6,)) == (new, 12)
 
 
-@pytest.mark.parametrize("table", ["alarms", "consumers", "jobs", "runs"])
+@pytest.mark.parametrize("table", ["alarms", "consumers", "endings", "jobs", "states"])
 def test_what_others_left_in_the_store_since_is_taken_over(store, table):
     of_type = {"TEXT": "newer", "INTEGER": 7, "BLOB": b"newer"}
     with closing(sqlite3.connect(store)) as connection, connection:
@@ -95,7 +95,7 @@ def test_what_others_left_in_the_store_since_is_taken_over(store, table):
         connection.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(values))})", values)
     lay(store.with_name("b.db"), store)
     take_up(store)
-    assert tables(store, (table,))[table] == [tuple(values)]
+    assert tuple(values) in tables(store, (table,))[table]
 
 
 def test_a_restore_that_the_disk_refuses_leaves_the_store_as_it_is(store, monkeypatch, caplog):

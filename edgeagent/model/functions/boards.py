@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edgeagent.model.boards import BoardInProcess, BoardRecord
-from edgeagent.model.functions.forms import Machine, Parameters, Result, Text
+from edgeagent.model.functions.forms import Cursor, Limit, Machine, Parameters, Result, Text
 
 
 class GetBoard(Parameters, frozen=True):
@@ -32,8 +32,8 @@ class FindBoards(Parameters, frozen=True):
     since: Text | None = None
     until: Text | None = None
     machine: Machine = None
-    limit: Annotated[int, Meta(ge=1, le=200)] = 50
-    cursor: Text | None = None
+    limit: Limit = 50
+    cursor: Cursor = None
 
 
 class BoardsFound(Result, frozen=True):

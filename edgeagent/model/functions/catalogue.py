@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from edgeagent.model.boards import BoardRecord, BoardTrace
-from edgeagent.model.functions.alarms import ActiveAlarms
+from edgeagent.model.commands import Job
+from edgeagent.model.functions.alarms import ActiveAlarms, AlarmHistory, GetAlarmHistory
 from edgeagent.model.functions.boards import BoardsFound, BoardsInProcess, FindBoards, GetBoard, GetTrace
+from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs
 from edgeagent.model.functions.events import EventsRead, ReadEvents, Snapshot, Subscribe, Subscribed, Unsubscribe
 from edgeagent.model.functions.forms import Function, Nothing, OfMachine
 from edgeagent.model.functions.machines import (
@@ -18,6 +20,9 @@ from edgeagent.model.functions.machines import (
     Status,
     Values,
 )
+from edgeagent.model.functions.production import Counters, GetCounters
+from edgeagent.model.functions.recipes import GetRecipe, Recipes
+from edgeagent.model.recipes import Recipe, RunningRecipe
 
 FUNCTIONS: dict[str, Function] = {
     function.name: function
@@ -42,6 +47,8 @@ FUNCTIONS: dict[str, Function] = {
                  "The values of one object."),
         Function("Alarm.GetActive", "viewer", False, OfMachine, ActiveAlarms,
                  "The alarms that stand now."),
+        Function("Alarm.GetHistory", "viewer", False, GetAlarmHistory, AlarmHistory,
+                 "Alarms that stand or stood, with their ends."),
         Function("Board.Get", "viewer", False, GetBoard, BoardRecord,
                  "The record of a board that left."),
         Function("Board.GetTrace", "viewer", False, GetTrace, BoardTrace,
@@ -50,6 +57,18 @@ FUNCTIONS: dict[str, Function] = {
                  "Records of boards by barcode, recipe, verdict and time."),
         Function("Board.GetInProcess", "viewer", False, OfMachine, BoardsInProcess,
                  "The boards in the tunnel, with their positions."),
+        Function("Production.GetCounters", "viewer", False, GetCounters, Counters,
+                 "Boards by verdict and recipe, and seconds in each state."),
+        Function("Recipe.GetCurrentName", "viewer", False, OfMachine, RunningRecipe,
+                 "The recipe that a machine runs."),
+        Function("Recipe.Get", "viewer", False, GetRecipe, Recipe,
+                 "A recipe as it stands on the machine that runs it, with tolerances and process window."),
+        Function("Recipe.List", "viewer", False, OfMachine, Recipes,
+                 "The recipes known."),
+        Function("Command.Get", "viewer", False, GetJob, Job,
+                 "What became of a command."),
+        Function("Command.List", "viewer", False, ListJobs, JobsListed,
+                 "Commands by state and time."),
         Function("Status.Get", "viewer", False, OfMachine, Status,
                  "State, control, boards and alarms of each machine."),
         Function("Status.GetValues", "viewer", False, GetValues, Values,

@@ -10,6 +10,9 @@ from msgspec import Meta
 Text = Annotated[str, Meta(max_length=256)]
 Machine = Annotated[str | None, Meta(description="machine id; may be left out while the agent serves one machine")]
 
+Limit = Annotated[int, Meta(ge=1, le=200)]
+Cursor = Annotated[Text | None, Meta(description="`cursor` of the page before")]
+
 
 class Parameters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """What a function takes, by name; unknown names are refused."""

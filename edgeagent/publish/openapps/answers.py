@@ -11,10 +11,14 @@ from edgeagent.clock import Clock
 from edgeagent.model.functions import FUNCTIONS, Nothing
 from edgeagent.publish.access import Handler
 from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.openapps.alarms import AlarmAnswers
 from edgeagent.publish.openapps.boards import BoardAnswers
+from edgeagent.publish.openapps.commands import CommandAnswers
 from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
 from edgeagent.publish.openapps.openrpc import document
+from edgeagent.publish.openapps.production import ProductionAnswers
+from edgeagent.publish.openapps.recipes import RecipeAnswers
 from edgeagent.publish.outlet import Caller, LiveMachine
 from edgeagent.store.archive import Archive
 
@@ -33,5 +37,9 @@ def answers(
         "rpc.discover": discover,
         **EventAnswers(served, archive.journal, delivery, clock).handlers(),
         **MachineAnswers(served, clock).handlers(),
+        **AlarmAnswers(served, archive.alarms).handlers(),
         **BoardAnswers(served, archive.boards).handlers(),
+        **ProductionAnswers(served, archive.counters, archive.states, clock).handlers(),
+        **RecipeAnswers(served).handlers(),
+        **CommandAnswers(served, archive.jobs).handlers(),
     }

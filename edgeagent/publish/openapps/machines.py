@@ -1,4 +1,4 @@
-"""Answers about machines as they stand now: configuration, status, values, alarms."""
+"""Answers about machines as they stand now: configuration, status, values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from edgeagent import __version__
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.functions import PROFILE_VERSION, Nothing, OfMachine
-from edgeagent.model.functions.alarms import ActiveAlarms, AlarmOfMachine
 from edgeagent.model.functions.machines import (
     GetObjectParameters,
     GetValues,
@@ -77,7 +76,7 @@ class Machines:
 
 
 class MachineAnswers:
-    """Configuration.*, Status.* and Alarm.*."""
+    """Configuration.* and Status.*."""
 
     def __init__(self, machines: Machines, clock: Clock) -> None:
         self._machines = machines
@@ -90,7 +89,6 @@ class MachineAnswers:
             "Configuration.GetMachine": self.machine,
             "Configuration.GetObjects": self.objects,
             "Configuration.GetObjectParameters": self.object_parameters,
-            "Alarm.GetActive": self.active_alarms,
             "Status.Get": self.status,
             "Status.GetValues": self.values,
         }
@@ -129,15 +127,6 @@ class MachineAnswers:
     async def values(self, wanted: GetValues, _: Caller) -> Values:
         """The values of some objects, or of all."""
         return self._values(wanted.machine, wanted.objects)
-
-    async def active_alarms(self, wanted: OfMachine, _: Caller) -> ActiveAlarms:
-        """The alarms that stand."""
-        alarms = (
-            AlarmOfMachine(live.machine.id, alarm)
-            for live in self._machines.some(wanted.machine)
-            for alarm in live.alarms()
-        )
-        return ActiveAlarms(tuple(alarms))
 
     async def status(self, wanted: OfMachine, _: Caller) -> Status:
         """State of the machines, and of the clock."""

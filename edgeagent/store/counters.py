@@ -1,0 +1,98 @@
+"""How many boards ended, and how: one short row for each, written with the event that tells it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent.model.events import BoardLost, BoardUnexpected, Event, ProcessCompleted
+from edgeagent.store.pages import END_OF_TIME
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """So many boards of a recipe ended so: pass, fail or unknown where they left, else lost or unexpected."""
+
+    recipe: str | None
+    result: str
+    boards: int
+
+
+class Counters:
+    """Counts boards; they are written by the journal, in the transaction of the event."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def first_ns(self, machine: str) -> int | None:
+        """When the first board of a machine ended (wall ns); None where none did."""
+
+        def work(connection: sqlite3.Connection) -> int | None:
+            query = "SELECT min(at_ns) FROM endings WHERE machine = ? AND recipe = ? AND result = ?"
+            firsts = [connection.execute(query, (machine, *kind)).fetchone()[0] for kind in _kinds(connection, machine)]
+            return min(firsts, default=None)
+
+        return await self._database.read(work)
+
+    async def count(self, machine: str, since_ns: int, until_ns: int) -> list[Counted]:
+        """Count the boards of a machine that ended from `since_ns` to before `until_ns` (wall ns), by recipe."""
+
+        def work(connection: sqlite3.Connection) -> list[Counted]:
+            query = (
+                "SELECT count(*) FROM endings "
+                "WHERE machine = ? AND recipe = ? AND result = ? AND at_ns >= ? AND at_ns < ?"
+            )
+            counted = (
+                Counted(recipe or None, result, connection.execute(
+                    query, (machine, recipe, result, since_ns, until_ns)).fetchone()[0])
+                for recipe, result in _kinds(connection, machine)
+            )  # fmt: skip
+            return [it for it in counted if it.boards]
+
+        return await self._database.read(work)
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """How one board ended; `id` is the lane where nobody saw it enter, `recipe` is empty where unknown."""
+
+    machine: str
+    recipe: str
+    result: str
+    at_ns: int
+    id: str
+    size: int = 0
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Write it inside somebody's transaction; a second one of the same board and time takes its place."""
+        connection.execute(
+            "INSERT OR REPLACE INTO endings(machine, recipe, result, at_ns, id) VALUES(?, ?, ?, ?, ?)",
+            (self.machine, self.recipe, self.result, self.at_ns, self.id),
+        )
+
+
+def ending(event: Event) -> Ending | None:
+    """Make what an event counts; None where it ends no board."""
+    data = event.data
+    if isinstance(data, ProcessCompleted | BoardLost):
+        result = "lost" if isinstance(data, BoardLost) else data.board.verdict.process
+        return Ending(event.machine, data.board.recipe.name or "", result, event.time_ns, data.board.id)
+    if isinstance(data, BoardUnexpected):
+        return Ending(event.machine, "", "unexpected", event.time_ns, f"lane {data.lane}")
+    return None
+
+
+def _kinds(connection: sqlite3.Connection, machine: str) -> Iterator[tuple[str, str]]:
+    """Find every recipe and result of a machine, one step in the table for each."""
+    query = (
+        "SELECT recipe, result FROM endings WHERE machine = ? AND (recipe, result, at_ns) > (?, ?, ?) "
+        "ORDER BY recipe, result, at_ns LIMIT 1"
+    )
+    kind = ("", "")
+    while row := connection.execute(query, (machine, *kind, END_OF_TIME)).fetchone():
+        kind = row
+        yield kind

@@ -1,0 +1,53 @@
+"""What a new layout takes over from the events of the one before."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator
+
+import msgspec
+
+from edgeagent.clock import instant_ns
+from edgeagent.model.events import TOPICS, Event
+from edgeagent.store import events
+from edgeagent.store.alarms import noted
+from edgeagent.store.counters import ending
+
+_log = logging.getLogger(__name__)
+
+
+class _Told(msgspec.Struct):
+    time: str
+    machine: str
+    data: msgspec.Raw
+
+
+def fill(connection: sqlite3.Connection) -> None:
+    """Fill the tables of alarms and of endings, inside somebody's transaction.
+
+    Boards that left are taken from their records, the others and the alarms from events; what cannot be read is left
+    out and logged.
+    """
+    connection.execute(
+        "INSERT INTO endings(machine, recipe, result, at_ns, id) "
+        "SELECT machine, coalesce(recipe, ''), process, coalesce(exited_ns, entered_ns), id FROM boards WHERE NOT lost"
+    )
+    for topic in ("Alarm.Raised", "Alarm.Cleared", "Board.Lost", "Board.Unexpected"):
+        for event in _told(connection, topic):
+            for row in (noted(event), ending(event)):
+                if row:
+                    row.insert(connection)
+
+
+def _told(connection: sqlite3.Connection, topic: str) -> Iterator[Event]:
+    for stored in events.of_topic(connection, topic):
+        try:
+            told = msgspec.json.decode(b"{%b}" % stored.body, type=_Told)
+            data = msgspec.json.decode(told.data, type=TOPICS[topic].data)
+            event = Event(topic, instant_ns(told.time), told.machine, data)
+            noted(event)
+        except ValueError as error:
+            _log.error("event %d cannot be read and is left out: %s", stored.sequence, error)
+        else:
+            yield event

@@ -1,0 +1,68 @@
+"""Jobs, as far as each has got: found by id, or by state and time, newest first."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent.clock import instant_ns
+from edgeagent.model.commands import Job
+from edgeagent.store import pages
+from edgeagent.store.checksums import checksum
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
+
+_log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Reads jobs as the bytes that are sent; `put` writes one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, id: str) -> bytes | None:  # noqa: A002
+        """Read one job as JSON; None where there is none or it is damaged."""
+        query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE id = ?"
+        rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
+        return next(_whole(rows), None)
+
+    async def find(
+        self, *, since_ns: int | None = None, state: str | None = None, machine: str | None = None,
+        limit: int = 50, cursor: str | None = None,
+    ) -> tuple[list[bytes], str | None]:  # fmt: skip
+        """Read a page of jobs as JSON, the last accepted first, and the cursor of the next page (None on the last).
+
+        Args:
+            since_ns: wall ns of the acceptance.
+
+        Raises:
+            CommandRefused: "invalidParameters", the cursor is none of ours.
+        """
+        equal = {"state": state, "machine": machine}
+        query, values = pages.newest("jobs", "accepted_ns", equal, since_ns, None, pages.place(cursor))
+        rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
+        following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
+        return list(_whole(rows[:limit])), following
+
+
+def put(connection: sqlite3.Connection, job: Job) -> None:
+    """Keep a job as far as it has got, inside somebody's transaction."""
+    body = msgspec.json.encode(job)
+    connection.execute(
+        "INSERT OR REPLACE INTO jobs(id, machine, state, accepted_ns, crc, body) VALUES(?, ?, ?, ?, ?, ?)",
+        (job.id, job.machine, job.state, instant_ns(job.accepted_at), checksum(job.id, body), body),
+    )
+
+
+def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
+    for id, _, body, crc in rows:  # noqa: A001
+        if checksum(id, body) == crc:
+            yield body
+        else:
+            _log.error("job %s is damaged on disk and is left out", id)
