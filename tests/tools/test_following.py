@@ -85,7 +85,7 @@ def test_events_are_followed_from_their_beginning_or_a_sequence_or_now_on(tmp_pa
 
 
 def test_people_see_a_line_for_each_event_below_its_day(tmp_path, monkeypatch):
-    monkeypatch.setenv("TZ", "Europe/Berlin")
+    monkeypatch.setenv("TZ", "CET-1")
     monkeypatch.setenv("COLUMNS", "80")
 
     async def main() -> None:

@@ -43,7 +43,7 @@ def test_a_number_that_is_not_there_is_a_dash(value, expected):
 
 
 @pytest.mark.parametrize(("zone", "expected"), [
-    ("Europe/Berlin", "2026-11-21 22:53:00+01:00"), ("America/New_York", "2026-11-21 16:53:00-05:00"),
+    ("CET-1", "2026-11-21 22:53:00+01:00"), ("EST5", "2026-11-21 16:53:00-05:00"),
 ])  # fmt: skip
 def test_a_time_is_local_with_its_offset(monkeypatch, zone, expected):
     monkeypatch.setenv("TZ", zone)
