@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from firmware_iface.map_reader import FileFault
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from firmware_iface.map_reader import FileFault
 
 
 class EdgeAgentError(Exception):
@@ -84,3 +87,16 @@ class DeliveryError(EdgeAgentError):
 
 class RecordingError(EdgeAgentError):
     """A recording cannot be made, or not be played."""
+
+
+class AgentUnreachable(EdgeAgentError):
+    """No agent answers where a command looks for it."""
+
+
+class AgentRefused(EdgeAgentError):
+    """A running agent refused what a command asked; `kind` and `more` are those of the answer."""
+
+    def __init__(self, message: str, kind: str, more: dict[str, object]) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.more = more

@@ -147,9 +147,10 @@ def _choice(type_: type, document: Any, where: KeyPath) -> str:
     info = next((f.type for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
     if info is None:
         return _kinds(type_, document, where[:-1], str(where[-1]))
-    if isinstance(info, inspect.LiteralType):
-        return f"give one of {', '.join(map(str, info.values))}"
-    if isinstance(info, inspect.Metadata) and isinstance(info.type, inspect.StrType):
+    first = next(_choices(info))
+    if isinstance(first, inspect.LiteralType):
+        return f"give one of {', '.join(map(str, first.values))}"
+    if isinstance(info, inspect.Metadata) and isinstance(first, inspect.StrType):
         return str((info.extra_json_schema or {}).get("description", ""))
     return ""
 
@@ -162,7 +163,14 @@ def _kinds(type_: type, document: Any, where: KeyPath, key: str) -> str:
 
 
 def _choices(info: inspect.Type) -> Iterator[inspect.Type]:
-    yield from info.types if isinstance(info, inspect.UnionType) else (info,)
+    """What a value can be, without the words that describe it."""
+    if isinstance(info, inspect.Metadata):
+        yield from _choices(info.type)
+    elif isinstance(info, inspect.UnionType):
+        for each in info.types:
+            yield from _choices(each)
+    else:
+        yield info
 
 
 def _simplest(info: inspect.Type) -> Any:

@@ -59,8 +59,8 @@ class Screen:
         self._told[method] = self._told.get(method, 0) + 1
         if method in ("Status.MeasuredValueChanged", "Event.Heartbeat"):
             return
-        summary = _summary(method, params["data"])
-        line = f"{params['time'][11:19]}  {params.get('sequence', ''):>4}  {method:<28} {summary}"
+        told = summary(method, params["data"])
+        line = f"{params['time'][11:19]}  {params.get('sequence', ''):>4}  {method:<28} {told}"
         self._events.append(line)
         if not self._is_terminal:
             self._write(line)
@@ -82,10 +82,10 @@ class Screen:
     def end(self, finished: int) -> None:
         """Say goodbye with a summary."""
         told = ", ".join(f"{count} {method}" for method, count in sorted(self._told.items()))
-        summary = f"{finished} boards finished. Told: {told or 'nothing'}."
+        farewell = f"{finished} boards finished. Told: {told or 'nothing'}."
         if self._is_terminal:
-            summary = textwrap.fill(summary, shutil.get_terminal_size().columns)
-        self._write(f"\n{summary}")
+            farewell = textwrap.fill(farewell, shutil.get_terminal_size().columns)
+        self._write(f"\n{farewell}")
 
     def _draw(self, snapshot: dict[str, Any], machine: dict[str, Any]) -> None:
         size = shutil.get_terminal_size()
@@ -204,12 +204,15 @@ def _board(board: dict[str, Any]) -> str:
 _MARKS = {"pass": "✔", "fail": "✘"}
 
 
-def _summary(method: str, data: dict[str, Any]) -> str:
+def summary(method: str, data: dict[str, Any]) -> str:
+    """What an event tells, in a few words."""
     if "alarm" in data:
         return f"{data['alarm']['code']} {data['alarm']['text']}"
     if "board" in data:
         codes = data["board"]["barcodes"]
         return f"{codes[0]['code'] if codes else data['board']['id']} {data.get('reason') or ''}"
+    if "values" in data:
+        return ", ".join(f"{v['object']} {v['name']} {v['value']} {v['unit'] or ''}".rstrip() for v in data["values"])
     if method == "Recipe.SettingChanged":
         return ", ".join(f"{c['object']} {c['from']} to {c['to']}" for c in data["changes"])
     return ", ".join(f"{key} {value}" for key, value in data.items() if value is not None)

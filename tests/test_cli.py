@@ -1,14 +1,19 @@
 """The commands as a user types them, in processes of their own."""
 
+import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from pymodbus.client import ModbusSerialClient
+
+from edgeagent import cli
 
 EDGEAGENT = (sys.executable, "-P", "-m", "edgeagent")
 
@@ -30,16 +35,101 @@ def test_a_wrong_configuration_ends_with_78_and_every_fault_in_a_line(tmp_path):
     assert ended.stderr.splitlines() == [
         "a.toml:2: agent.stor: unknown key (did you mean store?)",
         "a.toml:3: machines[0]: missing key `sources`",
-        "a.toml:4: machines[0].id: Expected `str`, got `int` (letters, digits, . _ -)",
+        "a.toml:4: machines[0].id: Expected `str`, got `int` (how the MES names the machine: letters, digits, . _ -)",
     ]  # fmt: skip
 
 
-def test_check_tells_what_a_good_configuration_reads(tmp_path):
-    (tmp_path / "a.toml").write_text(
-        '[[machines]]\nid = "A"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "10.0.0.1"\n')
+MACHINE = '[[machines]]\nid = "A"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "10.0.0.1"\n'
+ANY_PORTS = "[openapps]\nhttp.port = 0\nlines.port = 0\n"
+
+
+def test_check_tells_what_a_good_configuration_reads_and_where_its_store_is(tmp_path):
+    (tmp_path / "a.toml").write_text(ANY_PORTS + MACHINE)
     ended = edgeagent("check", "a.toml", cwd=tmp_path)
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode == 0, ended.stdout
     assert "modbus-tcp 10.0.0.1:502 unit 1 speaks reflow10 1.0 (139 points" in ended.stdout
+    assert f"store: {tmp_path}/edgeagent.sqlite3 can be written" in ended.stdout
+    assert ended.stdout.endswith("a.toml can be used\n")
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.toml"]
+
+
+def test_check_tells_what_must_be_mended_around_a_good_configuration(tmp_path):
+    (tmp_path / "file").write_text("")
+    serial = ('[[lines]]\nid = "bus"\nport = "/dev/serial/by-id/none"\n[[machines]]\nid = "B"\n[[machines.sources]]\n'
+              'kind = "modbus-rtu"\nmap = "reflow10"\nline = "bus"\n')
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        (tmp_path / "a.toml").write_text(
+            f'[agent]\nstore = "file/store"\n[openapps]\nhttp.port = {port}\nlines.enabled = false\n{MACHINE}{serial}')
+        ended, as_json = (edgeagent("check", "a.toml", *more, cwd=tmp_path) for more in ((), ("--json",)))
+    assert ended.returncode == as_json.returncode == 1
+    told = json.loads(as_json.stdout)
+    assert (told["usable"], told["ready"], told["faults"]) == (True, False, [])
+    assert [each["what"] for each in told["surroundings"] if each["mend"]] == ["store", "openapps.http", "line bus"]
+    for expected in (f"{tmp_path}/file cannot be written", f"port {port} on 127.0.0.1 cannot be listened at",
+                     "choose another port", "/dev/serial/by-id/none is not there", "but 3 of the things around it"):
+        assert expected in ended.stdout, ended.stdout
+
+
+def test_check_tells_the_faults_of_a_configuration_to_programs_too(tmp_path):
+    (tmp_path / "a.toml").write_text(MACHINE + "prot = 5\n")
+    ended = edgeagent("check", "a.toml", "--json", cwd=tmp_path)
+    assert ended.returncode == 78
+    told = json.loads(ended.stdout)
+    assert (told["usable"], told["ready"]) == (False, False)
+    assert told["faults"] == [{"file": "a.toml", "line": 7, "key": "machines[0].sources[0].prot",
+                               "reason": "unknown key", "mend": "did you mean port?"}]
+
+
+def commands() -> dict[str, argparse.ArgumentParser]:
+    [choices] = [action.choices for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    return choices
+
+
+def test_the_help_names_every_command_once_in_80_columns_with_the_exit_codes():
+    ended = edgeagent("--help")
+    lines = ended.stdout.splitlines()
+    assert ended.returncode == 0
+    assert max(map(len, lines)) <= 80
+    assert sorted(commands()) == sorted(line.split()[0] for line in lines if re.match(r"  \w", line))
+    for group in ("run:", "look at a running agent:", "tools for the field:", "administer:"):
+        assert group in lines
+    codes = (cli.OK, cli.FAILED, cli.USAGE, cli.UNREACHABLE, cli.REFUSED, cli.BAD_CONFIGURATION)
+    assert re.findall(r"(\d+) (?:well|failed|wrong|the agent)", " ".join(lines)) == [str(code) for code in codes]
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    assert all(f"`edgeagent {name}" in readme for name in commands())
+    assert all(f"| {code} |" in readme for code in codes)
+
+
+@pytest.mark.parametrize(("typed", "expected"), [
+    (["bo"], {"board", "boards"}), (["boards", "--ver"], {"--verdict", "--verbose"}),
+    (["boards", "--verdict", "p"], {"pass"}), (["check", "a"], {"agent.toml"}),
+    (["call", "Board.Get"], {"Board.Get", "Board.GetTrace", "Board.GetInProcess"}),
+    (["tail", "--topic", "Board.P"], {"Board.ProcessStarted", "Board.ProcessCompleted"}),
+])  # fmt: skip
+def test_bash_completes_commands_options_functions_topics_and_files(tmp_path, typed, expected):
+    (tmp_path / "agent.toml").touch()
+    (tmp_path / "completion").write_text(edgeagent("completion", "bash").stdout)
+    words = " ".join(("edgeagent", *typed))
+    asked = subprocess.run(["bash", "-c", f"""
+        source completion
+        complete -p edgeagent >&2
+        COMP_WORDS=({words}); COMP_CWORD={len(typed)}; COMP_LINE="{words}"; COMP_POINT=${{#COMP_LINE}}
+        function=$(complete -p edgeagent); function=${{function##*-F }}
+        ${{function%% *}} edgeagent {typed[-1]} {["edgeagent", *typed][-2]}
+        printf '%s ' "${{COMPREPLY[@]}}" """], cwd=tmp_path, capture_output=True, text=True, check=True)  # fmt: skip
+    assert "-F " in asked.stderr
+    assert set(asked.stdout.split()) == expected
+
+
+def test_zsh_gets_a_completion_of_every_command():
+    script = edgeagent("completion", "zsh").stdout
+    assert script.startswith("#compdef edgeagent")
+    assert all(f"    {name}:'" in script for name in commands())
+
+
+def test_the_schema_of_the_configuration_is_written_to_standard_output():
+    assert json.loads(edgeagent("schema").stdout)["$id"] == "urn:edgeagent:configuration"
 
 
 def test_a_listener_beyond_loopback_is_refused_at_start(tmp_path):
@@ -114,8 +204,11 @@ def test_the_demo_shows_a_board_and_ends_with_a_summary(free_ports):
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr == ""
     for expected in ("TCP lines", "http://127.0.0.1:", "Modbus TCP of the oven", "nearly warm", "Board.ProcessStarted",
-                     "✔ SIM000001", "peak 24", "1 boards finished."):
+                     "1 boards finished."):
         assert expected in ended.stdout, ended.stdout
+    passed = re.search(r"✔ SIM000001 .* peak 24", ended.stdout)
+    # At this speed a busy computer misses too much of a board to judge it: then it is told as unknown.
+    assert passed or "? SIM000001 unknown" in ended.stdout, ended.stdout
 
 
 def test_the_demo_prints_notifications_as_lines_and_ends_cleanly_at_ctrl_c(free_ports):

@@ -1,11 +1,19 @@
 """A configuration is read whole or refused whole: every fault with file, line, key, reason and how to mend it."""
 
+import json
 import re
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
+import msgspec
 import pytest
+from msgspec import inspect
 
 from edgeagent import config
+from edgeagent.config.schema import schema_text
 from edgeagent.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,18 +54,91 @@ def test_the_commented_example_is_a_configuration_that_loads():
     assert configuration.machines[0].id == "RO0001"
 
 
-@pytest.mark.parametrize("table", [
-    config.AgentTable, config.HttpTable, config.LinesTable, config.LineTable, config.ModbusTcpTable,
-    config.ModbusRtuTable, config.SerialInstrumentTable, config.MachineTable, config.WindowTable,
-    config.TolerancesTable, config.SimulationTable,
-])  # fmt: skip
-def test_the_commented_example_shows_every_key(table):
+def example(uncommented: bool) -> dict[str, Any]:
+    """The commented example; with everything that is commented out in it."""
     text = (ROOT / "systemd" / "edgeagent.toml").read_text()
-    shown = re.findall(r"^(?:# )?\[*([\w.]+)(?:\]+| =)", text, re.MULTILINE)
-    keys = {key.rpartition(".")[2] for key in shown}
-    assert set(table.__struct_fields__) <= keys
+    return tomllib.loads(re.sub(r"^# (?=\[|\w+ =)", "", text, flags=re.MULTILINE) if uncommented else text)
 
 
+def keys(table: type[msgspec.Struct]) -> Iterator[tuple[str, inspect.Field, list[type[msgspec.Struct]]]]:
+    """The keys of a table, and the tables that are in them."""
+    for field in inspect.type_info(table).fields:
+        kinds, within = [field.type], []
+        while kinds:
+            kind = kinds.pop()
+            if isinstance(kind, inspect.StructType):
+                within.append(kind.cls)
+            kinds += getattr(kind, "types", ()) or [each for name in ("type", "item_type")
+                                                    if (each := getattr(kind, name, None)) is not None]
+        yield field.encode_name, field, within
+
+
+def shown(table: type[msgspec.Struct], values: list[dict[str, Any]], where: str) -> Iterator[str]:
+    """What the example says wrongly, or does not say, of a table and those in it.
+
+    Args:
+        values: the tables of this kind in the example, everything in it uncommented.
+    """
+    for name, field, within in keys(table):
+        given = [value[name] for value in values if name in value]
+        if not given:
+            yield f"{where}.{name} is not shown"
+        if within:
+            inner = [each for value in given for each in (value if isinstance(value, list) else [value])]
+            for kind in within:
+                tag = inspect.type_info(kind).tag
+                yield from shown(kind, [each for each in inner if tag in (None, each.get("kind"))], f"{where}.{name}")
+        elif field.default not in (inspect.NODEFAULT, None, ()) and field.default not in given:
+            yield f"{where}.{name} is {field.default!r} where it is left out, not {given}"
+
+
+def test_the_commented_example_shows_every_key_with_its_default():
+    document = example(uncommented=True)
+    assert not list(shown(config.Configuration, [document], "edgeagent.toml"))
+    document["lines"][0]["baud"] = 9600
+    del document["openapps"]["http"]["origins"]
+    assert list(shown(config.Configuration, [document], "edgeagent.toml")) == [
+        "edgeagent.toml.lines.baud is 19200 where it is left out, not [9600]",
+        "edgeagent.toml.openapps.http.origins is not shown",
+    ]  # fmt: skip
+
+
+def test_every_key_is_described():
+    tables = json.loads(schema_text())
+    for name, table in (*tables["$defs"].items(), ("the whole file", tables)):
+        assert table["description"], name
+        for key, value in table["properties"].items():
+            assert key == "kind" or "$ref" in value or value.get("description"), f"{name}: {key}"
+
+
+def test_the_published_schema_is_that_of_the_tables():
+    published = (ROOT / "docs" / "edgeagent.schema.json").read_text()
+    assert published == schema_text(), "edgeagent schema > docs/edgeagent.schema.json"
+
+
+def test_the_schema_is_one_and_takes_the_example():
+    schema = json.loads(schema_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for uncommented in (False, True):
+        document = json.loads(json.dumps(example(uncommented), default=str))
+        jsonschema.validate(document, schema)
+
+
+BY_ITS_TYPE = (
+    "unknown key with a hint", "unknown table", "wrong type", "out of range", "missing key", "no machine",
+    "a kind that is none", "a name with a blank", "one source that is none beside one with a fault", "a limit of words",
+    "a list that is none", "a table that is none", "a fraction for a whole number", "a truth that is none",
+    "a limit of three", "no sources", "a name of a wrong kind", "an address on a line that is none",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BY_ITS_TYPE)
+def test_the_schema_refuses_what_the_agent_refuses_by_its_type(case):
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(tomllib.loads(WRONG[case][0]), json.loads(schema_text()))
+
+
+SECRET = "secrets are never written in this file (only in files or systemd credentials)"
 WRONG = {
     "unknown key with a hint": (GOOD + "prot = 5\n", [
         "agent.toml:7: machines[0].sources[0].prot: unknown key (did you mean port?)"]),
@@ -87,11 +168,11 @@ host = "a"
         " (give one of modbus-tcp, modbus-rtu, serial-instrument)"]),
     "a name with a blank": (GOOD.replace("RO0001", "RO 1"), [
         "agent.toml:2: machines[0].id: Expected `str` matching regex '^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$'"
-        " (letters, digits, . _ -)"]),
+        " (how the MES names the machine: letters, digits, . _ -)"]),
     "one source that is none beside one with a fault": (
         '[[machines]]\nid = "A"\nsources = [1, { kind = "modbus-tcp", map = "reflow10", host = 5 }]\n', [
             "agent.toml:3: machines[0].sources[0]: Expected `object`, got `int`",
-            "agent.toml:3: machines[0].sources[1].host: Expected `str`, got `int`"]),
+            "agent.toml:3: machines[0].sources[1].host: Expected `str`, got `int` (name or address of the device)"]),
     "a limit of words": (GOOD + '[machines.window]\npeak = [1, "two"]\n', [
         "agent.toml:8: machines[0].window.peak[1]: Expected `float`, got `str`"]),
     "a limit upside down": (GOOD + "[machines.window]\npeak = [250, 240]\n", [
@@ -108,6 +189,33 @@ host = "a"
     "unknown map": (GOOD.replace("reflow10", "reflow100"), [
         "agent.toml:5: machines[0].sources[0].map: the map reflow100 cannot be used, see below",
         "reflow100: no map of this name comes with the agent (did you mean reflow10?)"]),
+    "a list that is none": (GOOD + "[openapps.http]\norigins = 5\n", [
+        "agent.toml:8: openapps.http.origins: Expected `array`, got `int`"]),
+    "a table that is none": (GOOD + "[openapps]\nhttp = 5\n", [
+        "agent.toml:8: openapps.http: Expected `object`, got `int`"]),
+    "a fraction for a whole number": (GOOD + "port = 1.5\n", [
+        "agent.toml:7: machines[0].sources[0].port: Expected `int`, got `float`"]),
+    "a truth that is none": (GOOD + '[openapps.lines]\nenabled = "no"\n', [
+        "agent.toml:8: openapps.lines.enabled: Expected `bool`, got `str`"]),
+    "a limit of three": (GOOD + "[machines.window]\npeak = [1, 2, 3]\n", [
+        "agent.toml:8: machines[0].window.peak: Expected `array` of length 2, got 3"]),
+    "no sources": ('[[machines]]\nid = "A"\nsources = []\n', [
+        "agent.toml:3: machines[0].sources: Expected `array` of length >= 1"]),
+    "a time that is none": (GOOD + '[simulation]\norigin = "noon"\n', [
+        "agent.toml:8: simulation.origin: Invalid RFC3339 encoded datetime"]),
+    "a name of a wrong kind": (GOOD + "rename = { a = 5 }\n", [
+        "agent.toml:7: machines[0].sources[0].rename: Expected `str`, got `int`"]),
+    "an address on a line that is none": (
+        '[[machines]]\nid = "A"\n[[machines.sources]]\nkind = "serial-instrument"\nmap = "oxygen-rapidox1100"\n'
+        "line = 'b'\naddress = 1000\n[[lines]]\nid = 'b'\nport = '/dev/b'\nmaster = true\n", [
+            "agent.toml:7: machines[0].sources[0].address: Expected `int` <= 999"]),
+    "a key given twice": ("a = 1\na = 2\n", ["agent.toml:2: is not TOML: Cannot overwrite a value"]),
+    "secrets wherever they are": (
+        GOOD + 'password = "hunter2"\n[mes]\nhost = "a"\napi-key = "hunter2"\n[[openapps.push]]\nToken = "hunter2"\n', [
+            f"agent.toml:{line}: {key}: {reason}" for line, key, reason in (
+                (7, "machines[0].sources[0].password", SECRET), (8, "mes", "unknown key (take it out)"),
+                (10, "mes.api-key", SECRET), (11, "openapps.push", "unknown key (take it out)"),
+                (12, "openapps.push[0].Token", SECRET))]),
     "not TOML": ("[agent\n", ["agent.toml:1: is not TOML: Expected ']' at the end of a table declaration"]),
     "not UTF-8": (b"[agent]\n# \xff\n", ["agent.toml:2: is not UTF-8 (save it as UTF-8)"]),
 }  # fmt: skip

@@ -1,6 +1,6 @@
 """The configuration: one TOML file, read once at start; every fault at once, with file, line, key and reason."""
 
-from edgeagent.config.loading import FindMap, Maps, find_map, load, map_file
+from edgeagent.config.loading import FindMap, Maps, find_map, load, load_http, map_file
 from edgeagent.config.places import address_of, is_loopback, place_of, unit_of
 from edgeagent.config.tables import (
     LIMITS,
@@ -23,6 +23,6 @@ from edgeagent.config.tables import (
 __all__ = [
     "LIMITS", "AgentTable", "Configuration", "FindMap", "HttpTable", "LineTable", "LinesTable", "MachineTable", "Maps",
     "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "SerialInstrumentTable", "SimulationTable", "SourceTable",
-    "TolerancesTable", "WindowTable", "address_of", "find_map", "is_loopback", "load", "map_file", "place_of",
-    "unit_of",
+    "TolerancesTable", "WindowTable", "address_of", "find_map", "is_loopback", "load", "load_http", "map_file",
+    "place_of", "unit_of",
 ]  # fmt: skip

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import msgspec
 
 from edgeagent.config.checks import Found, contradictions, misfits, on_lines
-from edgeagent.config.tables import Configuration, SourceTable
+from edgeagent.config.secrets import take_out
+from edgeagent.config.tables import Configuration, HttpTable, OpenAppsTable, SourceTable
 from edgeagent.errors import ConfigError
 from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
@@ -35,11 +39,10 @@ def load(path: str | Path, find: FindMap | None = None) -> tuple[Configuration, 
         ConfigError: with every fault that was found, of the file and of its maps.
     """
     file = Path(path)
-    try:
-        document, lines = catalog.read_toml(file)
-    except catalog.MapError as error:
-        raise ConfigError(error.faults) from None
-    faults, of_maps = Faults(str(file), lines), list[FileFault]()
+    document, faults = _read(file)
+    of_maps = list[FileFault]()
+    for where in take_out(document):
+        faults.add(where, "secrets are never written in this file", "only in files or systemd credentials")
     configuration = faults.convert(document, Configuration)
     found: list[Found] = []
     if configuration is not None:
@@ -55,6 +58,30 @@ def load(path: str | Path, find: FindMap | None = None) -> tuple[Configuration, 
         raise ConfigError(sorted(faults.found, key=lambda fault: fault.line or 0) + of_maps)
     return configuration, {machine.id: tuple(each.map for each in found if each.map and each.machine is machine)
                            for machine in configuration.machines}  # fmt: skip
+
+
+def load_http(path: Path) -> HttpTable:
+    """Read where the agent of a configuration answers, and nothing else of it; raises ConfigError."""
+    document, faults = _read(path)
+    outlets = faults.convert(document, _Outlets)
+    if outlets is None or faults.found:
+        raise ConfigError(faults.found)
+    return outlets.openapps.http
+
+
+class _Outlets(msgspec.Struct, frozen=True):
+    """A configuration of which only the outlets are looked at."""
+
+    openapps: OpenAppsTable = OpenAppsTable()
+
+
+def _read(file: Path) -> tuple[dict[str, Any], Faults]:
+    """Read a TOML file; raises ConfigError."""
+    try:
+        document, lines = catalog.read_toml(file)
+    except catalog.MapError as error:
+        raise ConfigError(error.faults) from None
+    return document, Faults(str(file), lines)
 
 
 def _map(

@@ -11,10 +11,21 @@ from msgspec import Meta
 LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 """Keys of a window that are limits."""
 
-
-Port = Annotated[int, Meta(ge=0, le=65535, description="0 takes any free port")]
-Text = Annotated[str, Meta(min_length=1, max_length=255)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$", description="letters, digits, . _ -")]
+_Text = Annotated[str, Meta(min_length=1, max_length=255)]
+_Limit = tuple[float, float]
+_Celsius = Annotated[float, Meta(gt=0, lt=500)]
+_Share = Annotated[float, Meta(gt=0, le=100)]
+
+MapName = Annotated[_Text, Meta(description='a map that comes with the agent, or the path of a file: "./oven.toml"')]
+LineName = Annotated[_Text, Meta(description="the id of one of the [[lines]]")]
+Host = Annotated[str, Meta(description="the address to listen at; loopback only, until users and TLS exist")]
+Port = Annotated[int, Meta(ge=0, le=65535, description="the port to listen at; 0 takes any free one")]
+Enabled = Annotated[bool, Meta(description="whether the agent listens here")]
+Rename = Annotated[
+    dict[str, str],
+    Meta(description="other names for objects of the map, so that several devices of one kind belong to one machine"),
+]
 
 
 class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,24 +35,28 @@ class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AgentTable(_Table, frozen=True):
     """Where the agent keeps what must not be lost."""
 
-    store: str = "edgeagent.sqlite3"
+    store: Annotated[
+        str, Meta(description="the database file; relative paths are taken from this file's folder")
+    ] = "edgeagent.sqlite3"
 
 
 class HttpTable(_Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8480
-    enabled: bool = True
-    origins: tuple[str, ...] = ()
+    enabled: Enabled = True
+    origins: Annotated[
+        tuple[str, ...], Meta(description='web pages that may ask, as browsers name them: "http://panel:8080"')
+    ] = ()
 
 
 class LinesTable(_Table, frozen=True):
     """JSON-RPC over TCP, one message a line."""
 
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8481
-    enabled: bool = True
+    enabled: Enabled = True
 
 
 class OpenAppsTable(_Table, frozen=True):
@@ -52,80 +67,97 @@ class OpenAppsTable(_Table, frozen=True):
 
 
 class LineTable(_Table, frozen=True):
-    """One serial line, and how it is spoken there; `master` says that this agent alone asks on it."""
+    """One serial line, and how it is spoken there; all units on it share it."""
 
-    id: Name
-    port: Text
-    baud: Annotated[int, Meta(ge=300, le=1_000_000)] = 19200
-    parity: Literal["none", "even", "odd"] = "even"
-    stop_bits: Literal[1, 2] = 1
-    data_bits: Literal[7, 8] = 8
-    master: bool = False
+    id: Annotated[Name, Meta(description="how sources name the line: letters, digits, . _ -")]
+    port: Annotated[
+        _Text, Meta(description="the serial port, by a name that stays the same: `edgeagent scan` lists them")
+    ]
+    baud: Annotated[int, Meta(ge=300, le=1_000_000, description="bits a second")] = 19200
+    parity: Annotated[Literal["none", "even", "odd"], Meta(description="none, even or odd")] = "even"
+    stop_bits: Annotated[Literal[1, 2], Meta(description="1 or 2")] = 1
+    data_bits: Annotated[Literal[7, 8], Meta(description="8; 7 for EI-Bisynch")] = 8
+    master: Annotated[
+        bool, Meta(description="true: this agent alone asks on the line; false: another does, the agent listens")
+    ] = False
 
 
 class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
-    """A device on the network, and the register map that it speaks: a shipped map's name or the path of a file.
+    """A device on the network, and the register map that it speaks."""
 
-    `rename` gives objects of the map other names, so that several devices of one kind belong to one machine.
-    """
-
-    map: Text
-    host: Text
-    port: Port = 502
-    unit: Annotated[int, Meta(ge=0, le=255)] | None = None
-    rename: dict[str, str] = {}
+    map: MapName
+    host: Annotated[_Text, Meta(description="name or address of the device")]
+    port: Annotated[int, Meta(ge=0, le=65535, description="of the device")] = 502
+    unit: Annotated[
+        Annotated[int, Meta(ge=0, le=255)] | None, Meta(description="unit identifier, where it is not the map's")
+    ] = None
+    rename: Rename = {}
 
 
 class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
     """A unit on a serial line, and the register map that it speaks."""
 
-    map: Text
-    line: Text
-    unit: Annotated[int, Meta(ge=1, le=247)] | None = None
-    rename: dict[str, str] = {}
+    map: MapName
+    line: LineName
+    unit: Annotated[
+        Annotated[int, Meta(ge=1, le=247)] | None, Meta(description="unit on the line, where it is not the map's")
+    ] = None
+    rename: Rename = {}
 
 
 class SerialInstrumentTable(_Table, frozen=True, tag_field="kind", tag="serial-instrument"):
-    """An instrument on a serial line that speaks text, and the map of what it says; `address` where it has its own."""
+    """An instrument on a serial line that speaks text, and the map of what it says."""
 
-    map: Text
-    line: Text
-    address: Annotated[int, Meta(ge=0, le=999)] | Annotated[str, Meta(pattern="^[!-~]{1,8}$")] | None = None
-    rename: dict[str, str] = {}
+    map: MapName
+    line: LineName
+    address: Annotated[
+        Annotated[int, Meta(ge=0, le=999)] | Annotated[str, Meta(pattern="^[!-~]{1,8}$")] | None,
+        Meta(description="its own address on the line, where it is not the map's"),
+    ] = None
+    rename: Rename = {}
 
 
 SourceTable = ModbusTcpTable | ModbusRtuTable | SerialInstrumentTable
 
 
 class WindowTable(_Table, frozen=True):
-    """What a board must feel: each limit is [low, high]; °C, s and °C/s."""
+    """What a board must feel; a figure without a limit is measured, not judged."""
 
-    liquidus: Annotated[float, Meta(gt=0, lt=500)] = 217.0
-    soak_low: Annotated[float, Meta(gt=0, lt=500)] = 150.0
-    soak_high: Annotated[float, Meta(gt=0, lt=500)] = 190.0
-    peak: tuple[float, float] | None = None
-    time_above_liquidus: tuple[float, float] | None = None
-    soak: tuple[float, float] | None = None
-    max_rise: tuple[float, float] | None = None
-    max_fall: tuple[float, float] | None = None
+    liquidus: Annotated[_Celsius, Meta(description="melting point of the solder in degC; 217 for SAC305")] = 217.0
+    soak_low: Annotated[_Celsius, Meta(description="degC; the rising band whose time is the soak")] = 150.0
+    soak_high: Annotated[_Celsius, Meta(description="degC")] = 190.0
+    peak: Annotated[_Limit | None, Meta(description="[low, high] of the highest temperature, in degC")] = None
+    time_above_liquidus: Annotated[_Limit | None, Meta(description="[low, high] in s")] = None
+    soak: Annotated[_Limit | None, Meta(description="[low, high] in s")] = None
+    max_rise: Annotated[_Limit | None, Meta(description="[low, high] of the steepest rise, in degC/s")] = None
+    max_fall: Annotated[_Limit | None, Meta(description="[low, high] of the steepest fall, in degC/s")] = None
 
 
 class TolerancesTable(_Table, frozen=True):
     """How far the process may be from its setpoints while a board is inside."""
 
-    zone_celsius: Annotated[float, Meta(gt=0)] = 5.0
-    belt_percent: Annotated[float, Meta(gt=0, le=100)] = 2.0
-    oxygen_ppm: Annotated[float, Meta(gt=0)] | None = None
-    measure_percent: Annotated[float, Meta(gt=0, le=100)] = 10.0
-    contact_s: tuple[float, float] | None = None
+    zone_celsius: Annotated[float, Meta(gt=0, description="of a zone, in degC")] = 5.0
+    belt_percent: Annotated[_Share, Meta(description="of the belt's speed")] = 2.0
+    oxygen_ppm: Annotated[
+        Annotated[float, Meta(gt=0)] | None, Meta(description="of oxygen; not judged where it is left out")
+    ] = None
+    measure_percent: Annotated[
+        _Share, Meta(description="of a wave machine's flux flow, air pressure and pump speeds")
+    ] = 10.0
+    contact_s: Annotated[
+        _Limit | None, Meta(description="[low, high] in s on all waves together; not judged where it is left out")
+    ] = None
 
 
 class MachineTable(_Table, frozen=True):
     """One machine; its first source describes it, more add instruments."""
 
-    id: Name
-    sources: Annotated[tuple[SourceTable, ...], Meta(min_length=1, max_length=16)]
-    serial_number: str | None = None
+    id: Annotated[Name, Meta(description="how the MES names the machine: letters, digits, . _ -")]
+    sources: Annotated[
+        tuple[SourceTable, ...],
+        Meta(min_length=1, max_length=16, description="devices; the first describes the machine"),
+    ]
+    serial_number: Annotated[str | None, Meta(description="where the machine does not tell it")] = None
     window: WindowTable = WindowTable()
     tolerances: TolerancesTable = TolerancesTable()
 
@@ -133,15 +165,17 @@ class MachineTable(_Table, frozen=True):
 class SimulationTable(_Table, frozen=True):
     """Runs the agent on a sped-up clock, for a simulated machine only."""
 
-    speed: Annotated[float, Meta(gt=0, le=100)] = 1.0
-    origin: datetime | None = None
+    speed: Annotated[float, Meta(gt=0, le=100, description="times real time")] = 1.0
+    origin: Annotated[
+        datetime | None, Meta(description="where sped-up and real time were equal; kept over restarts")
+    ] = None
 
 
 class Configuration(_Table, frozen=True):
-    """The whole file, read."""
+    """The configuration of edgeagent."""
 
-    machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32)]
-    lines: Annotated[tuple[LineTable, ...], Meta(max_length=32)] = ()
+    machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32, description="what is watched")]
+    lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
     openapps: OpenAppsTable = OpenAppsTable()
     simulation: SimulationTable = SimulationTable()

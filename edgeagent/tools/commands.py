@@ -9,11 +9,8 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgeagent import config
 from edgeagent.arguments import number
-from edgeagent.errors import ConfigError
-from edgeagent.tools import ports, stores
-from firmware_iface import catalog, identity
+from edgeagent.tools import simulating
 
 if TYPE_CHECKING:
     import asyncio
@@ -25,9 +22,12 @@ Work = Callable[[argparse.Namespace, "asyncio.Event"], Coroutine[Any, Any, bool]
 Add = Callable[[str, Work, str, int], argparse.ArgumentParser]
 """Adds a command by its name, its work, its text and its log level."""
 
+# What a command needs is imported where it begins, so that all the others start without it.
+
 
 def add_to(add: Add) -> None:
-    """Add record, replay, scan, backup and restore."""
+    """Add simulate, record, replay, scan, backup and restore."""
+    simulating.add_to(add)
     recording = add("record", _record, "run the agent without outlets and record its wires, see replay", logging.INFO)
     recording.add_argument("configuration", type=Path)
     recording.add_argument("file", type=Path, help="a new file")
@@ -58,7 +58,8 @@ def size_option(parser: argparse.ArgumentParser) -> None:
 def live_options(check: argparse.ArgumentParser) -> None:
     """Let a configuration be checked against the devices."""
     check.add_argument("--live", action="store_true", help="ask every device once for everything, and show each point")
-    check.add_argument("--json", action="store_true", help="with --live: print one JSON object for each point")
+    check.add_argument("--json", action="store_true",
+                       help="print one JSON object; with --live, one for each point")
     check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
                        help="with --live: how long to listen on lines with master = false (10)")
 
@@ -79,25 +80,37 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
 
 
 def _store_options(backing: argparse.ArgumentParser, restoring: argparse.ArgumentParser) -> None:
-    stores.options(backing)
+    _which_store(backing)
     backing.add_argument("output", type=Path, help="the backup, a new file")
     backing.add_argument("--force", action="store_true", help="replace an earlier backup of this name")
     backing.add_argument("--json", action="store_true", help="say what is in it as one JSON object")
-    stores.options(restoring)
+    _which_store(restoring)
     restoring.add_argument("backup", type=Path, help="what edgeagent backup wrote, or a store that was put aside")
     restoring.add_argument("--yes", action="store_true", help="do not ask")
 
 
+def _which_store(parser: argparse.ArgumentParser) -> None:
+    """Let the store be named, by itself or by the configuration of its agent."""
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, metavar="FILE", help="the agent's configuration, which names the store")
+    which.add_argument("--store", type=Path, metavar="FILE", help="the store itself")
+
+
 async def check_live(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     """Ask every device of a configuration; raises ConfigError."""
-    from edgeagent.tools.live import LiveCheck  # noqa: PLC0415  the other commands start without it
+    from edgeagent import config  # noqa: PLC0415
+    from edgeagent.tools.live import LiveCheck  # noqa: PLC0415
+    from edgeagent.tools.ports import warnings  # noqa: PLC0415
 
     configuration, maps = config.load(options.configuration)
+    for warning in warnings(configuration.lines):
+        print(f"{options.configuration}: {warning}", file=sys.stderr)
     store = options.configuration.parent / configuration.agent.store
     return await LiveCheck(configuration, maps, store, options.seconds, options.json).run(stop)
 
 
 async def _record(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent import config  # noqa: PLC0415
     from edgeagent.tools.record import record  # noqa: PLC0415
 
     configuration, maps = config.load(options.configuration)
@@ -118,6 +131,7 @@ async def _replay(options: argparse.Namespace, stop: asyncio.Event) -> bool:
 
 
 async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools import ports  # noqa: PLC0415
     from edgeagent.tools.scan import Scan, Wanted, settings  # noqa: PLC0415
 
     if options.port is None:
@@ -129,7 +143,7 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
         return bool(found)
     if warning := ports.warning(options.port):
         print(warning, file=sys.stderr)
-    maps = {name: _map(name) for name in options.map} or _maps_with_identity()
+    maps = _maps(options.map)
     tried = settings(options.baud, options.parity, options.stop_bits)
     return await Scan(Wanted(options.port, tried, options.units, options.timeout / 1000, options.listen, maps,
                              bool(options.map), options.anyway)).run(stop)
@@ -147,15 +161,17 @@ async def _restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     return await restore(options, stop)
 
 
-def _map(name: str) -> RegisterMap:
+def _maps(names: list[str]) -> dict[str, RegisterMap]:
+    """The maps of these names, or all that come with the agent and tell a device from others; raises ConfigError."""
+    from edgeagent import config  # noqa: PLC0415
+    from edgeagent.errors import ConfigError  # noqa: PLC0415
+    from firmware_iface import catalog, identity  # noqa: PLC0415
+
     try:
-        return config.find_map(Path(), name)
+        if names:
+            return {name: config.find_map(Path(), name) for name in names}
     except catalog.MapError as error:
         raise ConfigError(error.faults) from None
-
-
-def _maps_with_identity() -> dict[str, RegisterMap]:
-    """Of the maps that come with the agent those by which a device can be told from others."""
     maps = {name: catalog.builtin(name) for name in catalog.builtin_names()}
     return {name: register_map for name, register_map in maps.items() if identity.points(register_map)}
 

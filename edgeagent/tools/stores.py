@@ -22,13 +22,6 @@ if TYPE_CHECKING:
     from edgeagent.store.copying import Progress
 
 
-def options(parser: argparse.ArgumentParser) -> None:
-    """Let the store be named, by itself or by the configuration of its agent."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--config", type=Path, metavar="FILE", help="the agent's configuration, which names the store")
-    which.add_argument("--store", type=Path, metavar="FILE", help="the store itself")
-
-
 def named(chosen: argparse.Namespace) -> Path:
     """The store that the options name; raises ConfigError."""
     if chosen.store is not None:

@@ -1,0 +1,87 @@
+"""What a configuration needs of the computer it is on: a place for the store, free ports, serial ports, a clock."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from edgeagent.clock import Clock
+from edgeagent.store.connection import holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from edgeagent.config import Configuration
+
+_LEAST_FREE_MB = 500
+"""Of the store's disk: some weeks of events and records."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: what it is, how it stands, and what to do where the agent cannot run so."""
+
+    what: str
+    text: str
+    mend: str = ""
+
+
+def look(configuration: Configuration, store: Path) -> Iterator[Finding]:
+    """Look at everything that the agent needs; nothing is changed and no device is asked.
+
+    Args:
+        store: the database file.
+    """
+    owner = holder(store)
+    yield _store(store, owner)
+    for name, table in (("http", configuration.openapps.http), ("lines", configuration.openapps.lines)):
+        if table.enabled and table.port:
+            yield _listener(f"openapps.{name}", table.host, table.port, owner)
+    for line in configuration.lines:
+        yield _serial_port(line.id, Path(line.port))
+    is_set = Clock().trusted
+    yield Finding("clock", "is set by a time server" if is_set else
+                  "is not known to be set by a time server; events say so until it is (timedatectl)")  # fmt: skip
+
+
+def _store(store: Path, owner: str) -> Finding:
+    """Whether the store, and the nearest folder of it that there is, can be written by whoever asks."""
+    store = store.absolute()
+    if owner:
+        return Finding("store", f"{store} is open in the running agent (process {owner})")
+    folder = next(place for place in store.parents if place.exists())
+    for place, is_right in ((folder, folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)),
+                            (store, not store.exists() or (store.is_file() and os.access(store, os.W_OK)))):
+        if not is_right:
+            return Finding("store", f"{store}: {place} cannot be written by this user",
+                           "choose another agent.store, or run this as the user of the agent")
+    free_mb = shutil.disk_usage(folder).free >> 20
+    mend = f"make room: {_LEAST_FREE_MB} MB are little for weeks of records" if free_mb < _LEAST_FREE_MB else ""
+    return Finding("store", f"{store} can be written, {free_mb} MB are free", mend)
+
+
+def _listener(what: str, host: str, port: int, owner: str) -> Finding:
+    """Whether an address can be listened at."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if owner:
+                return Finding(what, f"port {port} on {host} is in use, and the agent is running")
+            return Finding(what, f"port {port} on {host} cannot be listened at: {error.strerror or error}",
+                           "end the program that has it, or choose another port")
+    return Finding(what, f"port {port} on {host} is free")
+
+
+def _serial_port(line: str, port: Path) -> Finding:
+    what = f"line {line}"
+    if not port.exists():
+        return Finding(what, f"{port} is not there", "plug the adapter in; `edgeagent scan` lists the ports that are")
+    if not os.access(port, os.R_OK | os.W_OK):
+        return Finding(what, f"{port} is not for this user",
+                       "run this as the user of the agent, who belongs to the group that has the port (dialout)")
+    return Finding(what, f"{port} is there")
