@@ -30,7 +30,7 @@ OK, FAILED, USAGE, BAD_CONFIGURATION = 0, 1, 2, 78
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
-    logs.set_up(logging.DEBUG if options.verbose else options.level)
+    logs.set_up(logging.DEBUG if options.verbose else options.level, options.log)
     try:
         code: int = options.command(options)
     except ConfigError as error:
@@ -55,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Any, text: str, level: int = logging.INFO) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(command=run, level=level)
+        added.set_defaults(command=run, level=level, log=None)
         added.add_argument("-v", "--verbose", action="store_true", help="log everything")
         return added
 
@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
+    run.add_argument("--log", choices=("json", "text"), help="how logs look (json under systemd, else text)")
     tools.record_options(run)
     check = command("check", _check, "check a configuration and the maps that it names")
     check.add_argument("configuration", type=Path)
