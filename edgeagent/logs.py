@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -46,8 +47,7 @@ class _Repeated:
     def told(self, now: float) -> logging.LogRecord:
         """The last record, with how many were kept back before it was its turn."""
         again = logging.makeLogRecord(self.last.__dict__)
-        again.msg = f"{again.getMessage()} (told once; came {self.count} times more in {now - self.first:.0f} s)"
-        again.args = ()
+        again.msg = f"{again.msg} (told once; came {self.count} times more in {now - self.first:.0f} s)"
         return again
 
 
@@ -126,7 +126,7 @@ class JsonFormatter(logging.Formatter):
             told["arguments"] = [_plain(each) for each in record.args]
         if trace := _trace(self, record):
             told["exception"] = trace
-        line = msgspec.json.encode(told).decode()
+        line = _visible(msgspec.json.encode(told).decode(), lambda c: json.dumps(c)[1:-1])
         return f"<{_PRIORITY.get(record.levelno, 6)}>{line}" if self._has_priority else line
 
 
@@ -139,7 +139,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a record as a line, or as one with indented ones below it."""
         parts = [_cut(record.getMessage(), _MOST_TEXT), _trace(self, record)]
-        text = _visible("\n".join(part for part in parts if part)).replace("\n", "\n    ")
+        lines = "\n".join(part for part in parts if part).split("\n")
+        text = "\n    ".join(_visible(line, lambda c: ascii(c)[1:-1]) for line in lines)
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record.created))
         return f"{when},{record.msecs:03.0f} {record.levelname:<7} {record.name}: {text}"
 
@@ -161,10 +162,9 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]} … ({len(text) - most} characters more)"
 
 
-def _visible(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)
+def _visible(text: str, escape: Callable[[str], str]) -> str:
+    """The text with all that moves a terminal's cursor or hides in it escaped."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else escape(c) for c in text)
 
 
 class Output(logging.StreamHandler):  # type: ignore[type-arg]
@@ -180,11 +180,8 @@ class Output(logging.StreamHandler):  # type: ignore[type-arg]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write and keep a record, if it is due, and what became due before it."""
-        try:
-            for each in self._once.due(record):
-                self._write(each)
-        except Exception:  # noqa: BLE001  a message that cannot be written must not end what wrote it
-            self.handleError(record)
+        for each in self._once.due(record):
+            self._write(each)
 
     def close(self) -> None:
         """Tell the counts that are not told yet."""
@@ -201,8 +198,12 @@ class Output(logging.StreamHandler):  # type: ignore[type-arg]
         return list(self._kept)
 
     def _write(self, record: logging.LogRecord) -> None:
+        try:
+            line = self._json.format(record)
+        except Exception:  # noqa: BLE001  a message that cannot be written must not end what wrote it
+            self.handleError(record)
+            return
         super().emit(record)
-        line = self._json.format(record)
         self._kept.append(line)
         self._held += len(line)
         while len(self._kept) > _RECENT or self._held > _RECENT_BYTES:
