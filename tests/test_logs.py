@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -130,7 +131,7 @@ def test_whatever_a_peer_says_stays_one_line_without_control_characters_and_boun
 
 def test_the_newest_lines_are_kept_in_memory_and_no_more():
     output = logs.Output("json", has_priority=False)
-    output.setStream(open("/dev/null", "w"))  # noqa: SIM115
+    output.setStream(Path(os.devnull).open("w"))
     try:
         for number in range(3000):
             output.handle(record("%d", number, level=logging.INFO))

@@ -13,7 +13,8 @@ _NAMES = r"pass(?:word|wd|phrase)?|secret|token|credential|private|(?:^|[._-])ke
 _SECRET = re.compile(_NAMES, re.I)
 _KEY = re.compile(r"""(?P<key>"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_.-]+)(?P<equals>\s*=\s*)""")
 _VALUE = re.compile(
-    r"""\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\[[^\]]*\]|\{[^}]*\}|[^\s,#}\]]+""", re.S)
+    r"""\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'"""  # texts
+    r"""|\[[^\]]*\]|\{[^}]*\}|[^\s,#}\]"'\[{][^\s,#}\]]*""", re.S)  # lists, tables, numbers
 _USER_IN_URL = re.compile(r"(://)[^/\s@\"']+@")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from edgeagent import __version__
 from edgeagent.agent import Agent
 from edgeagent.clock import Clock
 from edgeagent.config import load
@@ -47,8 +50,8 @@ async def agent(folder: Path, oven_is_on: bool = True) -> AsyncIterator[tuple[Ag
     if not oven_is_on:
         await oven.stop()
     (folder / "agent.toml").write_text(
-        f'[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "RO0001"\n[[machines.sources]]\n'
-        f'kind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = {port}\n')
+        '[agent]\nstore = "store.sqlite3"\n[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n'
+        f'[[machines]]\nid = "RO0001"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = {port}\n')
     running = Agent(*load(folder / "agent.toml"), folder / "store.sqlite3", clock)
     await running.start()
     try:
@@ -80,7 +83,7 @@ async def scraped(address: str) -> dict[str, list[Sample]]:
 
 async def until(met: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not met():
+        while not met():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 
@@ -123,7 +126,7 @@ def test_metrics_tell_of_machine_source_store_loop_and_connections(tmp_path: Pat
             assert only(found, "edgeagent_connections", transport="lines") == 1
             assert only(found, "edgeagent_subscriptions", transport="lines") == 1
             assert only(found, "edgeagent_connections", transport="http") == 1
-            assert only(found, "edgeagent_build_info", version=__import__("edgeagent").__version__) == 1
+            assert only(found, "edgeagent_build_info", version=__version__) == 1
             assert 10e6 < only(found, "process_resident_memory_bytes") < 1e9
             assert "edgeagent_source_errors_total" not in found
             assert "edgeagent_consumer_lag_events" not in found
@@ -193,7 +196,7 @@ def test_only_a_vital_part_makes_health_fail_and_faults_are_cut(tmp_path: Path) 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/support"])
 def test_pages_are_shown_to_this_computer_by_its_name_and_to_no_foreign_page(tmp_path: Path, path: str) -> None:
     async def main() -> None:
-        async with agent(tmp_path, oven_is_on=False) as (running, address):
+        async with agent(tmp_path, oven_is_on=False) as (_, address):
             assert (await get(address, path))[0] == 200
             assert (await get(address, path, headers={"Host": "oven.example"}))[0] == 403
             assert (await get(address, path, headers={"Origin": "http://evil.example"}))[0] == 403
@@ -234,7 +237,7 @@ def test_consumers_are_told_by_name_and_connections_refused_are_counted(tmp_path
         pages = Pages(Health(), observed, dict, list)
         server = HttpServer(None, pages=pages.all(), tally=tally, most=1)  # type: ignore[arg-type]
         port = await server.start("127.0.0.1", 0)
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
         await until(lambda: server.load() == (1, 0))
         refused, closing = await asyncio.open_connection("127.0.0.1", port)
         assert b" 503 " in await refused.readline()
@@ -277,8 +280,5 @@ def test_what_is_served_is_what_the_page_tells(tmp_path: Path) -> None:
 
 
 def test_the_library_is_not_imported_before_metrics_are_asked_for() -> None:
-    import subprocess
-    import sys
-
     program = "import sys; import edgeagent.service, edgeagent.agent; assert 'prometheus_client' not in sys.modules"
     subprocess.run([sys.executable, "-P", "-c", program], check=True)
