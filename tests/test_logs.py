@@ -131,7 +131,7 @@ def test_whatever_a_peer_says_stays_one_line_without_control_characters_and_boun
 
 def test_the_newest_lines_are_kept_in_memory_and_no_more():
     output = logs.Output("json", has_priority=False)
-    output.setStream(Path(os.devnull).open("w"))
+    output.setStream(Path(os.devnull).open("w"))  # noqa: SIM115  closed with the output
     try:
         for number in range(3000):
             output.handle(record("%d", number, level=logging.INFO))

@@ -51,7 +51,8 @@ async def agent(folder: Path, oven_is_on: bool = True) -> AsyncIterator[tuple[Ag
         await oven.stop()
     (folder / "agent.toml").write_text(
         '[agent]\nstore = "store.sqlite3"\n[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n'
-        f'[[machines]]\nid = "RO0001"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = {port}\n')
+        f'[[machines]]\nid = "RO0001"\n[[machines.sources]]\n'
+        f'kind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = {port}\n')
     running = Agent(*load(folder / "agent.toml"), folder / "store.sqlite3", clock)
     await running.start()
     try:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from edgeagent import __version__
 from edgeagent.clock import iso
 from edgeagent.health import Health
-from edgeagent.publish.observe import metrics
 from edgeagent.publish.observe.observed import Observed
+
+if TYPE_CHECKING:
+    from edgeagent.publish.observe.metrics import Reading
 
 _MOST_FAULT = 300
 """Characters of a fault that are shown."""
@@ -63,14 +65,14 @@ class Pages:
     async def metrics(self) -> Page:
         """All metrics as text."""
         async with self._turn:
-            readings = metrics.read(self._observed)
+            readings = _read(self._observed)
             return await asyncio.to_thread(_metrics, readings)
 
     async def support(self) -> Page:
         """All that is known now, as one JSON object."""
         async with self._turn:
             machines, journal = self._observed.machines, self._observed.journal
-            readings = metrics.read(self._observed)
+            readings = _read(self._observed)
             told = {
                 "version": __version__,
                 "health": self._health.alive()[1],
@@ -90,13 +92,19 @@ def _health(well: str, unwell: str, is_well: bool, parts: Mapping[str, str | Non
     return _json({"status": well if is_well else unwell, "parts": told}, 200 if is_well else 503)
 
 
-def _metrics(readings: Sequence[metrics.Reading]) -> Page:
+def _read(observed: Observed) -> list[Reading]:
+    from edgeagent.publish.observe import metrics  # noqa: PLC0415  most agents are never asked
+
+    return metrics.read(observed)
+
+
+def _metrics(readings: Sequence[Reading]) -> Page:
     from edgeagent.publish.observe import exposition  # noqa: PLC0415  see its first line
 
     return Page(200, exposition.CONTENT_TYPE, exposition.text(readings))
 
 
-def _support(told: Mapping[str, object], frames: Frames, readings: Sequence[metrics.Reading]) -> Page:
+def _support(told: Mapping[str, object], frames: Frames, readings: Sequence[Reading]) -> Page:
     lines = {
         wire: [f"{iso(wall_ns)} {'sent' if is_sent else 'heard'} {data.hex(' ')}" for wall_ns, is_sent, data in passed]
         for wire, passed in frames.items()
