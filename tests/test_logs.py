@@ -174,3 +174,18 @@ def test_json_is_for_systemd_and_text_for_people_if_nothing_else_is_said_and_cou
     assert len(lines) == 2, ended.stderr
     assert lines[0].startswith(first)
     assert "it fails (told once; came 2 times more" in lines[1]
+
+
+def test_the_service_logs_as_it_is_told_to(tmp_path):
+    (tmp_path / "agent.toml").write_text(
+        "[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = \"A\"\n[[machines.sources]]\n"
+        'kind = "modbus-tcp"\nmap = "reflow10"\nhost = "127.0.0.1"\nport = 1\n')
+    command = [sys.executable, "-P", "-m", "edgeagent", "run", str(tmp_path / "agent.toml"), "--log", "json"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+                          env={**os.environ, "JOURNAL_STREAM": "8:1"}) as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        running.terminate()
+        running.communicate(timeout=20)
+    assert json.loads(line.removeprefix("<6>"))["arguments"][0] == "A"
+    assert running.returncode == 0

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_BYTES = 64 << 10
 """Of each wire, with what keeping a frame costs."""
+MOST_TOGETHER = 2 << 20
+"""Of all wires: where there are many, each has its share."""
 
 _HEAD = struct.Struct("<q?")
 _COST = 64
@@ -54,10 +56,11 @@ class LastFrames:
     def _keep(self, wire: _Wire, is_sent: bool, data: bytes) -> None:
         if not data:
             return
-        frame = _HEAD.pack(self._wall_ns(), is_sent) + data[-MOST_BYTES // 2:]
+        most = min(MOST_BYTES, MOST_TOGETHER // len(self._wires))
+        frame = _HEAD.pack(self._wall_ns(), is_sent) + data[-most // 2:]
         wire.frames.append(frame)
         wire.held += len(frame) + _COST
-        while wire.held > MOST_BYTES:
+        while wire.held > most:
             wire.held -= len(wire.frames.popleft()) + _COST
 
     def frames(self) -> dict[str, list[Frame]]:

@@ -167,6 +167,7 @@ class Listener:
             is_open = self._line.open()
         except Unreachable as error:
             is_open = False
+            self.errors[error.cause] += 1
             self._tell(index, error.cause, str(error))
         since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
         times = []

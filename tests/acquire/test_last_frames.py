@@ -1,6 +1,6 @@
 """The last bytes of each wire are kept, and no more of them than is meant."""
 
-from edgeagent.acquire.last_frames import MOST_BYTES, Frame, LastFrames
+from edgeagent.acquire.last_frames import MOST_BYTES, MOST_TOGETHER, Frame, LastFrames
 
 
 def test_frames_are_kept_in_order_by_wire_with_their_time():
@@ -32,3 +32,14 @@ def test_no_more_than_the_bound_is_kept_whatever_passes():
         assert kept
         assert sum(len(frame.data) for frame in kept) <= MOST_BYTES
         assert len(kept) <= MOST_BYTES // 64
+
+
+def test_many_wires_share_what_is_kept():
+    last = LastFrames(lambda: 5)
+    taps = [last.tap(f"wire {number}") for number in range(128)]
+    for tap in taps:
+        for _ in range(60):
+            tap(False, b"x" * 1000)
+    kept = last.frames()
+    assert all(kept.values())
+    assert MOST_TOGETHER // 2 < sum(len(frame.data) for frames in kept.values() for frame in frames) <= MOST_TOGETHER
