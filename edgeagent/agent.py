@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 import msgspec
 
 import edgeagent
+from edgeagent import logs
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.errors import EdgeAgentError
 from edgeagent.health import Health
+from edgeagent.loop_lag import LoopLag
 from edgeagent.model.events import ConfigurationChanged, Event
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
+from edgeagent.publish.observe.observed import Observed
+from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
@@ -66,6 +70,7 @@ class Agent:
         self._database = Database(store)
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._loads: dict[str, Callable[[], tuple[int, int]]] = {}
         self.units: list[Unit] = []
         self.addresses: dict[str, str] = {}
         self.health = Health()
@@ -98,11 +103,12 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock)
         self._stops.append(delivery.close)
-        wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
+        wires = Wires(self._configuration.lines, self._clock, self._recorder)
+        readers: list[tuple[str, Reader]] = []
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
                         self._recorder, archive.states)
-            readers += wires.readers(table, unit.machine, unit.row, unit.beat)
+            readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
@@ -110,22 +116,38 @@ class Agent:
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
         handlers = answers(self.units, archive, delivery, self._clock)
-        await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
-        self.health.add("store", lambda: self._database.health().failing)
-        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for reader in readers]
+        self._watch()
+        loop_lag = LoopLag()
+        observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag)
+        pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
+        await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
+        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
+        self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
 
-    async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
+    def _watch(self) -> None:
+        """Add to the health what the agent is made of."""
+        self.health.add("store", lambda: self._database.health().failing)
+        for unit in self.units:
+            self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
+
+    async def _listen(self, dispatcher: Dispatcher, delivery: Delivery, pages: Pages) -> None:
         http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
         if http.enabled:
-            server = HttpServer(dispatcher, WebSocketRoute(dispatcher, delivery), origins=http.origins)
+            route = WebSocketRoute(dispatcher, delivery)
+            server = HttpServer(
+                dispatcher, route, origins=http.origins, pages=pages.all(), tally=delivery.notices.tally)
             port = await server.start(http.host, http.port)
             self._stops.append(server.stop)
+            self._loads |= {"http": server.load, "websocket": route.load}
+            self.health.add("HTTP", server.fault)
             self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
             self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
         if lines.enabled:
             line_server = LineServer(dispatcher, delivery)
             port = await line_server.start(lines.host, lines.port)
             self._stops.append(line_server.stop)
+            self._loads["lines"] = line_server.load
+            self.health.add("TCP lines", line_server.fault)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"
 
 

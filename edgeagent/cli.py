@@ -34,7 +34,7 @@ _GROUPS = {
     "run": ("demo", "run", "check"),
     "look at a running agent": ("status", "boards", "board", "tail", "call"),
     "tools for the field": ("scan", "record", "replay", "simulate", "firmware"),
-    "administer": ("backup", "restore", "schema", "completion"),
+    "administer": ("backup", "restore", "support", "schema", "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""
 
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that has no ° is no reason to fail
     options = parser().parse_args(arguments)
-    logs.set_up(logging.DEBUG if options.verbose else options.level)
+    logs.set_up(logging.DEBUG if options.verbose else options.level, options.log)
     try:
         code: int = options.command(options)
     except ConfigError as error:
@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
 
     def command(name: str, run: Any, text: str, level: int = logging.INFO) -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text, epilog=_EXIT_CODES)
-        added.set_defaults(command=run, level=level)
+        added.set_defaults(command=run, level=level, log=None)
         added.add_argument("-v", "--verbose", action="store_true", help="log everything")
         return added
 
@@ -103,6 +103,7 @@ def parser() -> argparse.ArgumentParser:
     _demo_options(command("demo", _demo, demo, logging.ERROR))
     run = command("run", _run, "run the agent with a configuration")
     run.add_argument("configuration", type=Path)
+    run.add_argument("--log", choices=("json", "text"), help="how logs look (json under systemd, else text)")
     tools.record_options(run)
     check = command("check", _check, "check a configuration, its maps, and whether the agent can run with it here")
     check.add_argument("configuration", type=Path)

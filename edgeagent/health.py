@@ -12,6 +12,7 @@ Check = Callable[[], str | None]
 class _Part(NamedTuple):
     check: Check
     is_vital: bool
+    is_needed: bool
 
 
 class Health:
@@ -20,9 +21,14 @@ class Health:
     def __init__(self) -> None:
         self._parts: dict[str, _Part] = {}
 
-    def add(self, part: str, check: Check, *, is_vital: bool = False) -> None:
-        """Add a part; one that is vital and not well is helped by starting the agent anew, and by nothing else."""
-        self._parts[part] = _Part(check, is_vital)
+    def add(self, part: str, check: Check, *, is_vital: bool = False, is_needed: bool = True) -> None:
+        """Add a part.
+
+        Args:
+            is_vital: when it is not well, starting the agent anew helps, and nothing else does.
+            is_needed: without it the agent cannot do its work; what is not needed is told, and the agent is ready.
+        """
+        self._parts[part] = _Part(check, is_vital, is_needed)
 
     def faults(self) -> dict[str, str]:
         """What is wrong with each part that is not well."""
@@ -31,3 +37,13 @@ class Health:
     def dead(self) -> dict[str, str]:
         """What is wrong with the vital parts that are not well: the watchdog is fed while this is empty."""
         return {name: fault for name, part in self._parts.items() if part.is_vital and (fault := part.check())}
+
+    def alive(self) -> tuple[bool, dict[str, str | None]]:
+        """Whether the agent lives, and what is wrong with each vital part; None of one that is well."""
+        parts = {name: part.check() for name, part in self._parts.items() if part.is_vital}
+        return not any(parts.values()), parts
+
+    def ready(self) -> tuple[bool, dict[str, str | None]]:
+        """Whether the agent can do its work, and what is wrong with each part; None of one that is well."""
+        parts = {name: part.check() for name, part in self._parts.items()}
+        return not any(fault and self._parts[name].is_needed for name, fault in parts.items()), parts

@@ -8,7 +8,7 @@ from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
 from edgeagent.config import LIMITS
 from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
-from edgeagent.model.samples import Row
+from edgeagent.model.samples import Row, qualities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -147,6 +147,14 @@ class Unit:
     def boards(self) -> tuple[BoardInProcess, ...]:
         """The boards inside."""
         return self.pipeline.boards()
+
+    def fault(self) -> str | None:
+        """Say that the machine does not answer, or None."""
+        return None if self.status().connected else "does not answer"
+
+    def qualities(self) -> tuple[int, int, int, int]:
+        """How many values are good, uncertain, stale and bad now."""
+        return qualities(self.machine, self.row, self._clock.monotonic_ns())
 
     def firmware(self) -> str | None:
         """Firmware as the machine tells it."""

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edgeagent.clock import Clock
+    from edgeagent.durations import Durations
 
 
 class Beats:
@@ -16,13 +17,15 @@ class Beats:
 
     Args:
         periods_ns: time between two beats of each group.
+        lateness: takes how late each beat that is given came, by the clock.
 
     Attributes:
         skipped: beats that were too late.
     """
 
-    def __init__(self, periods_ns: Sequence[int], clock: Clock) -> None:
+    def __init__(self, periods_ns: Sequence[int], clock: Clock, lateness: Durations) -> None:
         self.skipped = 0
+        self._lateness = lateness
         self._periods_ns = periods_ns
         self._clock = clock
         start = clock.monotonic_ns()
@@ -37,6 +40,7 @@ class Beats:
         self._is_begun = True
         due, place = self._due[0]
         await self._clock.sleep_until(due)
+        self._lateness.add(self._clock.monotonic_ns() - due)
         return place
 
     def _after(self, due: int, period: int) -> int:

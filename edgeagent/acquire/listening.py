@@ -10,6 +10,7 @@ from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.pieces import packed, piece, point_by_point
 from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort, Tap
 from edgeagent.acquire.trust import rules
+from edgeagent.durations import Durations
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.overheard import Conversation
 from firmware_iface.spans import BIT_TABLES
@@ -118,6 +119,9 @@ class Listener:
     that the other master never asks for stays bad. The time of a group is that of its oldest value.
     """
 
+    durations = None
+    """Nobody is asked here."""
+
     def __init__(
         self, machine: Machine, source: int, line: ListeningLine, unit: int, row: Row, clock: Clock,
         beat: Callable[[int], None],
@@ -125,6 +129,7 @@ class Listener:
         self.name = f"{line.port}/{unit}"
         self.errors: Counter[str] = Counter()
         self.skipped = 0
+        self.lateness = Durations()
         self._machine = machine
         self._line = line
         self._unit = unit
@@ -146,7 +151,7 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         indexes = list(self.groups)
-        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock)
+        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock, self.lateness)
         try:
             while True:
                 index = indexes[await beats.next()]
@@ -162,6 +167,7 @@ class Listener:
             is_open = self._line.open()
         except Unreachable as error:
             is_open = False
+            self.errors[error.cause] += 1
             self._tell(index, error.cause, str(error))
         since = self._clock.monotonic_ns() - self._machine.groups[index].max_age_ns
         times = []

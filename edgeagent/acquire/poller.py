@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
+from edgeagent.durations import Durations
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Poller:
 
     Attributes:
         errors: failed requests by cause. reads: answered requests. skipped: beats that were too late to be read.
+        durations: how long each whole group took to read; lateness: how late each beat came; both by the clock.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Poller:
         self.errors: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
+        self.durations = Durations()
+        self.lateness = Durations()
         self._machine = machine
         self._groups = groups
         self._clock = clock
@@ -70,7 +74,8 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
-        beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock)
+        beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock,
+                      self.lateness)
         try:
             while True:
                 group = self._groups[await beats.next()]
@@ -87,7 +92,8 @@ class Poller:
     async def _read(self, group: GroupPlan) -> None:
         """Fill the row from one read of the whole group, or mark it as missed."""
         try:
-            if self._clock.monotonic_ns() < self._next_try_ns:
+            begun_ns = self._clock.monotonic_ns()
+            if begun_ns < self._next_try_ns:
                 group.miss()
                 return
             await self._connect()
@@ -101,6 +107,7 @@ class Poller:
                 wall_ns = wall_ns or self._clock.wall_ns()
                 self.reads += 1
             group.decode(answers, read_ns, wall_ns)
+            self.durations.add(self._clock.monotonic_ns() - begun_ns)
             self._worked(read_ns, group)
         except MachineError as error:
             group.miss()

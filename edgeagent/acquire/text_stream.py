@@ -10,6 +10,7 @@ from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort
 from edgeagent.acquire.text_instrument import Causes
+from edgeagent.durations import Durations
 from edgeagent.errors import Unreachable
 from firmware_iface.frames.text_line import Lines, Phrases
 from firmware_iface.instrument import registers
@@ -37,7 +38,11 @@ class TextStream:
     Attributes:
         groups: the read plan.
         errors: beats without a value by cause. reads: lines understood. skipped: beats that were too late.
+        lateness: how late the others came, by the clock.
     """
+
+    durations = None
+    """Nobody is asked here."""
 
     def __init__(
         self, machine: Machine, source: int, line: LineTable, address: str, row: Row, clock: Clock,
@@ -49,6 +54,7 @@ class TextStream:
         self.errors: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
+        self.lateness = Durations()
         self._machine = machine
         self._clock = clock
         self._beat = beat
@@ -68,7 +74,8 @@ class TextStream:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        beats = Beats([self._machine.groups[group.index].period_ns for group in self.groups], self._clock)
+        beats = Beats([self._machine.groups[group.index].period_ns for group in self.groups], self._clock,
+                      self.lateness)
         try:
             while True:
                 group = self.groups[await beats.next()]

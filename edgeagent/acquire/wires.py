@@ -7,6 +7,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.last_frames import LastFrames
 from edgeagent.acquire.listening import Listener, ListeningLine
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
@@ -42,11 +43,15 @@ class Wires:
 
     Args:
         recorder: takes everything that happens on them.
+
+    Attributes:
+        last_frames: the newest bytes of each.
     """
 
     def __init__(self, lines: Iterable[LineTable], clock: Clock, recorder: Recorder | None = None) -> None:
         self._clock = clock
         self._recorder = recorder
+        self.last_frames = LastFrames(clock.wall_ns)
         self._asked = Counter[tuple[str, int]]()
         self._connections: dict[tuple[str, int, int], TcpConnection] = {}
         self._tables = {line.id: line for line in lines}
@@ -87,8 +92,17 @@ class Wires:
         if self._recorder:
             self._recorder.watch(machine, groups)
 
-    def _tap(self, wire: str) -> Tap | None:
-        return partial(self._recorder.wire, wire) if self._recorder else None
+    def _tap(self, wire: str) -> Tap:
+        keep = self.last_frames.tap(wire)
+        if self._recorder is None:
+            return keep
+        record = partial(self._recorder.wire, wire)
+
+        def both(is_sent: bool, data: bytes) -> None:
+            keep(is_sent, data)
+            record(is_sent, data)
+
+        return both
 
     def source(self, table: SourceTable, register_map: RegisterMap) -> Source:
         """Make the way to a device that this agent may ask.

@@ -70,6 +70,16 @@ def show(machine: Machine, row: Row, point: Point, now_ns: int) -> MeasuredValue
                          iso(stamp) if stamp else None)
 
 
+def qualities(machine: Machine, row: Row, now_ns: int) -> tuple[int, int, int, int]:
+    """How many values are good, uncertain, stale and bad at this monotonic time, as `show` tells them."""
+    counts = [0] * len(WORDS)
+    is_old = [now_ns - row.times[group.index] > group.max_age_ns for group in machine.groups]
+    for point in machine.points:
+        quality = row.quality[point.index]
+        counts[Quality.STALE if quality < Quality.STALE and is_old[point.group] else quality] += 1
+    return counts[0], counts[1], counts[2], counts[3]
+
+
 def plain(row: Row, point: Point) -> float | bool | str | None:
     """The value as people mean it: text, true or false, a rounded number, or None."""
     if point.is_text:

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from edgeagent.errors import CommandRefused, MachineError, StoreError
+from edgeagent.logs import Detail
 from edgeagent.publish.outlet import Caller, Outlet
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,7 @@ MOST_PARAMETERS = 64 << 10
 """Bytes of one call's parameters: so much is decoded in under 5 ms, whatever it holds."""
 
 _WORTH_A_RETRY = ("unreachable", "tooMany", "busy")
+_OF_RIGHTS = ("unauthenticated", "forbidden")
 _SPACE = b" \t\r\n"
 _NO_ID = b"null"
 
@@ -141,6 +143,8 @@ class Dispatcher:
             result = await self._outlet.call(call.method, _parameters(call), caller)
             answer = b'{"jsonrpc":"2.0","result":%b,"id":%b}' % (_ENCODER.encode(result), ident)
         except CommandRefused as error:
+            if error.kind in _OF_RIGHTS:
+                log.warning("%s: refused over %s to %s: %s", call.method, caller.transport, Detail(caller.peer), error)
             answer = refusal(error.kind, error.reason, ident, error.machine, error.more)
         except MachineError as error:
             answer = refusal("unreachable", f"The machine does not answer: {error}", ident)
@@ -149,7 +153,7 @@ class Dispatcher:
             answer = refusal("busy", "The records cannot be read now; ask again.", ident)
         except Exception:
             incident = secrets.token_hex(4)
-            log.exception("%s failed, incident %s", call.method, incident)
+            log.exception("%s failed, incident %s", call.method, Detail(incident))
             answer = refusal("internal", f"The agent failed at this; its log tells more under {incident}.", ident)
         return None if call.id is UNSET else answer
 

@@ -11,6 +11,7 @@ import msgspec
 from edgeagent.clock import Clock, iso
 from edgeagent.model.events import GapRange, MeasuredValueChanged, StoredEvent
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.publish.tally import Tally
 
 TELEMETRY = "Status.MeasuredValueChanged"
 
@@ -19,13 +20,18 @@ _KEPT = 64
 
 
 class Notices:
-    """Builds notifications of one stream."""
+    """Builds notifications of one stream.
+
+    Attributes:
+        tally: what became of those that did not reach a peer.
+    """
 
     def __init__(self, stream: str, clock: Clock) -> None:
         self.stream = stream
         self._clock = clock
         self._head = b'"stream":"%b","sequence":' % stream.encode()
         self._built: dict[tuple[int, int], bytes] = {}
+        self.tally = Tally()
 
     def durable(self, event: StoredEvent, previous: int) -> bytes:
         """Build the message of an event on disk; `previous` is the sequence told before it, 0 for none."""

@@ -89,6 +89,11 @@ class Session:
         return flow is not None
 
     @property
+    def subscriptions(self) -> int:
+        """How many there are."""
+        return len(self._flows) + len(self._new)
+
+    @property
     def subscribed(self) -> bool:
         """Whether anything is to be told."""
         return bool(self._flows)
@@ -127,6 +132,7 @@ class Session:
         if self._wants_telemetry(told.machine):
             waiting = self._telemetry.get(told.machine)
             self._telemetry[told.machine] = told if waiting is None else waiting.before(told)
+            self._notices.tally.coalesced += waiting is not None
             self._wake.set()
 
     def close(self) -> asyncio.Task[None] | None:
@@ -178,6 +184,7 @@ class Session:
                 return
             if isinstance(found, GapRange):
                 last = found.to
+                self._notices.tally.lost += found.count
                 message = self._notices.passing("Event.Gap", EventGap(self._journal.stream, (found,)))
             else:
                 last = found.sequence

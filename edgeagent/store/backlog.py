@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -18,12 +19,14 @@ _MOST_BYTES = 64 << 20
 class Write:
     """One write that waits; without work when a newer one took its place or it is on disk."""
 
-    __slots__ = ("done", "size", "work")
+    __slots__ = ("done", "queued_at", "size", "work")
 
     def __init__(self, work: Work[Any], done: Done[Any] | None, size: int) -> None:
         self.work: Work[Any] | None = work
         self.done = done
         self.size = size
+        self.queued_at = monotonic()
+        """Real seconds."""
 
 
 class Backlog:
@@ -36,6 +39,12 @@ class Backlog:
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def age_s(self) -> float:
+        """How long the oldest write waits, in real seconds; 0 when none does."""
+        oldest = next((write for write in self._queue if write.work), None)
+        return monotonic() - oldest.queued_at if oldest else 0.0
 
     @property
     def overflow(self) -> str | None:

@@ -40,12 +40,16 @@ _log = logging.getLogger(__name__)
 
 
 class StoreHealth(msgspec.Struct, frozen=True):
-    """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened."""
+    """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened.
+
+    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does.
+    """
 
     waiting: int
     failing: str | None
     writes: int
     commits: int
+    lag_s: float
 
 
 class Database:
@@ -184,7 +188,7 @@ class Database:
         with self._change:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
-            return StoreHealth(len(self._backlog), failing, self._writes, self._commits)
+            return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s)
 
     def _run(self) -> None:
         while True:

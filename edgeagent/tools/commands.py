@@ -26,7 +26,7 @@ Add = Callable[[str, Work, str, int], argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:
-    """Add simulate, record, replay, scan, backup and restore."""
+    """Add simulate, record, replay, scan, and what an administrator needs."""
     simulating.add_to(add)
     recording = add("record", _record, "run the agent without outlets and record its wires, see replay", logging.INFO)
     recording.add_argument("configuration", type=Path)
@@ -38,9 +38,18 @@ def add_to(add: Add) -> None:
     playing.add_argument("--config", type=Path, metavar="CONFIG", help="play it with another configuration or map")
     playing.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
     playing.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
+    _support_options(add("support", _support, "pack what helps to find a fault into one file", logging.ERROR))
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
     _store_options(add("backup", _backup, "back up the store; the agent may run", logging.ERROR),
                    add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR))
+
+
+def _support_options(support: argparse.ArgumentParser) -> None:
+    support.add_argument("--config", type=Path, default=Path("/etc/edgeagent/edgeagent.toml"), metavar="CONFIG",
+                         help="the agent's configuration (/etc/edgeagent/edgeagent.toml)")
+    support.add_argument("--output", type=Path, metavar="FILE",
+                         help="a new file (edgeagent-support-DATE-TIME.tar.gz); none is ever overwritten")
+    support.add_argument("--agent", metavar="URL", help="where the agent listens, if the configuration does not say it")
 
 
 def record_options(run: argparse.ArgumentParser) -> None:
@@ -127,6 +136,13 @@ async def _replay(options: argparse.Namespace, stop: asyncio.Event) -> bool:
             print(line)
     else:
         await replay.replay(options.file, options.config, options.store, stop)
+    return True
+
+
+async def _support(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.support import pack  # noqa: PLC0415
+
+    pack(options.config, options.output, options.agent, print)
     return True
 
 

@@ -44,7 +44,7 @@ async def tail(served: Served, *arguments: str):
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "edgeagent", "tail", *arguments, "--agent", f"http://127.0.0.1:{served.http_port}",
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env=dict(os.environ))  # fmt: skip  # readline, which pytest loads, sets COLUMNS behind it
+        env=dict(os.environ))  # fmt: skip  # a library may have set COLUMNS behind its back
     try:
         yield Tail(process)
     finally:
@@ -104,7 +104,8 @@ def test_people_see_a_line_for_each_event_below_its_day(tmp_path, monkeypatch):
     asyncio.run(main())
 
 
-def test_topics_and_machines_are_chosen_and_measured_values_are_told_where_they_are_wanted(tmp_path):
+def test_topics_and_machines_are_chosen_and_measured_values_are_told_where_they_are_wanted(tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)  # of a terminal around the tests
     values = (MeasuredValue("zone/1/top", "temperature", 175.4, "degC", "good", None),)
 
     async def main() -> None:

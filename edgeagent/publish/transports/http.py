@@ -1,16 +1,21 @@
-"""JSON-RPC over HTTP: POST /rpc answers one message, GET /rpc becomes a WebSocket."""
+"""JSON-RPC over HTTP: POST /rpc answers one message, GET /rpc becomes a WebSocket; pages about the agent beside it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Protocol, cast
 
 from aiohttp import web
 
+from edgeagent.config import is_loopback
+from edgeagent.logs import Detail
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
+from edgeagent.publish.observe.pages import Show
 from edgeagent.publish.outlet import Caller
+from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.listening import listen
 
 _READ_S = 30.0
@@ -31,12 +36,15 @@ class Upgrade(Protocol):
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
 
+    def load(self) -> tuple[int, int]:
+        """How many connections and subscriptions there are."""
+
     async def close(self) -> None:
         """End all connections."""
 
 
 class HttpServer:
-    """Serves /rpc on a loopback address.
+    """Serves /rpc and some pages on a loopback address.
 
     Args:
         upgrade: serves WebSocket requests; without it GET is not allowed.
@@ -46,12 +54,15 @@ class HttpServer:
         header_s: time for the header of a connection's first request, in seconds.
         patience_s: an answer that a peer does not take in this time ends the connection, in seconds.
         origins: web pages that may ask, as browsers name them ("http://panel:8080"), beside those of this server.
+        pages: path → what a GET of it shows, to programs on this computer only.
+        tally: takes what was refused and cut.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, upgrade: Upgrade | None = None, *,
         role: str = "viewer", limit: int = 1 << 20, most: int = 256, origins: Collection[str] = (),
-        header_s: float = 10.0, patience_s: float = 60.0,
+        header_s: float = 10.0, patience_s: float = 60.0, pages: Mapping[str, Show] | None = None,
+        tally: Tally | None = None,
     ) -> None:  # fmt: skip
         self._dispatcher = dispatcher
         self._upgrade = upgrade
@@ -61,6 +72,7 @@ class HttpServer:
         self._origins = frozenset(origins)
         self._header_s = header_s
         self._patience_s = patience_s
+        self._tally = tally or Tally()
         self._unsent = 0
         self._hosts: frozenset[str] = frozenset()
         self._server: asyncio.Server | None = None
@@ -68,6 +80,8 @@ class HttpServer:
         app.router.add_post("/rpc", self._post)
         if upgrade is not None:
             app.router.add_get("/rpc", self._get, allow_head=False)
+        for path, show in (pages or {}).items():
+            app.router.add_get(path, partial(self._page, show))
         self._runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=1.0)
 
     async def start(self, host: str, port: int) -> int:
@@ -93,7 +107,21 @@ class HttpServer:
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        return _Connection(server, self._header_s) if len(server.connections) < self._most else _Refused()
+        if len(server.connections) < self._most:
+            return _Connection(server, self._header_s)
+        log.warning("a connection is refused: there are %d already", self._most)
+        self._tally.refused["http"] += 1
+        return _Refused()
+
+    def fault(self) -> str | None:
+        """Say that nobody can connect, or None."""
+        return None if self._server and self._server.is_serving() else "does not listen"
+
+    def load(self) -> tuple[int, int]:
+        """How many connections there are that are no WebSockets; none has subscriptions."""
+        server = self._runner.server
+        upgraded = self._upgrade.load()[0] if self._upgrade else 0
+        return max(0, len(server.connections) - upgraded) if server else 0, 0
 
     async def _post(self, request: web.Request) -> web.Response:
         if reason := self._unwelcome(request):
@@ -139,9 +167,25 @@ class HttpServer:
                 await response.write_eof()
         except TimeoutError:
             log.warning("connection of %s ended: it did not take its answer in %g s", request.remote, self._patience_s)
+            self._tally.cut["http"] += 1
             if request.transport is not None:
                 request.transport.abort()
         return response
+
+    async def _page(self, show: Show, request: web.Request) -> web.Response:
+        if reason := self._unwelcome(request):
+            return _error(403, "forbidden", reason)
+        if not is_loopback(request.remote or ""):
+            return _error(403, "forbidden", "This is shown on the agent's own computer only.")
+        page = await show()
+        if self._unsent + len(page.body) > MOST_UNSENT:
+            return _full()
+        self._unsent += len(page.body)
+        try:
+            headers = {"Content-Type": page.content_type, "Cache-Control": "no-store"}
+            return await self._sent(request, web.Response(status=page.status, body=page.body, headers=headers))
+        finally:
+            self._unsent -= len(page.body)
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         assert self._upgrade is not None
@@ -153,6 +197,13 @@ class HttpServer:
 
     def _unwelcome(self, request: web.Request) -> str | None:
         """Why a request may come from a web page that means no good: the reason, or None."""
+        reason = self._suspicion(request)
+        if reason:
+            log.warning("a request over HTTP is refused: %s", Detail(reason))
+            self._tally.forbidden["http"] += 1
+        return reason
+
+    def _suspicion(self, request: web.Request) -> str | None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts:
             return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."

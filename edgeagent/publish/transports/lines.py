@@ -8,6 +8,7 @@ import re
 from typing import cast
 
 from edgeagent.errors import DeliveryError
+from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
@@ -127,6 +128,14 @@ class LineServer:
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # aborted transports are gone after one turn of the loop
 
+    def fault(self) -> str | None:
+        """Say that nobody can connect, or None."""
+        return None if self._server and self._server.is_serving() else "does not listen"
+
+    def load(self) -> tuple[int, int]:
+        """How many connections and subscriptions there are."""
+        return len(self.connections), sum(connection.subscriptions for connection in self.connections)
+
 
 class _Connection(asyncio.Protocol):
     """One peer; its lines are answered in order by one task, which reads on only as fast as it answers."""
@@ -156,7 +165,13 @@ class _Connection(asyncio.Protocol):
         self._session = self._server.delivery.session(self._send, self.end)
         self._work = asyncio.get_running_loop().create_task(self._serve())
 
+    @property
+    def subscriptions(self) -> int:
+        return self._session.subscriptions
+
     def _turn_away(self) -> None:
+        log.warning("a connection of %s is refused: there are %d already", Detail(self._peer), self._server.most)
+        self._server.delivery.notices.tally.refused["lines"] += 1
         self._transport.pause_reading()
         self._transport.write(refusal("tooMany", f"There are {self._server.most} connections already.") + b"\n")
         self._transport.write_eof()
@@ -193,7 +208,8 @@ class _Connection(asyncio.Protocol):
     def end(self, reason: str = "") -> list[asyncio.Task[None]]:
         """End the connection at once; return its tasks, which end soon after."""
         if reason:
-            log.warning("connection of %s ended: %s", self._peer, reason)
+            log.warning("connection of %s ended: %s", Detail(self._peer), reason)
+            self._server.delivery.notices.tally.cut["lines"] += 1
         self._server.connections.discard(self)
         self._transport.abort()
         self._work.cancel()

@@ -8,9 +8,11 @@ import logging
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from edgeagent.errors import DeliveryError
+from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
+from edgeagent.publish.session import Session
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ class WebSocketRoute:
         self._delivery = delivery
         self._role = role
         self._limit = limit
-        self._open: set[web.WebSocketResponse] = set()
+        self._open: dict[web.WebSocketResponse, Session] = {}
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
@@ -46,13 +48,14 @@ class WebSocketRoute:
             await socket.send_frame(message, WSMsgType.TEXT)
 
         def hang_up(reason: str) -> None:
-            log.warning("WebSocket of %s ended: %s", peer, reason)
+            log.warning("WebSocket of %s ended: %s", Detail(peer), reason)
+            self._delivery.notices.tally.cut["websocket"] += 1
             if transport is not None:
                 transport.abort()
 
         session = self._delivery.session(send, hang_up)
         caller = Caller(peer, self._role, "websocket", peer, session)
-        self._open.add(socket)
+        self._open[socket] = session
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
@@ -63,9 +66,13 @@ class WebSocketRoute:
         except (DeliveryError, ConnectionError):
             pass
         finally:
-            self._open.discard(socket)
+            self._open.pop(socket, None)
             session.close()
         return socket
+
+    def load(self) -> tuple[int, int]:
+        """How many connections and subscriptions there are."""
+        return len(self._open), sum(session.subscriptions for session in self._open.values())
 
     async def close(self) -> None:
         """End all connections with code 1001."""

@@ -1,0 +1,1 @@
+"""What the agent tells of itself: health, metrics, and all that support needs."""
