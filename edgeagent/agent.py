@@ -97,11 +97,12 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock)
         self._stops.append(delivery.close)
-        wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
+        wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), dict[str, Reader]()
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
                         self._recorder)
-            readers += wires.readers(table, unit.machine, unit.row, unit.beat)
+            its = wires.readers(table, unit.machine, unit.row, unit.beat)
+            readers |= {f"source {place} of {table.id}": reader for place, reader in enumerate(its, 1)}
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
             self.units.append(unit)
@@ -110,7 +111,10 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery)
         self.health.add("store", lambda: self._database.health().failing)
-        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for reader in readers]
+        self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        for part, reader in readers.items():
+            self.health.add(part, reader.pulse.check(wires.longest_wait_s), is_vital=True)
+            self._tasks.append(asyncio.create_task(_supervised(reader.name, reader.run)))
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
         http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
@@ -118,12 +122,14 @@ class Agent:
             server = HttpServer(dispatcher, WebSocketRoute(dispatcher, delivery), origins=http.origins)
             port = await server.start(http.host, http.port)
             self._stops.append(server.stop)
+            self.health.add("HTTP", server.deaf, is_vital=True)
             self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
             self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
         if lines.enabled:
             line_server = LineServer(dispatcher, delivery)
             port = await line_server.start(lines.host, lines.port)
             self._stops.append(line_server.stop)
+            self.health.add("TCP lines", line_server.deaf, is_vital=True)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"
 
 

@@ -11,6 +11,7 @@ from edgeagent.acquire.pieces import packed, piece, point_by_point
 from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort, Tap
 from edgeagent.acquire.trust import rules
 from edgeagent.errors import Unreachable
+from edgeagent.pulse import Pulse
 from firmware_iface.frames.overheard import Conversation
 from firmware_iface.spans import BIT_TABLES
 
@@ -125,6 +126,7 @@ class Listener:
         self.name = f"{line.port}/{unit}"
         self.errors: Counter[str] = Counter()
         self.skipped = 0
+        self.pulse = Pulse()
         self._machine = machine
         self._line = line
         self._unit = unit
@@ -146,7 +148,7 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         indexes = list(self.groups)
-        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock)
+        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock, self.pulse)
         try:
             while True:
                 index = indexes[await beats.next()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
+from edgeagent.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,6 +44,7 @@ class Poller:
 
     Attributes:
         errors: failed requests by cause. reads: answered requests. skipped: beats that were too late to be read.
+        pulse: turns with each beat and each request, answered or not.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Poller:
         self.errors: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
+        self.pulse = Pulse()
         self._machine = machine
         self._groups = groups
         self._clock = clock
@@ -70,7 +73,8 @@ class Poller:
 
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
-        beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock)
+        beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock,
+                      self.pulse)
         try:
             while True:
                 group = self._groups[await beats.next()]
@@ -96,6 +100,7 @@ class Poller:
             for block in group.blocks:
                 if self._pause_s:
                     await self._clock.sleep(self._pause_s)
+                self.pulse.turn()
                 answers.append(await self.source.read(block.block))
                 read_ns = read_ns or self._clock.monotonic_ns()
                 wall_ns = wall_ns or self._clock.wall_ns()
@@ -111,6 +116,7 @@ class Poller:
         if not self.source.connected:
             self._is_known = False
             await self.source.connect()
+            self.pulse.turn()
         if not self._is_known:
             await self._recognition.demand(self.source)
             self._is_known = True

@@ -11,6 +11,7 @@ from edgeagent.acquire.plan import plan
 from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, SerialPort
 from edgeagent.acquire.text_instrument import Causes
 from edgeagent.errors import Unreachable
+from edgeagent.pulse import Pulse
 from firmware_iface.frames.text_line import Lines, Phrases
 from firmware_iface.instrument import registers
 
@@ -49,6 +50,7 @@ class TextStream:
         self.errors: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
+        self.pulse = Pulse()
         self._machine = machine
         self._clock = clock
         self._beat = beat
@@ -68,7 +70,8 @@ class TextStream:
 
     async def run(self) -> None:
         """Listen until cancelled."""
-        beats = Beats([self._machine.groups[group.index].period_ns for group in self.groups], self._clock)
+        beats = Beats([self._machine.groups[group.index].period_ns for group in self.groups], self._clock,
+                      self.pulse)
         try:
             while True:
                 group = self.groups[await beats.next()]

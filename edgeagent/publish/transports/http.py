@@ -11,7 +11,7 @@ from aiohttp import web
 
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
-from edgeagent.publish.transports.listening import listen
+from edgeagent.publish.transports.listening import deaf, listen
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
@@ -81,6 +81,10 @@ class HttpServer:
         names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
         self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == 80 else frozenset())
         return port
+
+    def deaf(self) -> str | None:
+        """Why nobody can connect; None while it listens."""
+        return deaf(self._server)
 
     async def stop(self) -> None:
         """End listening and every connection."""

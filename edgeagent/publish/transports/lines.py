@@ -12,7 +12,7 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
 from edgeagent.publish.session import Session
-from edgeagent.publish.transports.listening import listen
+from edgeagent.publish.transports.listening import deaf, listen
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +116,10 @@ class LineServer:
         """Listen; return the port. Raises like `listen`."""
         self._server, port = await listen(lambda: _Connection(self), host, port)
         return port
+
+    def deaf(self) -> str | None:
+        """Why nobody can connect; None while it listens."""
+        return deaf(self._server)
 
     async def stop(self) -> None:
         """End listening and every connection."""
