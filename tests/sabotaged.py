@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from edgeagent import cli, pulse
@@ -10,59 +11,63 @@ from edgeagent.acquire.poller import Poller
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.store import Database
 
+PAUSE_S = 0.02
 
-def hang_poller(flag: Path) -> None:
+
+def hang_poller(is_time: Callable[[], bool]) -> None:
     read = Poller._read
 
     async def hanging(self, group):
-        while flag.exists():
-            await asyncio.sleep(0.02)
+        while is_time():  # noqa: ASYNC110  another process tells
+            await asyncio.sleep(PAUSE_S)
         await read(self, group)
 
     Poller._read = hanging
 
 
-def hang_store(flag: Path) -> None:
+def hang_loop(is_time: Callable[[], bool]) -> None:
+    read = Poller._read
+
+    async def hanging(self, group):
+        while is_time():
+            time.sleep(PAUSE_S)  # noqa: ASYNC251  this is what is meant
+        await read(self, group)
+
+    Poller._read = hanging
+
+
+def hang_store(is_time: Callable[[], bool]) -> None:
     commit = Database._commit
 
     def hanging(self, batch):
-        while flag.exists():
-            time.sleep(0.02)
+        while is_time():
+            time.sleep(PAUSE_S)
         return commit(self, batch)
 
     Database._commit = hanging
 
 
-def close_server(flag: Path) -> None:
+def close_server(is_time: Callable[[], bool]) -> None:
     start = LineServer.start
 
-    async def closing(self, host, port):
-        async def close():
-            while not flag.exists():
-                await asyncio.sleep(0.02)
-            self._server.close()
+    async def close(server):
+        while not is_time():  # noqa: ASYNC110  another process tells
+            await asyncio.sleep(PAUSE_S)
+        server.close()
 
+    async def closing(self, host, port):
         port = await start(self, host, port)
-        self.closing = asyncio.create_task(close())
+        self.closing = asyncio.create_task(close(self._server))
         return port
 
     LineServer.start = closing
 
 
-def hang_loop(flag: Path) -> None:
-    read = Poller._read
-
-    async def hanging(self, group):
-        while flag.exists():
-            time.sleep(0.02)
-        await read(self, group)
-
-    Poller._read = hanging
-
+PARTS = {"poller": hang_poller, "store": hang_store, "server": close_server, "loop": hang_loop,
+         "nothing": lambda _: None}  # fmt: skip
 
 if __name__ == "__main__":
     part, flag, *command = sys.argv[1:]
     pulse.PATIENCE_S = 0.5
-    if part != "nothing":
-        {"poller": hang_poller, "store": hang_store, "server": close_server, "loop": hang_loop}[part](Path(flag))
+    PARTS[part](Path(flag).exists)
     sys.exit(cli.main(command))

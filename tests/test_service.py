@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,12 +39,19 @@ class Systemd:
 
     async def hear(self, wanted: str, within_s: float = 30.0) -> str:
         """The next message that has the wanted words; all that came are kept in `told`."""
-        async with asyncio.timeout(within_s):
-            while True:
-                message = (await asyncio.get_running_loop().sock_recv(self.socket, 10_000)).decode()
-                self.told.append(message)
-                if wanted in message:
-                    return message
+        heard = len(self.told)
+        try:
+            async with asyncio.timeout(within_s):
+                return await self._hear(wanted)
+        except TimeoutError:
+            raise TimeoutError(f"no {wanted!r} in {self.told[heard:]}") from None
+
+    async def _hear(self, wanted: str) -> str:
+        while True:
+            message = (await asyncio.get_running_loop().sock_recv(self.socket, 10_000)).decode()
+            self.told.append(message)
+            if wanted in message:
+                return message
 
     async def quiet(self) -> None:
         """Wait until the watchdog is not fed any more."""
@@ -61,9 +68,10 @@ class Systemd:
             await self.hear("WATCHDOG=1")
 
     async def end(self) -> int:
-        if self.process.returncode is None:
-            self.flag.unlink(missing_ok=True)
-            self.process.terminate()
+        self.process.terminate()
+        return await self.ended()
+
+    async def ended(self) -> int:
         _, self.errors = await asyncio.wait_for(self.process.communicate(), 20)
         self.socket.close()
         return self.process.returncode
@@ -76,14 +84,11 @@ def configure(folder: Path, port: int) -> None:
         f'host = "127.0.0.1"\nport = {port}\n')
 
 
-@asynccontextmanager
-async def silent_oven():
-    """Takes connections and says nothing; gives its port."""
-    silent = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    try:
-        yield silent.sockets[0].getsockname()[1]
-    finally:
-        silent.close()
+@contextmanager
+def silent_oven():
+    """Takes connections, as the kernel does for it, and says nothing; gives its port."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        yield silent.getsockname()[1]
 
 
 @asynccontextmanager
@@ -99,8 +104,8 @@ async def systemd(folder: Path):
 
 
 def test_it_is_ready_without_the_oven_and_tells_each_turn_of_its_life(tmp_path):
-    async def life():
-        async with silent_oven() as port, systemd(tmp_path) as its:
+    async def life(port):
+        async with systemd(tmp_path) as its:
             configure(tmp_path, port)
             await its.start()
             await its.hear("READY=1")
@@ -114,9 +119,10 @@ def test_it_is_ready_without_the_oven_and_tells_each_turn_of_its_life(tmp_path):
             await its.hear("READY=1")
             its.process.terminate()
             await its.hear("STOPPING=1")
-            assert await its.end() == 0
+            assert await its.ended() == 0
 
-    asyncio.run(life())
+    with silent_oven() as port:
+        asyncio.run(life(port))
 
 
 def test_a_configuration_that_cannot_be_used_is_told_and_ends_with_78(tmp_path):
@@ -127,7 +133,7 @@ def test_a_configuration_that_cannot_be_used_is_told_and_ends_with_78(tmp_path):
             told = await its.hear("STATUS=")
             assert told.startswith("STATUS=the configuration cannot be used: ")
             assert "agent.toml:1: agents: unknown key" in told
-            assert await its.end() == 78
+            assert await its.ended() == 78
             assert "READY=1" not in its.told
 
     asyncio.run(life())
@@ -140,7 +146,7 @@ def test_a_store_that_cannot_be_opened_is_told_and_ends_with_1_to_be_tried_again
             (tmp_path / "edgeagent.sqlite3").mkdir()
             await its.start()
             assert "the database cannot be opened" in await its.hear("STATUS=ended: ")
-            assert await its.end() == 1
+            assert await its.ended() == 1
 
     asyncio.run(life())
 
@@ -153,6 +159,7 @@ def test_the_watchdog_is_not_fed_while_a_vital_part_hangs(tmp_path, part, told):
     async def life():
         async with plant(tmp_path, 10.0) as the_plant, systemd(tmp_path) as its:
             await its.start(part)
+            await its.hear("RO0001 warming up")
             the_plant.machine.insert_board("B1", 300.0)
             await its.hear("1 board inside")
             await its.fed(3)
@@ -169,8 +176,8 @@ def test_the_watchdog_is_not_fed_while_a_vital_part_hangs(tmp_path, part, told):
 
 
 def test_an_oven_that_says_nothing_keeps_the_watchdog_fed(tmp_path):
-    async def life():
-        async with silent_oven() as port, systemd(tmp_path) as its:
+    async def life(port):
+        async with systemd(tmp_path) as its:
             configure(tmp_path, port)
             await its.start()
             await its.hear("READY=1")
@@ -181,13 +188,15 @@ def test_an_oven_that_says_nothing_keeps_the_watchdog_fed(tmp_path):
             assert await its.end() == 0
             assert b"has not turned" not in its.errors
 
-    asyncio.run(life())
+    with silent_oven() as port:
+        asyncio.run(life(port))
 
 
 def test_a_full_disk_keeps_the_watchdog_fed_and_is_told_in_the_status(tmp_path):
     async def life():
         async with plant(tmp_path, 10.0) as the_plant, systemd(tmp_path) as its:
             await its.start()
+            await its.hear("RO0001 warming up")
             the_plant.machine.insert_board("B1", 300.0)
             assert await its.hear("1 board inside") == "STATUS=1 machine: RO0001 warming up, 1 board inside"
             everything = resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE)
