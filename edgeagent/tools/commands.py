@@ -27,7 +27,7 @@ Add = Callable[[str, Work, str, int], argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:
-    """Add record, replay and scan."""
+    """Add record, replay, install, uninstall and scan."""
     recording = add("record", _record, "run the agent without outlets and record its wires, see replay", logging.INFO)
     recording.add_argument("configuration", type=Path)
     recording.add_argument("file", type=Path, help="a new file")
@@ -38,6 +38,10 @@ def add_to(add: Add) -> None:
     playing.add_argument("--config", type=Path, metavar="CONFIG", help="play it with another configuration or map")
     playing.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
     playing.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
+    _root_options(add("install", _install, "install the service: user, folders, unit, udev rule", logging.ERROR))
+    removing = add("uninstall", _uninstall, "remove the service; configuration and store stay", logging.ERROR)
+    _root_options(removing)
+    removing.add_argument("--purge", action="store_true", help="remove configuration, store and user as well")
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
 
 
@@ -76,6 +80,11 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
     scan.add_argument("--anyway", action="store_true", help="send although somebody else talks on the line")
 
 
+def _root_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="work on the tree of an image (/)")
+
+
 async def check_live(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     """Ask every device of a configuration; raises ConfigError."""
     from edgeagent.tools.live import LiveCheck  # noqa: PLC0415  the other commands start without it
@@ -103,6 +112,18 @@ async def _replay(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     else:
         await replay.replay(options.file, options.config, options.store, stop)
     return True
+
+
+async def _install(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.install import install  # noqa: PLC0415
+
+    return await install(options.root, options.yes, stop)
+
+
+async def _uninstall(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.install import uninstall  # noqa: PLC0415
+
+    return await uninstall(options.root, options.yes, options.purge, stop)
 
 
 async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
