@@ -108,6 +108,7 @@ def computer(tmp_path_factory):
             assert time.monotonic() < deadline, (folder / "console").read_text(errors="replace")
             time.sleep(0.5)
         yield booted
+        print(booted.run("journalctl", "-u", "edgeagent", "-n", "100"))
     finally:
         container.send_signal(signal.SIGTERM)
         with suppress(subprocess.TimeoutExpired):
@@ -203,6 +204,12 @@ def test_it_installs_runs_upgrades_and_is_removed_without_a_trace(computer, pack
         computer.run("systemctl", "reload", "edgeagent")
         computer.until(lambda unit: unit["ActiveState"] == "active" and "running" in unit["StatusText"])
         assert computer.unit()["MainPID"] == after["MainPID"]
+
+        computer.run("sh", "-c", f"kill -STOP {after['MainPID']}")
+        computer.until(lambda unit: unit["NRestarts"] == "1" and unit["ActiveState"] == "active")
+        assert "Watchdog timeout" in computer.run("journalctl", "-u", "edgeagent", "-o", "cat")
+        assert events(lines)["stream"] == before["stream"]
+    assert "Traceback" not in computer.run("journalctl", "-u", "edgeagent", "-o", "cat")
 
     (computer.root / "etc/edgeagent/edgeagent.toml").write_text("[agents]\n")
     with suppress(AssertionError):
