@@ -52,7 +52,8 @@ class Computer:
 
     def unit(self) -> dict[str, str]:
         """What systemd knows of the agent; it leaves out what it does not know."""
-        return defaultdict(str, dict(line.split("=", 1) for line in self.run("systemctl", "show", "edgeagent").splitlines()))
+        lines = self.run("systemctl", "show", "edgeagent").splitlines()
+        return defaultdict(str, (line.split("=", 1) for line in lines))
 
     def until(self, what, within_s: float = 120.0) -> dict[str, str]:
         """Wait until it holds of the unit."""
