@@ -116,6 +116,7 @@ def computer(tmp_path_factory):
             container.wait(30)
         container.kill()
         container.wait()
+        shutil.rmtree(root)
 
 
 def _leader(container: subprocess.Popen) -> int:
