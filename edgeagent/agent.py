@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING
-
-import msgspec
 
 import edgeagent
 from edgeagent import logs
 from edgeagent.acquire.wires import Reader, Wires
+from edgeagent.changes import tell_changes
 from edgeagent.errors import EdgeAgentError
 from edgeagent.health import Health
 from edgeagent.loop_lag import LoopLag
-from edgeagent.model.events import ConfigurationChanged, Event
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
 from edgeagent.publish.delivery import Delivery
@@ -26,7 +24,7 @@ from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Archive, Checkpoints, Database, Journal
+from edgeagent.store import Archive, Database
 from edgeagent.store.restored import restored_from
 from edgeagent.unit import Unit
 
@@ -42,8 +40,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RESTART_S = 1.0
-ITSELF = "the agent"
-"""Name of the checkpoint in which the agent keeps what it was configured with; no machine can be called so."""
+
 
 
 class Agent:
@@ -116,7 +113,7 @@ class Agent:
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
         handlers = answers(self.units, archive, delivery, self._clock)
-        self._watch()
+        self._watch(readers, wires.longest_wait_s)
         loop_lag = LoopLag()
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
@@ -124,11 +121,17 @@ class Agent:
         self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
 
-    def _watch(self) -> None:
+    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float) -> None:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
+        self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
+        places = Counter[str]()
+        for machine, reader in readers:
+            places[machine] += 1
+            part = f"source {places[machine]} of {machine}"
+            self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery, pages: Pages) -> None:
         http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
@@ -139,7 +142,7 @@ class Agent:
             port = await server.start(http.host, http.port)
             self._stops.append(server.stop)
             self._loads |= {"http": server.load, "websocket": route.load}
-            self.health.add("HTTP", server.fault)
+            self.health.add("HTTP", server.deaf, is_vital=True)
             self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
             self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
         if lines.enabled:
@@ -147,42 +150,8 @@ class Agent:
             port = await line_server.start(lines.host, lines.port)
             self._stops.append(line_server.stop)
             self._loads["lines"] = line_server.load
-            self.health.add("TCP lines", line_server.fault)
+            self.health.add("TCP lines", line_server.deaf, is_vital=True)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"
-
-
-async def tell_changes(
-    configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], journal: Journal, checkpoints: Checkpoints,
-    clock: Clock, software: str, recorder: Recorder | None = None, store: str = "",
-) -> None:  # fmt: skip
-    """Tell what is another than at the last start, and keep it in the same transaction.
-
-    Args:
-        software: version of the agent that runs.
-        store: what the store was restored from; empty where it grew by itself.
-    """
-    saved = await checkpoints.load(ITSELF)
-    wall_ns = clock.wall_ns()
-    if recorder:
-        recorder.taken_up(ITSELF, saved, (), clock.monotonic_ns(), wall_ns)
-    before: dict[str, str] = {"store": ""} | (msgspec.json.decode(saved.body) if saved else {})
-    now = {"software": software, "store": store}
-    for table in configuration.machines:
-        configured = hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:12]
-        now[f"machine configuration of {table.id}"] = configured
-        now[f"register map of {table.id}"] = " ".join(f"{m.id} {m.fingerprint}" for m in maps[table.id])
-    events = [
-        Event("Configuration.Changed", wall_ns, table.id,
-              ConfigurationChanged(what=what.partition(" of ")[0], from_=before[what] or None, to=value,
-                                   by="restore" if what == "store" else "restart"))
-        for what, value in now.items() if before.get(what, value) != value
-        for table in configuration.machines if what in ("software", "store") or what.endswith(f" of {table.id}")
-    ]  # fmt: skip
-    checkpoint = (ITSELF, msgspec.json.encode(now))
-    if events:
-        journal.append(events, checkpoint, "trusted" if clock.trusted else "untrusted")
-    elif before != now:
-        checkpoints.save(*checkpoint)
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -15,6 +15,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_ERROR = 5
 """adjtimex(2): the kernel's clock is not synchronised."""
 
+_TIMESYNCD = Path("/run/systemd/timesync/synchronized")
+"""Touched by systemd-timesyncd whenever it sets the clock, at most every 2048 s unless configured otherwise."""
+_TIMESYNCD_S = 3 * 2048.0
+
 
 class Clock:
     """Wall and monotonic time in integer nanoseconds, both sped up by the same factor.
@@ -94,10 +98,16 @@ def utc_offset(wall_ns: int) -> str:
 
 
 def _synchronised() -> bool:
+    """Ask the kernel; where a sandbox forbids that, look when systemd-timesyncd last set the clock."""
     if not sys.platform.startswith("linux"):
         return False
     try:
         state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
     except (OSError, AttributeError):
         return False
-    return 0 <= state < _TIME_ERROR
+    if state >= 0:
+        return state < _TIME_ERROR
+    try:
+        return abs(time.time() - _TIMESYNCD.stat().st_mtime) < _TIMESYNCD_S
+    except OSError:
+        return False

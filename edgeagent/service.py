@@ -1,9 +1,10 @@
-"""The agent as a service: it runs until it is told to end, and begins anew when it is told to."""
+"""The agent as a service: it runs until it is told to end, begins anew when it is told to, and systemd sees it live."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,12 +12,18 @@ from typing import TYPE_CHECKING
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.errors import ConfigError
+from edgeagent.notify import Notifier
 from edgeagent.tools.record import clock_of, recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from edgeagent.model.functions.machines import MachineStatus
+
 _log = logging.getLogger(__name__)
+
+_LOOK_S = 1.0
+"""How often it is looked at how the agent stands."""
 
 
 class Service:
@@ -37,6 +44,7 @@ class Service:
         self._say = say
         self._stop = asyncio.Event()
         self._again = asyncio.Event()
+        self._notifier = Notifier(os.environ)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; at SIGHUP end cleanly and begin anew, with the file as it is then.
@@ -48,12 +56,21 @@ class Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._again.set)
-        loaded = config.load(self._file)
-        while not self._stop.is_set():
-            self._again.clear()
-            await self._once(*loaded)
-            loaded = self._loaded(loaded)
-            self._record = None  # a recording is of one start; its file is whole now
+        try:
+            loaded = config.load(self._file)
+            while not self._stop.is_set():
+                self._again.clear()
+                await self._once(*loaded)
+                loaded = self._loaded(loaded)
+                self._record = None  # a recording is of one start; its file is whole now
+        except ConfigError as error:
+            self._notifier.status(f"the configuration cannot be used: {error}")
+            raise
+        except Exception as error:
+            self._notifier.status(f"ended: {error}")
+            raise
+        finally:
+            self._notifier.close()
 
     async def _once(self, configuration: config.Configuration, maps: config.Maps) -> None:
         clock = clock_of(configuration)
@@ -62,10 +79,31 @@ class Service:
             await agent.start()
             for name, address in agent.addresses.items():
                 self._say(f"{name}: {address}")
+            self._notifier.status(told(agent))
+            self._notifier.ready()
+            watched = asyncio.create_task(self._watch(agent))
             try:
                 await self._told()
             finally:
+                watched.cancel()
+                if self._stop.is_set():
+                    self._notifier.stopping()
+                else:
+                    self._notifier.reloading()
                 await agent.stop()
+
+    async def _watch(self, agent: Agent) -> None:
+        """Tell systemd how the agent stands, and feed its watchdog while every vital part lives."""
+        pause_s = min(_LOOK_S, (self._notifier.watchdog_s or _LOOK_S) / 3)
+        dead: dict[str, str] = {}
+        while True:
+            before, dead = dead, agent.health.dead()
+            if not dead and self._notifier.watchdog_s:
+                self._notifier.alive()
+            for part in dead.keys() - before.keys():
+                _log.critical("%s %s; the watchdog is not fed until it does better", part, dead[part])
+            self._notifier.status(told(agent))
+            await asyncio.sleep(pause_s)
 
     async def _told(self) -> None:
         """Wait until it is told to end or to begin anew."""
@@ -83,3 +121,19 @@ class Service:
         except ConfigError as error:
             _log.error("the configuration cannot be used, the one of before is kept:\n%s", error)
             return before
+
+
+def told(agent: Agent) -> str:
+    """How an agent stands, in one line for people: `2 machines: RO0001 running, 3 boards inside; RO0002 ...`."""
+    machines = [_of_machine(unit.status()) for unit in agent.units]
+    faults = [f"{part}: {fault}" for part, fault in agent.health.faults().items()]
+    count = "1 machine" if len(machines) == 1 else f"{len(machines)} machines"
+    return f"{count}: " + "; ".join(machines + faults)
+
+
+def _of_machine(status: MachineStatus) -> str:
+    words = "".join(f" {letter.lower()}" if letter.isupper() else letter for letter in status.state)
+    state = f"{status.machine} {words}" if status.connected else f"{status.machine} does not answer"
+    if not status.boards:
+        return state
+    return f"{state}, 1 board inside" if status.boards == 1 else f"{state}, {status.boards} boards inside"

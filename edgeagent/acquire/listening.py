@@ -12,6 +12,7 @@ from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, Seria
 from edgeagent.acquire.trust import rules
 from edgeagent.durations import Durations
 from edgeagent.errors import Unreachable
+from edgeagent.pulse import Pulse
 from firmware_iface.frames.overheard import Conversation
 from firmware_iface.spans import BIT_TABLES
 
@@ -130,6 +131,7 @@ class Listener:
         self.errors: Counter[str] = Counter()
         self.skipped = 0
         self.lateness = Durations()
+        self.pulse = Pulse()
         self._machine = machine
         self._line = line
         self._unit = unit
@@ -151,7 +153,8 @@ class Listener:
     async def run(self) -> None:
         """Listen until cancelled."""
         indexes = list(self.groups)
-        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock, self.lateness)
+        beats = Beats([self._machine.groups[index].period_ns for index in indexes], self._clock, self.lateness,
+                      self.pulse)
         try:
             while True:
                 index = indexes[await beats.next()]

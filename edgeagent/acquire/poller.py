@@ -11,6 +11,7 @@ from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
 from edgeagent.durations import Durations
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
+from edgeagent.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,6 +46,7 @@ class Poller:
     Attributes:
         errors: failed requests by cause. reads: answered requests. skipped: beats that were too late to be read.
         durations: how long each whole group took to read; lateness: how late each beat came; both by the clock.
+        pulse: turns with each beat and each request, answered or not.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Poller:
         self.skipped = 0
         self.durations = Durations()
         self.lateness = Durations()
+        self.pulse = Pulse()
         self._machine = machine
         self._groups = groups
         self._clock = clock
@@ -75,7 +78,7 @@ class Poller:
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
         beats = Beats([self._machine.groups[group.index].period_ns for group in self._groups], self._clock,
-                      self.lateness)
+                      self.lateness, self.pulse)
         try:
             while True:
                 group = self._groups[await beats.next()]
@@ -102,6 +105,7 @@ class Poller:
             for block in group.blocks:
                 if self._pause_s:
                     await self._clock.sleep(self._pause_s)
+                self.pulse.turn()
                 answers.append(await self.source.read(block.block))
                 read_ns = read_ns or self._clock.monotonic_ns()
                 wall_ns = wall_ns or self._clock.wall_ns()
@@ -118,6 +122,7 @@ class Poller:
         if not self.source.connected:
             self._is_known = False
             await self.source.connect()
+            self.pulse.turn()
         if not self._is_known:
             await self._recognition.demand(self.source)
             self._is_known = True

@@ -12,6 +12,7 @@ from edgeagent.acquire.serial_port import LONGEST_PAUSE_NS, OPEN_AGAIN_NS, Seria
 from edgeagent.acquire.text_instrument import Causes
 from edgeagent.durations import Durations
 from edgeagent.errors import Unreachable
+from edgeagent.pulse import Pulse
 from firmware_iface.frames.text_line import Lines, Phrases
 from firmware_iface.instrument import registers
 
@@ -55,6 +56,7 @@ class TextStream:
         self.reads = 0
         self.skipped = 0
         self.lateness = Durations()
+        self.pulse = Pulse()
         self._machine = machine
         self._clock = clock
         self._beat = beat
@@ -75,7 +77,7 @@ class TextStream:
     async def run(self) -> None:
         """Listen until cancelled."""
         beats = Beats([self._machine.groups[group.index].period_ns for group in self.groups], self._clock,
-                      self.lateness)
+                      self.lateness, self.pulse)
         try:
             while True:
                 group = self.groups[await beats.next()]

@@ -46,12 +46,14 @@ class Wires:
 
     Attributes:
         last_frames: the newest bytes of each.
+        longest_wait_s: real seconds in which a request ends, or a device is recognised, even where none answers.
     """
 
     def __init__(self, lines: Iterable[LineTable], clock: Clock, recorder: Recorder | None = None) -> None:
         self._clock = clock
         self._recorder = recorder
         self.last_frames = LastFrames(clock.wall_ns)
+        self.longest_wait_s = 0.0
         self._asked = Counter[tuple[str, int]]()
         self._connections: dict[tuple[str, int, int], TcpConnection] = {}
         self._tables = {line.id: line for line in lines}
@@ -71,6 +73,9 @@ class Wires:
     ) -> Reader:
         """Make the reader of the source that is at this place of the machine."""
         register_map = machine.maps[index]
+        device = register_map.device
+        # All devices may share a line, and the one whose turn it is may be asked for a few things in a row.
+        self.longest_wait_s += 4 * (device.timeout_ms + device.latency_ms + device.pause_ms) / 1000
         if isinstance(table, SerialInstrumentTable):
             if register_map.instrument and register_map.instrument.streams:
                 stream = self.stream(table, machine, index, row, beat)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.errors import StoreError
+from edgeagent.pulse import Pulse
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.checksums import checksum
 from edgeagent.store.connection import connect_reader, connect_writer, lock
@@ -60,6 +61,7 @@ class Database:
         retry_s: how long to wait before a failed commit is tried again, in seconds.
 
     Attributes:
+        pulse: turns with each commit, and rests while nothing is to be written or the disk refuses.
         after_commit: called on the writer's thread after each commit, before anybody is told of it; must not raise.
     """
 
@@ -67,6 +69,7 @@ class Database:
         self.path = Path(path)
         self._retry_s = retry_s
         self._change = threading.Condition()
+        self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
         self._backlog = Backlog()
         self._thread: threading.Thread | None = None
@@ -193,8 +196,10 @@ class Database:
     def _run(self) -> None:
         while True:
             with self._change:
+                self.pulse.rest()
                 while not self._backlog and not self._closing:
                     self._change.wait()
+                self.pulse.turn()
                 batch = self._backlog.batch()
                 last_try = self._closing
             if not batch:
@@ -249,6 +254,7 @@ class Database:
 
     def _pause(self) -> None:
         with self._change:
+            self.pulse.rest()
             self._change.wait_for(lambda: self._closing, self._retry_s)
 
     def _query(self, work: Work[T]) -> T:

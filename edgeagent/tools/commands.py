@@ -39,6 +39,10 @@ def add_to(add: Add) -> None:
     playing.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
     playing.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
     _support_options(add("support", _support, "pack what helps to find a fault into one file", logging.ERROR))
+    _root_options(add("install", _install, "install the service: user, folders, unit, udev rule", logging.ERROR))
+    removing = add("uninstall", _uninstall, "remove the service; configuration and store stay", logging.ERROR)
+    _root_options(removing)
+    removing.add_argument("--purge", action="store_true", help="remove configuration, store and user as well")
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
     _store_options(add("backup", _backup, "back up the store; the agent may run", logging.ERROR),
                    add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR))
@@ -105,6 +109,11 @@ def _which_store(parser: argparse.ArgumentParser) -> None:
     which.add_argument("--store", type=Path, metavar="FILE", help="the store itself")
 
 
+def _root_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--yes", action="store_true", help="do not ask, for scripts")
+    parser.add_argument("--root", type=Path, default=Path("/"), metavar="DIR", help="work on the tree of an image (/)")
+
+
 async def check_live(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     """Ask every device of a configuration; raises ConfigError."""
     from edgeagent import config  # noqa: PLC0415
@@ -144,6 +153,18 @@ async def _support(options: argparse.Namespace, stop: asyncio.Event) -> bool:
 
     pack(options.config, options.output, options.agent, print)
     return True
+
+
+async def _install(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.install import install  # noqa: PLC0415
+
+    return await install(options.root, options.yes, stop)
+
+
+async def _uninstall(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    from edgeagent.tools.install import uninstall  # noqa: PLC0415
+
+    return await uninstall(options.root, options.yes, options.purge, stop)
 
 
 async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent import config
 from edgeagent.acquire.replay import ReplayClock, ReplaySource
-from edgeagent.agent import ITSELF, tell_changes
+from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
 from edgeagent.recording.entries import Beat, Memory

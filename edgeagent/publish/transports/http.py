@@ -16,7 +16,7 @@ from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
 from edgeagent.publish.observe.pages import Show
 from edgeagent.publish.outlet import Caller
 from edgeagent.publish.tally import Tally
-from edgeagent.publish.transports.listening import listen
+from edgeagent.publish.transports.listening import deaf, listen
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
@@ -96,6 +96,10 @@ class HttpServer:
         self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == 80 else frozenset())
         return port
 
+    def deaf(self) -> str | None:
+        """Why nobody can connect; None while it listens."""
+        return deaf(self._server)
+
     async def stop(self) -> None:
         """End listening and every connection."""
         if self._server is not None:
@@ -112,10 +116,6 @@ class HttpServer:
         log.warning("a connection is refused: there are %d already", self._most)
         self._tally.refused["http"] += 1
         return _Refused()
-
-    def fault(self) -> str | None:
-        """Say that nobody can connect, or None."""
-        return None if self._server and self._server.is_serving() else "does not listen"
 
     def load(self) -> tuple[int, int]:
         """How many connections there are that are no WebSockets; none has subscriptions."""

@@ -13,7 +13,7 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.outlet import Caller
 from edgeagent.publish.session import Session
-from edgeagent.publish.transports.listening import listen
+from edgeagent.publish.transports.listening import deaf, listen
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +118,10 @@ class LineServer:
         self._server, port = await listen(lambda: _Connection(self), host, port)
         return port
 
+    def deaf(self) -> str | None:
+        """Why nobody can connect; None while it listens."""
+        return deaf(self._server)
+
     async def stop(self) -> None:
         """End listening and every connection."""
         if self._server is not None:
@@ -127,10 +131,6 @@ class LineServer:
         tasks = [task for connection in tuple(self.connections) for task in connection.end()]
         await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.sleep(0)  # aborted transports are gone after one turn of the loop
-
-    def fault(self) -> str | None:
-        """Say that nobody can connect, or None."""
-        return None if self._server and self._server.is_serving() else "does not listen"
 
     def load(self) -> tuple[int, int]:
         """How many connections and subscriptions there are."""

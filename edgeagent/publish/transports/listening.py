@@ -51,3 +51,8 @@ async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: i
     except OSError as error:
         raise CannotListen(host, port, error) from error
     return server, int(server.sockets[0].getsockname()[1])
+
+
+def deaf(server: asyncio.Server | None) -> str | None:
+    """Why a server takes no connections; None while it does."""
+    return None if server is not None and server.is_serving() else "does not listen any more"
