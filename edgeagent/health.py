@@ -31,8 +31,8 @@ class Health:
         self._parts[part] = _Part(check, is_vital, is_needed)
 
     def faults(self) -> dict[str, str]:
-        """What is wrong with each part that is not well."""
-        return {name: fault for name, part in self._parts.items() if (fault := part.check())}
+        """What is wrong with the needed parts that are not well."""
+        return {name: fault for name, part in self._parts.items() if part.is_needed and (fault := part.check())}
 
     def dead(self) -> dict[str, str]:
         """What is wrong with the vital parts that are not well: the watchdog is fed while this is empty."""

@@ -29,7 +29,7 @@ def test_a_machine_that_is_off_is_told_and_does_not_make_the_agent_unready():
     assert health(machine="off").ready() == (True, {"vital": None, "store": None, "machine": "off"})
     assert health(store="full").ready()[0] is False
     assert health(vital="hangs").ready()[0] is False
-    assert health(machine="off", store="full").faults() == {"machine": "off", "store": "full"}
+    assert health(machine="off", store="full").faults() == {"store": "full"}
 
 
 @given(st.lists(st.integers(-10, 3_000_000_000)))
