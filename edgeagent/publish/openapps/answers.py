@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -19,15 +21,20 @@ from edgeagent.publish.outlet import Caller, LiveMachine
 from edgeagent.store.archive import Archive
 
 
+@cache
+def _description() -> msgspec.Raw:
+    """The OpenRPC document; made when it is first asked for, which takes some ms."""
+    return msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
+
+
 def answers(
     machines: Sequence[LiveMachine], archive: Archive, delivery: Delivery, clock: Clock
 ) -> dict[str, Handler]:
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
-    description = msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
 
     async def discover(_: Nothing, __: Caller) -> msgspec.Raw:
-        return description
+        return await asyncio.to_thread(_description)
 
     return {
         "rpc.discover": discover,
