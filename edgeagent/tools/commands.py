@@ -27,7 +27,7 @@ Add = Callable[[str, Work, str, int], argparse.ArgumentParser]
 
 
 def add_to(add: Add) -> None:
-    """Add record, replay and scan."""
+    """Add record, replay, client and scan."""
     recording = add("record", _record, "run the agent without outlets and record its wires, see replay", logging.INFO)
     recording.add_argument("configuration", type=Path)
     recording.add_argument("file", type=Path, help="a new file")
@@ -38,6 +38,7 @@ def add_to(add: Add) -> None:
     playing.add_argument("--config", type=Path, metavar="CONFIG", help="play it with another configuration or map")
     playing.add_argument("--store", type=Path, metavar="FILE", help="keep the database here")
     playing.add_argument("--frames", action="store_true", help="print the raw frames instead of playing")
+    _client_options(add("client", _client, "write a typed client, or the contract that it is made from", logging.ERROR))
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
 
 
@@ -59,6 +60,14 @@ def live_options(check: argparse.ArgumentParser) -> None:
     check.add_argument("--json", action="store_true", help="with --live: print one JSON object for each point")
     check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
                        help="with --live: how long to listen on lines with master = false (10)")
+
+
+def _client_options(client: argparse.ArgumentParser) -> None:
+    client.add_argument("what", choices=("python", "typescript", "csharp", "openrpc", "markdown"),
+                        help="a client in this language, the OpenRPC document, or a page about it")
+    client.add_argument("--output", type=Path, metavar="FILE", help="write here instead of printing")
+    client.add_argument("--from", dest="url", metavar="URL",
+                        help="take the document of a running agent, for example http://127.0.0.1:8480/rpc")
 
 
 def _scan_options(scan: argparse.ArgumentParser) -> None:
@@ -121,6 +130,13 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     tried = settings(options.baud, options.parity, options.stop_bits)
     return await Scan(Wanted(options.port, tried, options.units, options.timeout / 1000, options.listen, maps,
                              bool(options.map), options.anyway)).run(stop)
+
+
+async def _client(options: argparse.Namespace, _: asyncio.Event) -> bool:
+    from edgeagent.tools import client  # noqa: PLC0415
+
+    client.put(client.write(options.what, options.url), options.output)
+    return True
 
 
 def _map(name: str) -> RegisterMap:

@@ -79,6 +79,9 @@ def test_the_examples_are_what_the_agent_says_and_the_whole_answers_fit_as_well(
         check(message["data"], DOCUMENT["x-events"][message["method"]]["data"])
 
 
+LATER = {"stream": "the stream", "sequence": 1_000_000}
+"""A place that the stream has not reached."""
+
 PROVOKING: dict[str, list[tuple[Any, str]]] = {
     "machine": [("nobody", "notFound")],
     "machines": [(["nobody"], "notFound")],
@@ -90,7 +93,7 @@ PROVOKING: dict[str, list[tuple[Any, str]]] = {
     "subscription": [("none", "notFound")],
     "from": [
         ({"stream": "0" * 16, "sequence": 1}, "notFound"),
-        ({"stream": "the stream", "sequence": 1_000_000}, "outOfRange"),
+        (LATER, "outOfRange"),
     ],
     "since": [("0001-01-01T00:00:00Z", "outOfRange")],
     "until": [("0001-01-01T00:00:00Z", "outOfRange")],
@@ -101,7 +104,7 @@ BY_THEMSELVES = {
     ("Event.Subscribe", "invalidRequest"), ("Event.Unsubscribe", "invalidRequest"),
     ("Event.Subscribe", "tooMany"), ("Event.Read", "tooMany"),
 }  # fmt: skip
-"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps), bounds (test_openapps, test_lines)."""
+"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps); bounds (there and in test_delivery)."""
 
 
 async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:
@@ -121,9 +124,10 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
                 provoked = {"invalidParameters", "tooLarge", "internal"}
                 for parameter in method["params"]:
                     for value, wanted in PROVOKING.get(parameter["name"], []):
-                        if isinstance(value, dict) and value.get("stream") == "the stream":
-                            value = value | {"stream": lived.archive.journal.stream}
-                        assert await kind(lived, name, asks | {parameter["name"]: value}) == wanted, (name, parameter)
+                        given = {parameter["name"]: value}
+                        if value == LATER:
+                            given = {"from": LATER | {"stream": lived.archive.journal.stream}}
+                        assert await kind(lived, name, asks | given) == wanted, (name, parameter)
                         provoked.add(wanted)
                 provoked |= {wanted for of, wanted in BY_THEMSELVES if of == name}
                 assert told - {"busy"} == provoked, name

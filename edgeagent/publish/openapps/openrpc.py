@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -127,12 +128,14 @@ def _events(schemas: Any, said: Examples) -> dict[str, Any]:
 
 
 def _draft7(schema: Any) -> Any:
-    """Write a schema as JSON Schema draft 7, which is what OpenRPC takes: tuples are named otherwise there."""
+    """Write a schema as JSON Schema draft 7, which is what OpenRPC takes, and its texts as JSON calls things."""
     if isinstance(schema, list | tuple):
         return [_draft7(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
     written = {key: _draft7(part) for key, part in schema.items()}
+    if isinstance(text := written.get("description"), str):
+        written["description"] = inspect.cleandoc(text).replace("None ", "null ")
     if "prefixItems" in written:
         written["additionalItems"] = written.pop("items", False)
         written["items"] = written.pop("prefixItems")

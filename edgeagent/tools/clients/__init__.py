@@ -1,0 +1,1 @@
+"""Typed clients and the reference page, written from an OpenRPC document."""
