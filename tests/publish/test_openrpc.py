@@ -104,7 +104,7 @@ BY_THEMSELVES = {
     ("Event.Subscribe", "invalidRequest"), ("Event.Unsubscribe", "invalidRequest"),
     ("Event.Subscribe", "tooMany"), ("Event.Read", "tooMany"),
 }  # fmt: skip
-"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps); bounds (there and in test_delivery)."""
+"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps), bounds (there, test_delivery)."""
 
 
 async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:

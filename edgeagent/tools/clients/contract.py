@@ -146,17 +146,14 @@ def type_of(schema: Mapping[str, Any]) -> Type:
         return _union(schema["anyOf"])
     if "enum" in schema:
         return Type("words", words=tuple(schema["enum"]))
-    match schema.get("type"):
-        case "array":
-            items = schema.get("items", {})
-            return Type("list", parts=(_union(items) if isinstance(items, list) else type_of(items),))
-        case "object" if isinstance(schema.get("additionalProperties"), dict):
-            return Type("map", parts=(type_of(schema["additionalProperties"]),))
-        case "object":
-            return Type("map", parts=(Type("any"),))
-        case str(name) if name in _PLAIN:
-            return Type(_PLAIN[name])
-    return Type("any")
+    kind = schema.get("type")
+    if kind == "array":
+        items = schema.get("items", {})
+        return Type("list", parts=(_union(items) if isinstance(items, list) else type_of(items),))
+    if kind == "object":
+        values = schema.get("additionalProperties")
+        return Type("map", parts=(type_of(values if isinstance(values, dict) else {}),))
+    return Type(_PLAIN.get(str(kind), "any"))
 
 
 def _union(schemas: Iterable[Mapping[str, Any]]) -> Type:

@@ -189,7 +189,8 @@ def _words(kind: Type) -> str:
     if kind.kind == "words":
         return "one of " + ", ".join(kind.words)
     if kind.kind == "union":
-        return "one of " + ", ".join(_words(part).removeprefix("one of ") or part.name or part.kind for part in kind.parts)
+        parts = (_words(part).removeprefix("one of ") or part.name or part.kind for part in kind.parts)
+        return "one of " + ", ".join(parts)
     return ""
 
 

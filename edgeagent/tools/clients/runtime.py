@@ -12,7 +12,7 @@ import time
 import types
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass  # noqa: F401  the records below use field
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -44,7 +44,7 @@ class OtherEvent:
     method: str
     stream: str
     time: str
-    clock: str
+    clock: Literal["trusted", "untrusted"]
     machine: str | None
     data: Any
     sequence: int | None = None
@@ -75,7 +75,7 @@ class Wire:
                 connection.request("POST", "/rpc", request, {"Content-Type": "application/json"})
                 body = connection.getresponse().read()
             except (OSError, http.client.HTTPException) as error:
-                raise ConnectionError(f"the agent at {self._host}:{self._http_port} does not answer: {error}") from error
+                raise ConnectionError(f"{self._host}:{self._http_port} does not answer: {error}") from error
         return _decode(result, _result(json.loads(body)))
 
     def _events(self, wanted: dict[str, Any], retry_s: float | None) -> Iterator[Any]:
@@ -144,23 +144,26 @@ def _members(record: type[Any]) -> list[tuple[str, str, Any]]:
 
 def _decode(wanted: Any, value: Any) -> Any:
     """Read plain JSON as a type; members that it does not know are left out."""
-    origin, parts = get_origin(wanted), [part for part in get_args(wanted) if part is not types.NoneType]
-    if value is None or wanted is Any:
-        return value
+    origin, parts = get_origin(wanted), get_args(wanted)
     if origin in (Union, types.UnionType):
-        records = [part for part in parts if is_dataclass(part)]
-        if isinstance(value, dict) and len(records) > 1:
-            return _event(value)
-        fitting = records if isinstance(value, dict) else parts
-        return _decode(fitting[0], value) if len(fitting) == 1 else value
-    if origin is list:
+        return _decode_one_of(parts, value)
+    if isinstance(value, list) and origin is list:
         return [_decode(parts[0], it) for it in value]
-    if origin is dict:
+    if isinstance(value, dict) and origin is dict:
         return {key: _decode(parts[1], it) for key, it in value.items()}
-    if is_dataclass(wanted) and isinstance(wanted, type):
+    if isinstance(value, dict) and isinstance(wanted, type) and is_dataclass(wanted):
         given = {name: _decode(kind, value[wire]) for name, wire, kind in _members(wanted) if wire in value}
         return wanted(**given)
     return value
+
+
+def _decode_one_of(kinds: tuple[Any, ...], value: Any) -> Any:
+    """Read plain JSON as one of several types; of several records only events can be told apart."""
+    if isinstance(value, dict):
+        kinds = tuple(kind for kind in kinds if is_dataclass(kind) or get_origin(kind) is dict)
+        return _event(value) if len(kinds) > 1 else _decode(kinds[0], value) if kinds else value
+    lists = [kind for kind in kinds if get_origin(kind) is list]
+    return _decode(lists[0], value) if lists else value
 
 
 def _encode(value: Any) -> Any:
