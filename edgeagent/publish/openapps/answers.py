@@ -16,14 +16,15 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.openapps.boards import BoardAnswers
 from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
-from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.outlet import Caller, LiveMachine
 from edgeagent.store.archive import Archive
 
 
 @cache
 def _description() -> msgspec.Raw:
-    """The OpenRPC document; made when it is first asked for, which takes some ms."""
+    """The OpenRPC document; what makes it is loaded when it is first asked for."""
+    from edgeagent.publish.openapps.openrpc import document  # noqa: PLC0415
+
     return msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
 
 

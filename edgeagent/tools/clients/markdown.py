@@ -95,12 +95,11 @@ def _method(method: Mapping[str, Any], contract: Contract) -> Iterator[str]:
 
 
 def _event(name: str, event: Mapping[str, Any], contract: Contract) -> Iterator[str]:
-    data = event["data"]["$ref"].rpartition("/")[2]
-    record = {it.name: it for it in contract.records}[data]
+    data = {topic.name: topic.data for topic in contract.topics}[name]
     yield f"### {name}"
     yield ""
-    kept = "Kept until delivered." if event["durable"] else "Not kept: it has no `sequence`."
-    yield f"{record.text} {kept} Data: {_to(data)}."
+    kept = "kept, with a `sequence`" if event["durable"] else "not kept, without `sequence` and `previous`"
+    yield f"Told when: {event['summary']}. It is {kept}. Data: {_to(data)}."
     yield ""
     yield from _code({"jsonrpc": "2.0", "method": name, "params": event["example"]})
 
