@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from edgeagent import __version__
 from edgeagent.cli import main
 from edgeagent.publish.openapps.glossary import PARAMETERS
 from edgeagent.tools import client
-from edgeagent.tools.clients import contract
+from edgeagent.tools.clients import contract, runtime
 from edgeagent.tools.clients.contract import Type, type_of
 from tests.publish.serving import Served, serving
 from tests.publish.test_openapps import board_left
@@ -160,6 +161,41 @@ async def followed(served: Served, program: asyncio.subprocess.Process, lines: t
     served.happen(3)
     assert [await said() for _ in range(3)] == [f"{n} running" for n in (5, 6, 7)]
     assert await asyncio.wait_for(program.wait(), 30) == 0
+
+
+def test_what_a_newer_agent_adds_is_left_out_or_told_as_another_event() -> None:
+    @dataclass(frozen=True)
+    class Known:
+        at_centre: float | None = field(metadata={"wire": "atCentre"})
+        kind: str | None = None
+
+    assert runtime._decode(list[Known], [{"atCentre": 1.5, "new": 1}]) == [Known(1.5)]
+    told = {"stream": "s", "time": "t", "clock": "trusted", "machine": None, "data": {"x": 1}, "new": 2}
+    event = runtime._event({"method": "Board.Flew", **told})
+    assert event == runtime.OtherEvent("Board.Flew", "s", "t", "trusted", None, {"x": 1})
+
+
+def test_a_client_goes_on_after_an_event_a_gap_or_a_heartbeat() -> None:
+    assert runtime._reached({"sequence": 7, "data": {}}) == 7
+    assert runtime._reached({"data": {"ranges": [{"from": 1, "to": 4}, {"from": 8, "to": 9}]}}) == 9
+    assert runtime._reached({"data": {"stream": "s", "lastSequence": 0}}) == 0
+    assert runtime._reached({"data": {"values": []}}) is None
+
+
+def test_a_line_that_is_not_kept_up_is_told(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with serving(tmp_path) as served:
+            line = BreakingLine(served.lines_port)
+            wire = runtime.Wire(tcp_port=await line.start())
+            events = wire._events({"topics": ["*"], "from": "beginning"}, None)
+            served.happen()
+            assert (await asyncio.to_thread(next, events)).sequence == 1
+            line.cut()
+            with pytest.raises(ConnectionError):
+                await asyncio.to_thread(next, events)
+            await line.stop()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("what", client.LANGUAGES)

@@ -7,7 +7,8 @@ is not the wire format of any maker's product.
 
 ## How to speak with it
 
-Everything is JSON-RPC 2.0 in UTF-8. All transports offer the same functions.
+Everything is JSON-RPC 2.0 in UTF-8. All transports offer the same functions; only to subscribe, events must be able to
+come back. The agent listens on its own computer only, and everybody there is a viewer.
 
 | Transport | Address by default | One message is | Events |
 |---|---|---|---|

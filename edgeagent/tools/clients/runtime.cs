@@ -99,10 +99,9 @@ namespace EdgeAgent
                     lost = Trying(() => lines = Subscribed(connection, wanted));
                     while (lost == null)
                     {
-                        string line = null;
-                        lost = Trying(() => line = Line(lines));
+                        object message = null;
+                        lost = Trying(() => message = Message(lines));
                         if (lost != null) break;
-                        var message = Json.Read(line);
                         if (!Json.Has(message, "method"))
                         {
                             var begun = Result(message);
@@ -132,12 +131,11 @@ namespace EdgeAgent
             return new StreamReader(stream, new UTF8Encoding(false));
         }
 
-        private static string Line(StreamReader lines)
+        private static object Message(StreamReader lines)
         {
             var line = lines.ReadLine();
-            if (line == null || line.Length == 0 || line[line.Length - 1] != '}')
-                throw new EndOfStreamException("the agent closed the connection");
-            return line;
+            if (line == null) throw new EndOfStreamException("the agent closed the connection");
+            return Json.Read(line);
         }
 
         private static Exception Trying(Action action)
@@ -151,6 +149,7 @@ namespace EdgeAgent
             catch (SocketException error) { return error; }
             catch (ObjectDisposedException error) { return error; }
             catch (InvalidOperationException error) { return error; }
+            catch (FormatException error) { return error; }
         }
 
         private static Dictionary<string, object> Place(object stream, object sequence)

@@ -73,10 +73,10 @@ class Wire:
         with closing(http.client.HTTPConnection(self._host, self._http_port, timeout=patience)) as connection:
             try:
                 connection.request("POST", "/rpc", request, {"Content-Type": "application/json"})
-                body = connection.getresponse().read()
-            except (OSError, http.client.HTTPException) as error:
+                answer = json.loads(connection.getresponse().read())
+            except (OSError, http.client.HTTPException, ValueError) as error:
                 raise ConnectionError(f"{self._host}:{self._http_port} does not answer: {error}") from error
-        return _decode(result, _result(json.loads(body)))
+        return _decode(result, _result(answer))
 
     def _events(self, wanted: dict[str, Any], retry_s: float | None) -> Iterator[Any]:
         """Subscribe over TCP; after a lost connection go on where it broke."""
