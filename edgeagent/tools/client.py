@@ -17,10 +17,6 @@ from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.tools.clients import contract
 
-LANGUAGES = ("python", "typescript", "csharp")
-WRITTEN = (*LANGUAGES, "openrpc", "markdown")
-"""What can be written."""
-
 _PATIENCE_S = 30.0
 
 
@@ -32,7 +28,7 @@ def write(what: str, url: str | None = None) -> str:
     """Write a client, the document as JSON, or the page about it.
 
     Args:
-        what: one of WRITTEN.
+        what: one of `clients.WRITTEN`.
         url: of an agent's HTTP outlet, whose document is taken; this version's own otherwise.
 
     Raises:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edgeagent import config
 from edgeagent.arguments import number
 from edgeagent.errors import ConfigError
-from edgeagent.tools import ports
+from edgeagent.tools import clients, ports
 from firmware_iface import catalog, identity
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def live_options(check: argparse.ArgumentParser) -> None:
 
 
 def _client_options(client: argparse.ArgumentParser) -> None:
-    client.add_argument("what", choices=("python", "typescript", "csharp", "openrpc", "markdown"),
+    client.add_argument("what", choices=clients.WRITTEN,
                         help="a client in this language, the OpenRPC document, or a page about it")
     client.add_argument("--output", type=Path, metavar="FILE", help="write here instead of printing")
     client.add_argument("--from", dest="url", metavar="URL",

@@ -130,7 +130,7 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
                         assert await kind(lived, name, asks | given) == wanted, (name, parameter)
                         provoked.add(wanted)
                 provoked |= {wanted for of, wanted in BY_THEMSELVES if of == name}
-                assert told - {"busy"} == provoked, name
+                assert told - {"busy"} == provoked, f"{name}: say what it refuses in refusals.py, and provoke it here"
             await busy_where_it_is_told(lived, tmp_path)
 
     asyncio.run(main())
@@ -148,7 +148,7 @@ async def busy_where_it_is_told(lived: Day, folder: Path) -> None:
         told = "busy" in refusals(FUNCTIONS[name], ())
         asks = lived.asks(name)
         found = await kind(lived, name, asks | {"from": "beginning"} if "from" in asks else asks)
-        assert found == ("busy" if told else None), name
+        assert found == ("busy" if told else None), f"{name}: busy belongs in refusals.py where it reads records"
 
 
 def test_every_kind_of_refusal_is_explained() -> None:

@@ -17,7 +17,7 @@ from edgeagent import __version__
 from edgeagent.cli import main
 from edgeagent.publish.openapps.glossary import PARAMETERS
 from edgeagent.tools import client
-from edgeagent.tools.clients import contract, runtime
+from edgeagent.tools.clients import LANGUAGES, contract, csharp, python, runtime, typescript
 from edgeagent.tools.clients.contract import Type, type_of
 from tests.publish.serving import Served, serving
 from tests.publish.test_openapps import board_left
@@ -43,12 +43,12 @@ def run(*command: str | Path, cwd: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def python(folder: Path) -> list[str]:
+def ready_python(folder: Path) -> list[str]:
     shutil.copy(PROGRAMS / "follow.py", folder)
     return [sys.executable, "-P", "-c", "import sys; sys.path.insert(0, '.'); import follow"]
 
 
-def typescript(folder: Path) -> list[str]:
+def ready_typescript(folder: Path) -> list[str]:
     """Check strictly, and make it ready to run."""
     tsc, node = tool("tsc"), tool("node")
     shutil.copy(PROGRAMS / "follow.ts", folder)
@@ -61,7 +61,7 @@ def typescript(folder: Path) -> list[str]:
     return [node, "--experimental-websocket", "follow.js"]
 
 
-def csharp(folder: Path) -> list[str]:
+def ready_csharp(folder: Path) -> list[str]:
     """Compile with every warning as an error."""
     mcs, mono = tool("mcs"), tool("mono")
     shutil.copy(PROGRAMS / "Follow.cs", folder)
@@ -76,7 +76,7 @@ def write(what: str, folder: Path) -> None:
 
 def test_the_python_client_is_strictly_typed(tmp_path: Path) -> None:
     write("python", tmp_path)
-    python(tmp_path)
+    ready_python(tmp_path)
     run(tool("mypy"), "--strict", "--cache-dir", tmp_path / "cache", "agent.py", "follow.py", cwd=tmp_path)
 
 
@@ -116,7 +116,9 @@ class BreakingLine:
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize(("what", "prepare"), [("python", python), ("typescript", typescript), ("csharp", csharp)])
+@pytest.mark.parametrize(
+    ("what", "prepare"), [("python", ready_python), ("typescript", ready_typescript), ("csharp", ready_csharp)]
+)
 def test_a_client_compiles_asks_is_refused_and_goes_on_where_the_line_broke(
     tmp_path: Path, what: str, prepare: Callable[[Path], list[str]]
 ) -> None:
@@ -198,7 +200,7 @@ def test_a_line_that_is_not_kept_up_is_told(tmp_path: Path) -> None:
     asyncio.run(go())
 
 
-@pytest.mark.parametrize("what", client.LANGUAGES)
+@pytest.mark.parametrize("what", LANGUAGES)
 def test_a_client_says_where_it_comes_from_and_is_the_same_each_time(what: str) -> None:
     written = client.write(what)
     assert f"edgeagent {__version__}" in "\n".join(written.splitlines()[:3])
@@ -245,6 +247,27 @@ def test_a_client_is_written_to_a_file_or_printed(tmp_path: Path, capsys: pytest
 def test_a_document_of_somebody_else_is_refused() -> None:
     with pytest.raises(ValueError, match="not the OpenRPC document of an edge agent"):
         contract.read({"openrpc": "1.3.2", "methods": []})
+    bad = json.loads(client.write("openrpc"))
+    bad["methods"][3]["name"] = 'x"); import os; ("'
+    with pytest.raises(ValueError, match="is no name"):
+        contract.read(bad)
+
+
+@pytest.mark.parametrize("text", ['ends with "quote"', 'has """ inside', "ends */ early", "has\nlines", "has \\N back"])
+def test_texts_of_a_document_break_no_client(text: str) -> None:
+    described = json.loads(client.write("openrpc"))
+    for method in described["methods"]:
+        method["summary"] = text
+        for parameter in method["params"]:
+            parameter["description"] = text
+    for schema in described["components"]["schemas"].values():
+        schema["description"] = text
+    read = contract.read(described)
+    compile(python.write(read), "agent.py", "exec")
+    comments = typescript.write(read)
+    assert comments.count("/*") == comments.count("*/")
+    lines = csharp.write(read).splitlines()
+    assert not [line for line in lines if text[:8] in line and not line.lstrip().startswith("///")]
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,7 @@ class Call(NamedTuple):
     name: str
     text: str
     role: str
+    needs_remote: bool
     parameters: tuple[Member, ...]
     result: Type
     refusals: tuple[str, ...]
@@ -59,7 +60,8 @@ class Call(NamedTuple):
     @property
     def promise(self) -> str:
         """Who may call it and what it refuses, in a sentence each."""
-        return f"Role: {self.role}. Refusals: {', '.join(self.refusals)}."
+        remote = " Needs remote control." if self.needs_remote else ""
+        return f"Role: {self.role}.{remote} Refusals: {', '.join(self.refusals)}."
 
 
 class Topic(NamedTuple):
@@ -96,43 +98,80 @@ def read(document: Mapping[str, Any]) -> Contract:
     """Read a document as `rpc.discover` answers it.
 
     Raises:
-        ValueError: it does not come from an edge agent.
+        ValueError: it does not come from an edge agent, or holds what cannot be a name.
     """
     try:
-        components = document["components"]
-        schemas = {name: schema for name, schema in components["schemas"].items() if "properties" in schema}
-        return Contract(
-            version=document["info"]["version"],
-            profile=document["info"]["description"].partition(". ")[0] + ".",
-            records=tuple(_record(name, schema) for name, schema in schemas.items() if name != "Refusal"),
-            calls=tuple(_call(method) for method in document["methods"]),
-            topics=tuple(
-                Topic(name, event["summary"], event["data"]["$ref"].rpartition("/")[2], event["durable"])
-                for name, event in document["x-events"].items()
-            ),
-            kinds=tuple(components["errors"]),
-        )
+        return _read(document)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"this is not the OpenRPC document of an edge agent: {error!r}") from None
+
+
+def _read(document: Mapping[str, Any]) -> Contract:
+    components = document["components"]
+    schemas = {name: schema for name, schema in components["schemas"].items() if "properties" in schema}
+    contract = Contract(
+        version=_line(document["info"]["version"]),
+        profile=_line(document["info"]["description"]).partition(". ")[0] + ".",
+        records=tuple(_record(name, schema) for name, schema in schemas.items() if name != "Refusal"),
+        calls=tuple(_call(method) for method in document["methods"]),
+        topics=tuple(_topic(name, event) for name, event in document["x-events"].items()),
+        kinds=tuple(_name(kind) for kind in components["errors"]),
+    )
+    contract.call("Event.Subscribe")
+    return contract
 
 
 def _record(name: str, schema: Mapping[str, Any]) -> Record:
     required = schema.get("required", ())
     members = (
-        Member(member, type_of(part), member in required, part.get("description", ""))
+        Member(_name(member), type_of(part), member in required, _line(part.get("description", "")))
         for member, part in schema["properties"].items()
     )
-    return Record(name, schema.get("description", ""), tuple(members))
+    return Record(_name(name), _text(schema.get("description", "")), tuple(members))
 
 
 def _call(method: Mapping[str, Any]) -> Call:
     parameters = (
-        Member(it["name"], type_of(it["schema"]), it["required"], it.get("description", "")) for it in method["params"]
+        Member(_name(it["name"]), type_of(it["schema"]), it["required"], _line(it.get("description", "")))
+        for it in method["params"]
     )
-    ordered = sorted(parameters, key=lambda member: not member.is_required)
-    refusals = tuple(it["$ref"].rpartition("/")[2] for it in method["errors"])
-    return Call(method["name"], method["summary"], method["x-role"], tuple(ordered),
-                type_of(method["result"]["schema"]), refusals)  # fmt: skip
+    return Call(
+        name=_name(method["name"]),
+        text=_line(method["summary"]),
+        role=_name(method["x-role"]),
+        needs_remote=method["x-needs-remote"],
+        parameters=tuple(sorted(parameters, key=lambda member: not member.is_required)),
+        result=type_of(method["result"]["schema"]),
+        refusals=tuple(_referred(it) for it in method["errors"]),
+    )
+
+
+def _topic(name: str, event: Mapping[str, Any]) -> Topic:
+    return Topic(_name(name), _line(event["summary"]), _referred(event["data"]), event["durable"])
+
+
+_NAME = re.compile(r"[A-Za-z][\w.-]*")
+
+
+def _name(text: str) -> str:
+    """What becomes code, or stands in quotes there, is a plain name; raises ValueError."""
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is no name")
+    return text
+
+
+def _referred(schema: Mapping[str, Any]) -> str:
+    return _name(schema["$ref"].rpartition("/")[2])
+
+
+def _text(text: str) -> str:
+    """What becomes a comment cannot end it, in any of the languages."""
+    plain = text.replace("\\", "/").replace('"""', '"').replace("*/", "* /")
+    return plain + "." if plain.endswith('"') else plain
+
+
+def _line(text: str) -> str:
+    return _text(" ".join(text.split()))
 
 
 _PLAIN = {"string": "text", "integer": "integer", "number": "number", "boolean": "boolean"}
@@ -141,11 +180,11 @@ _PLAIN = {"string": "text", "integer": "integer", "number": "number", "boolean":
 def type_of(schema: Mapping[str, Any]) -> Type:
     """Read a type of JSON Schema as far as the agent uses it; anything else is of any type."""
     if "$ref" in schema:
-        return Type("record", schema["$ref"].rpartition("/")[2])
+        return Type("record", _referred(schema))
     if "anyOf" in schema:
         return _union(schema["anyOf"])
     if "enum" in schema:
-        return Type("words", words=tuple(schema["enum"]))
+        return Type("words", words=tuple(_name(word) for word in schema["enum"]))
     kind = schema.get("type")
     if kind == "array":
         items = schema.get("items", {})
