@@ -142,7 +142,7 @@ class Day:
     async def hear(self) -> None:
         """Take every event from the beginning, then telemetry and a heartbeat."""
         last = await self.written()
-        await self.line.ask("Event.Subscribe", topics=["*"], **{"from": "beginning"})
+        await self.call("Event.Subscribe", {"topics": ["*"], "from": "beginning"})
         await self._until(lambda message: message["params"].get("sequence") == last)
         self.run(60)
         await self._until(lambda message: message["method"] == "Status.MeasuredValueChanged")
@@ -152,6 +152,13 @@ class Day:
     async def _until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
         while not self.told or not is_last(self.told[-1]):
             self.told.append(await self.line.message())
+
+    async def call(self, function: str, params: dict[str, Any]) -> Any:
+        """Ask over the line; what is pushed meanwhile is passed over."""
+        answer = await self.line.call(function, **params)
+        while "method" in answer:
+            answer = await self.line.message()
+        return answer
 
     def asks(self, function: str) -> dict[str, Any]:
         """The parameters of a function's example."""

@@ -35,7 +35,7 @@ async def _said() -> Said:
         async with day(Path(folder)) as lived:
             for name in FUNCTIONS:
                 params = lived.asks(name)
-                answer = await lived.line.call(name, **params)
+                answer = await lived.call(name, params)
                 assert "result" in answer, f"{name} needs an entry in ASKED of tests/publish/day.py: {answer['error']}"
                 functions[name] = params, answer["result"]
             await lived.hear()

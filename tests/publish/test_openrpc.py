@@ -108,7 +108,7 @@ BY_THEMSELVES = {
 
 
 async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:
-    answer = await lived.line.call(name, **params)
+    answer = await lived.call(name, params)
     told: str | None = answer["error"]["data"]["kind"] if "error" in answer else None
     return told
 
