@@ -294,6 +294,21 @@ def test_types_are_read_from_schemas(schema: dict[str, object], wanted: Type) ->
     assert type_of(schema) == wanted
 
 
+def test_names_that_a_language_keeps_for_itself_are_written_otherwise() -> None:
+    described = json.loads(client.write("openrpc"))
+    parameter = {"name": "class", "required": True, "schema": {"type": "string"}}
+    described["methods"][4]["params"] = [parameter]
+    text = {"type": "string"}
+    described["components"]["schemas"]["Alarm"]["properties"] = {"alarm": text, "from": text}
+    read = contract.read(described)
+    assert "(self, class_: str)" in python.write(read)
+    assert 'from_: str | None = field(default=None, metadata={"wire": "from"})' in python.write(read)
+    written = csharp.write(read)
+    assert "(string @class)" in written
+    assert "class AlarmAnswer : IRecord" in written
+    assert "class Alarm : IRecord" not in written
+
+
 def test_no_parameter_is_explained_that_no_function_has() -> None:
     own = contract.read(json.loads(client.write("openrpc")))
     assert PARAMETERS.keys() <= {it.name for call in own.calls for it in call.parameters}

@@ -11,7 +11,16 @@ from edgeagent.tools.clients.contract import OF_A_CONNECTION, TOLD, Call, Contra
 _PLAIN = {"text": "string", "words": "string", "integer": "long", "number": "double", "boolean": "bool"}
 _READERS = {"text": "Text", "words": "Text", "integer": "Integer", "number": "Number", "boolean": "Truth"}
 _STRUCTS = ("long", "double", "bool")
-_KEYWORDS = {"object", "from", "string", "long", "double", "bool", "params", "event", "lock", "default", "in", "out"}
+_KEYWORDS = {
+    "abstract", "as", "base", "bool", "break", "byte", "case", "catch", "char", "checked", "class", "const",
+    "continue", "decimal", "default", "delegate", "do", "double", "else", "enum", "event", "explicit", "extern",
+    "false", "finally", "fixed", "float", "for", "foreach", "goto", "if", "implicit", "in", "int", "interface",
+    "internal", "is", "lock", "long", "namespace", "new", "null", "object", "operator", "out", "override",
+    "params", "private", "protected", "public", "readonly", "ref", "return", "sbyte", "sealed", "short",
+    "sizeof", "stackalloc", "static", "string", "struct", "switch", "this", "throw", "true", "try", "typeof",
+    "uint", "ulong", "unchecked", "unsafe", "ushort", "using", "virtual", "void", "volatile", "while",
+}  # fmt: skip
+"""What C# keeps for itself; as the name of an argument it begins with an @."""
 
 
 def write(contract: Contract) -> str:
