@@ -89,9 +89,8 @@ namespace EdgeAgent
         internal IEnumerable<AgentEvent> Follow(
             Dictionary<string, object> wanted, Func<object, AgentEvent> read, int? retryMs, CancellationToken stop)
         {
-            while (true)
+            for (Exception lost = null; ; lost = null)
             {
-                Exception lost = null;
                 using (var connection = new TcpClient())
                 using (stop.Register(connection.Close))
                 {
@@ -145,11 +144,11 @@ namespace EdgeAgent
                 action();
                 return null;
             }
-            catch (IOException error) { return error; }
-            catch (SocketException error) { return error; }
-            catch (ObjectDisposedException error) { return error; }
-            catch (InvalidOperationException error) { return error; }
-            catch (FormatException error) { return error; }
+            catch (Exception error) when (error is IOException || error is SocketException
+                || error is InvalidOperationException || error is FormatException)
+            {
+                return error;
+            }
         }
 
         private static Dictionary<string, object> Place(object stream, object sequence)
@@ -195,8 +194,7 @@ namespace EdgeAgent
         {
             var at = 0;
             var value = Value(text, ref at);
-            Space(text, ref at);
-            if (at != text.Length) throw new FormatException("more than one JSON value");
+            if (at != text.TrimEnd().Length) throw new FormatException("more than one JSON value");
             return value;
         }
 
