@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
+from edgeagent.model.terms import SeverityTerm
+
 
 class Alarm(msgspec.Struct, frozen=True, rename="camel"):
     """One standing or past alarm; `id` is unique over time, `code` names the rule that raised it."""
@@ -11,7 +13,7 @@ class Alarm(msgspec.Struct, frozen=True, rename="camel"):
     id: str
     code: str
     text: str
-    severity: str
+    severity: SeverityTerm
     object: str
     raised_at: str
     remote_reset: bool

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from edgeagent.model.terms import IdentityTerm, QualityTerm, VerdictTerm
+
 
 class Barcode(msgspec.Struct, frozen=True, rename="camel"):
     """A code on a board; kind "board"."""
@@ -37,7 +39,7 @@ class ConveyorRecord(msgspec.Struct, frozen=True, rename="camel"):
     mean: float | None
     minimum: float | None
     maximum: float | None
-    quality: str
+    quality: QualityTerm
     exit_offset_mm: float | None = None
     """Where the belt said the board was when the outlet saw it, minus where the outlet is."""
 
@@ -51,7 +53,7 @@ class OxygenRecord(msgspec.Struct, frozen=True, rename="camel"):
     minimum: float | None
     maximum: float | None
     setpoint: float | None
-    quality: str
+    quality: QualityTerm
 
 
 class ZoneRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,7 +68,7 @@ class ZoneRecord(msgspec.Struct, frozen=True, rename="camel"):
     mean: float | None
     minimum: float | None
     maximum: float | None
-    quality: str
+    quality: QualityTerm
 
 
 class StationValue(msgspec.Struct, frozen=True, rename="camel"):
@@ -80,7 +82,7 @@ class StationValue(msgspec.Struct, frozen=True, rename="camel"):
     mean: float | None
     minimum: float | None
     maximum: float | None
-    quality: str
+    quality: QualityTerm
 
 
 class StationRecord(msgspec.Struct, frozen=True, rename="camel"):
@@ -139,8 +141,8 @@ class SampleRecord(msgspec.Struct, frozen=True, rename="camel"):
 class Verdict(msgspec.Struct, frozen=True, rename="camel"):
     """pass, fail or unknown, each with its reasons."""
 
-    process: str
-    profile: str
+    process: VerdictTerm
+    profile: VerdictTerm
     reasons: tuple[str, ...]
 
 
@@ -160,7 +162,7 @@ class BoardRecord(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     order: str | None
     operator: str | None
     length_mm: float | None
-    identity: str
+    identity: IdentityTerm
     recipe: RecipeName
     entered_at: str
     exited_at: str | None
@@ -201,7 +203,7 @@ class BoardInProcess(msgspec.Struct, frozen=True, rename="camel"):
     entered_at: str
     position_mm: float
     length_mm: float | None
-    identity: str
+    identity: IdentityTerm
     estimated_celsius: float | None
 
 

@@ -9,6 +9,7 @@ import msgspec
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import Barcode, BoardEntered, BoardRecord, BoardTrace
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.model.terms import ControlTerm, ScanTerm, StateTerm
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
@@ -35,7 +36,7 @@ class BarcodeRead(_Data, frozen=True):
     """A scanner read a code, or failed to; `missed` counts readings that were overwritten before they were seen."""
 
     barcode: str | None
-    result: str
+    result: ScanTerm
     lane: int
     scanner: str
     position: float
@@ -73,8 +74,8 @@ class BoardUnexpected(_Data, frozen=True):
 class MachineStatusChanged(_Data, frozen=True):
     """The machine state changed."""
 
-    from_: str = msgspec.field(name="from")
-    to: str
+    from_: StateTerm = msgspec.field(name="from")
+    to: StateTerm
     reason: str
 
 
@@ -110,8 +111,8 @@ class MeasuredValueChanged(_Data, frozen=True):
 class ControlChanged(_Data, frozen=True):
     """Control is local, remote or offline."""
 
-    from_: str = msgspec.field(name="from")
-    to: str
+    from_: ControlTerm = msgspec.field(name="from")
+    to: ControlTerm
     by: str
     until: str | None = None
 

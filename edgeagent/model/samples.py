@@ -10,6 +10,7 @@ import msgspec
 
 from edgeagent.clock import iso
 from edgeagent.model.points import WORDS, Point, Quality
+from edgeagent.model.terms import QualityTerm
 
 if TYPE_CHECKING:
     from edgeagent.model.machine import Machine
@@ -51,7 +52,7 @@ class MeasuredValue(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     value: float | bool | str | None
     unit: str | None
-    quality: str
+    quality: QualityTerm
     time: str | None
 
 

@@ -47,7 +47,8 @@ MOST_ANSWERS = 1 << 20
 MOST_PARAMETERS = 64 << 10
 """Bytes of one call's parameters: so much is decoded in under 5 ms, whatever it holds."""
 
-_WORTH_A_RETRY = ("unreachable", "tooMany", "busy")
+WORTH_A_RETRY = ("unreachable", "tooMany", "busy")
+"""Kinds after which the same call may go well later."""
 _OF_RIGHTS = ("unauthenticated", "forbidden")
 _SPACE = b" \t\r\n"
 _NO_ID = b"null"
@@ -86,7 +87,7 @@ def refusal(
         reason: a sentence that a shift engineer understands.
         ident: the request's id as it was written.
     """
-    data = {"kind": kind, "reason": reason, "machine": machine, "retry": kind in _WORTH_A_RETRY, **(more or {})}
+    data = {"kind": kind, "reason": reason, "machine": machine, "retry": kind in WORTH_A_RETRY, **(more or {})}
     error = {"code": CODES.get(kind, CODES["internal"]), "message": reason, "data": data}
     return b'{"jsonrpc":"2.0","error":%b,"id":%b}' % (_ENCODER.encode(error), ident)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
-from edgeagent.tools import simulating
+from edgeagent.tools import clients, simulating
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,6 +43,7 @@ def add_to(add: Add) -> None:
     removing = add("uninstall", _uninstall, "remove the service; configuration and store stay", logging.ERROR)
     _root_options(removing)
     removing.add_argument("--purge", action="store_true", help="remove configuration, store and user as well")
+    _client_options(add("client", _client, "write a typed client, or the contract that it is made from", logging.ERROR))
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
     _store_options(add("backup", _backup, "back up the store; the agent may run", logging.ERROR),
                    add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR))
@@ -75,6 +76,14 @@ def live_options(check: argparse.ArgumentParser) -> None:
                        help="print one JSON object; with --live, one for each point")
     check.add_argument("--seconds", type=_duration, default=10.0, metavar="S",
                        help="with --live: how long to listen on lines with master = false (10)")
+
+
+def _client_options(client: argparse.ArgumentParser) -> None:
+    client.add_argument("what", choices=clients.WRITTEN,
+                        help="a client in this language, the OpenRPC document, or a page about it")
+    client.add_argument("--output", type=Path, metavar="FILE", help="write here instead of printing")
+    client.add_argument("--from", dest="url", metavar="URL",
+                        help="take the document of a running agent, for example http://127.0.0.1:8480/rpc")
 
 
 def _scan_options(scan: argparse.ArgumentParser) -> None:
@@ -196,6 +205,13 @@ async def _restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     from edgeagent.tools.restore import restore  # noqa: PLC0415
 
     return await restore(options, stop)
+
+
+async def _client(options: argparse.Namespace, _: asyncio.Event) -> bool:
+    from edgeagent.tools import client  # noqa: PLC0415
+
+    client.put(client.write(options.what, options.url), options.output)
+    return True
 
 
 def _maps(names: list[str]) -> dict[str, RegisterMap]:

@@ -13,6 +13,7 @@ from edgeagent.model.events import GapRange
 from edgeagent.model.functions.forms import Parameters, Result, Text
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.model.terms import ClockTerm
 
 
 class Place(Parameters, frozen=True):
@@ -60,13 +61,26 @@ class ReadEvents(Parameters, frozen=True):
     wait_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
 
 
+class Told(Result, frozen=True):
+    """A durable event as it is read; `data` is what x-events says of its `method`."""
+
+    method: str
+    stream: str
+    sequence: int
+    previous: int
+    time: str
+    clock: ClockTerm
+    machine: str
+    data: Any
+
+
 class EventsRead(Result, frozen=True):
-    """Events in order (each as the parameters of its notification, with `method`); go on at `nextSequence`."""
+    """Events in order; go on at `nextSequence`."""
 
     stream: str
     first_sequence: int
     next_sequence: int
-    events: tuple[Any, ...]
+    events: tuple[Told, ...]
     gaps: tuple[GapRange, ...]
 
 
@@ -85,5 +99,5 @@ class Snapshot(Result, frozen=True):
     stream: str
     sequence: int
     time: str
-    clock: str
+    clock: ClockTerm
     machines: tuple[MachineSnapshot, ...]

@@ -9,6 +9,7 @@ from msgspec import Meta
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.functions.forms import Machine, Parameters, Result, Text
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.model.terms import ClockTerm, ControlTerm, MachineTerm, ParameterTerm, StateTerm, TypeTerm
 
 
 class SoftwareOfMachine(Result, frozen=True):
@@ -53,7 +54,7 @@ class MachineDescription(Result, frozen=True):
     manufacturer: str
     model: str
     serial_number: str | None
-    kind: str
+    kind: MachineTerm
     map: str
     fingerprint: str
     lanes: tuple[LaneDescription, ...]
@@ -65,8 +66,8 @@ class ParameterDescription(Result, frozen=True):
     """One parameter of an object; kind is measured, setpoint, limit or state."""
 
     name: str
-    kind: str
-    type: str
+    kind: ParameterTerm
+    type: TypeTerm
     unit: str | None
     range: tuple[float | None, float | None]
     decimals: int | None
@@ -123,10 +124,10 @@ class MachineStatus(Result, frozen=True):
 
     machine: str
     connected: bool
-    state: str
+    state: StateTerm
     since: str | None
     reason: str
-    control: str
+    control: ControlTerm
     busy: bool
     boards: int
     lanes: tuple[LaneStatus, ...]
@@ -138,5 +139,5 @@ class Status(Result, frozen=True):
     """State of the machines asked for; `clock` tells whether the computer's clock is known to be set."""
 
     time: str
-    clock: str
+    clock: ClockTerm
     machines: tuple[MachineStatus, ...]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -16,11 +18,18 @@ from edgeagent.publish.openapps.boards import BoardAnswers
 from edgeagent.publish.openapps.commands import CommandAnswers
 from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
-from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.openapps.production import ProductionAnswers
 from edgeagent.publish.openapps.recipes import RecipeAnswers
 from edgeagent.publish.outlet import Caller, LiveMachine
 from edgeagent.store.archive import Archive
+
+
+@cache
+def _description() -> msgspec.Raw:
+    """The OpenRPC document; what makes it is loaded when it is first asked for."""
+    from edgeagent.publish.openapps.openrpc import document  # noqa: PLC0415
+
+    return msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
 
 
 def answers(
@@ -28,10 +37,9 @@ def answers(
 ) -> dict[str, Handler]:
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
-    description = msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
 
     async def discover(_: Nothing, __: Caller) -> msgspec.Raw:
-        return description
+        return await asyncio.to_thread(_description)
 
     return {
         "rpc.discover": discover,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import cast
 
 from msgspec import Raw
 
@@ -19,6 +20,7 @@ from edgeagent.model.functions.events import (
     Snapshot,
     Subscribe,
     Subscribed,
+    Told,
     Unsubscribe,
 )
 from edgeagent.publish.access import Handler
@@ -101,7 +103,7 @@ class EventAnswers:
             events, following, gaps = await self._wait(wanted, following)
         return EventsRead(
             self._journal.stream, self._journal.first_sequence, following,
-            self._told(events, gaps, previous), tuple(gaps),
+            cast("tuple[Told, ...]", self._told(events, gaps, previous)), tuple(gaps),
         )  # fmt: skip
 
     async def _wait(self, wanted: ReadEvents, first: int) -> _Page:

@@ -1,0 +1,50 @@
+"""What each function can refuse: by what every call can meet, by its parameters, by its kind, and its own."""
+
+from __future__ import annotations
+
+from edgeagent.model.functions import Function
+
+_OF_EVERY = ("invalidParameters", "tooLarge", "internal")
+_OF_COMMANDS = ("notRemote", "interlocked", "unreachable", "notConfirmed", "expired")
+
+_OF_PARAMETER = {
+    "machine": ("notFound",),
+    "machines": ("notFound",),
+    "object": ("notFound",),
+    "objects": ("notFound",),
+    "id": ("notFound",),
+    "job": ("notFound",),
+    "name": ("notFound",),
+    "subscription": ("notFound",),
+    "from": ("notFound", "outOfRange"),
+    "since": ("outOfRange",),
+    "until": ("outOfRange",),
+}
+"""A parameter that names something refuses what does not exist; a place and a time refuse what cannot be."""
+
+_OWN = {
+    "Event.Subscribe": ("invalidRequest", "tooMany", "busy"),
+    "Event.Unsubscribe": ("invalidRequest",),
+    "Event.Read": ("tooMany", "busy"),
+    "Board.Get": ("busy",),
+    "Board.GetTrace": ("busy",),
+    "Board.Find": ("busy",),
+}
+"""What else a function refuses: "busy" where it reads records, which a sick disk can keep from it."""
+
+
+def refusals(function: Function, parameters: tuple[str, ...]) -> tuple[str, ...]:
+    """List the kinds of refusal of one function, each once.
+
+    Args:
+        parameters: its names on the wire.
+    """
+    kinds = [*_OF_EVERY]
+    if function.role != "viewer":
+        kinds.append("forbidden")
+    for name in parameters:
+        kinds += _OF_PARAMETER.get(name, ())
+    if function.needs_remote:
+        kinds += _OF_COMMANDS
+    kinds += _OWN.get(function.name, ())
+    return tuple(dict.fromkeys(kinds))

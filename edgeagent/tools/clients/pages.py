@@ -1,0 +1,60 @@
+"""What the reference page tells in words, before it lists everything."""
+
+HOW_TO_SPEAK = """\
+An edge agent watches soldering machines and tells an MES about them: a record of every board, alarms, states,
+measured values. This page is all that an MES needs to know of it. The names are a profile of this project's own; it
+is not the wire format of any maker's product.
+
+## How to speak with it
+
+Everything is JSON-RPC 2.0 in UTF-8. All transports offer the same functions; only to subscribe, events must be able to
+come back. The agent listens on its own computer only, and everybody there is a viewer.
+
+| Transport | Address by default | One message is | Events |
+|---|---|---|---|
+| HTTP | `POST http://127.0.0.1:8480/rpc` | a body, `application/json` | asked for by [Event.Read](#eventread) |
+| WebSocket | `ws://127.0.0.1:8480/rpc` | a text frame | pushed after [Event.Subscribe](#eventsubscribe) |
+| TCP | `127.0.0.1:8481` | a line, ended by `\\n` | pushed after [Event.Subscribe](#eventsubscribe) |
+
+```sh
+curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\
+     -d '{"jsonrpc": "2.0", "id": 1, "method": "Status.Get"}'
+```
+
+- Parameters go by name. A name that is not listed here is refused, so that a slip is seen.
+- Members of answers and events may be added in later versions, and words to lists of words: ignore what you do not
+  know.
+- Times are RFC 3339 in UTC with milliseconds, `2026-11-21T21:53:00.123Z`. Lengths are in mm, temperatures in °C.
+- What is not known is `null`, never a guess; a value has a `quality`, and a stale one keeps the time at which it
+  was read.
+- HTTP answers 200 to a refused call as well, and 204 to notifications. Any other code means that there was no call:
+  400, 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`), 503 (too many connections
+  or answers).
+- A message holds at most 1 MiB, the parameters of a call 64 KiB, a batch 100 calls.
+
+`edgeagent client python`, `typescript` or `csharp` writes a typed client in one file without dependencies;
+`edgeagent client openrpc` writes the machine-readable form of this page, which [rpc.discover](#rpcdiscover) answers
+too.
+"""
+
+HOW_TO_SUBSCRIBE = """\
+## How to miss nothing
+
+Events that are kept have a `sequence`: 1, 2, 3, over all machines of the agent, without a gap, also over restarts.
+It counts within a `stream`; if the agent's records are ever lost in part, a new stream begins, and no number is
+used twice. An event is sent only after it is on disk.
+
+1. Take [Event.Snapshot](#eventsnapshot): the whole state, and the `sequence` it stands at.
+2. Subscribe, or read, `from` `{"stream": ..., "sequence": <that> + 1}`.
+3. Keep `stream` and `sequence` of the last event that is done. After a lost connection go on at the next number.
+4. `previous` is the sequence of the event before under the same topics: if it is not the one you had, something is
+   missing. Events that cannot be delivered any more are told as [Event.Gap](#eventgap).
+
+A subscription on which nothing happens says [Event.Heartbeat](#eventheartbeat) every 10 s; if there is none for 30
+s, the connection is dead. An event may come twice after a lost connection: `stream` and `sequence` together name it
+for ever.
+"""
+
+EXAMPLES = """\
+What is shown is what an agent said at a simulated oven; only lists, and objects of lists, are cut to two entries.
+"""

@@ -1,0 +1,222 @@
+"""A day at a simulated oven in small, always the same: what it makes the agent say are the examples of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from edgeagent import __version__
+from edgeagent.acquire.plan import plan
+from edgeagent.agent import tell_changes
+from edgeagent.clock import Clock
+from edgeagent.config import Configuration, MachineTable, ModbusTcpTable, WindowTable
+from edgeagent.model.functions import FUNCTIONS
+from edgeagent.publish.access import Access
+from edgeagent.publish.delivery import Delivery
+from edgeagent.publish.jsonrpc import Dispatcher
+from edgeagent.publish.openapps import answers
+from edgeagent.publish.transports.lines import LineServer
+from edgeagent.store import Archive, Database
+from edgeagent.unit import Unit
+from firmware_iface import catalog
+from firmware_iface.simulated.build import simulated
+from firmware_iface.simulated.device import Device
+from firmware_iface.simulated.faults import parse
+from tests.publish.serving import Line
+
+MORNING_NS = 1_795_298_000_000_000_000
+BEAT_NS = 100_000_000
+TABLE = MachineTable(
+    "RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),),
+    window=WindowTable(peak=(240.0, 250.0), time_above_liquidus=(40.0, 90.0), soak=(60.0, 120.0), max_rise=(0.0, 3.0),
+                       max_fall=(-3.0, 0.0)),
+)  # fmt: skip
+_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
+
+Parameters = Callable[["Day"], dict[str, Any]]
+
+ASKED: dict[str, Parameters] = {
+    "Event.Subscribe": lambda day: {"topics": ["Board.*", "Alarm.*"], "from": "now"},
+    "Event.Unsubscribe": lambda day: {"subscription": "1"},
+    "Event.Read": lambda day: {"from": {"stream": day.archive.journal.stream, "sequence": 1}, "topics": ["Board.*"]},
+    "Configuration.GetObjectParameters": lambda day: {"object": "zone/3/top"},
+    "Status.GetValues": lambda day: {"objects": ["zone/3/top", "conveyor/1"]},
+    "Board.Get": lambda day: {"id": day.finished},
+    "Board.GetTrace": lambda day: {"id": day.finished, "maxPoints": 100},
+    "Board.Find": lambda day: {"barcode": "PCB0001", "verdict": "pass"},
+}
+"""Parameters of the example of each function that needs some, or that says more with some."""
+
+
+class HandClock(Clock):
+    """Stands still until it is set; known to be right."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_ns = 1_000_000_000_000
+
+    def monotonic_ns(self) -> int:
+        return self.now_ns
+
+    def wall_ns(self) -> int:
+        return MORNING_NS + self.now_ns
+
+    @property
+    def trusted(self) -> bool:
+        return True
+
+
+@dataclass
+class Day:
+    """The oven, its unit in the agent without a wire, and a line to ask it over."""
+
+    device: Device
+    unit: Unit
+    clock: HandClock
+    archive: Archive
+    delivery: Delivery
+    line: Line
+    finished: str = ""
+    told: list[dict[str, Any]] = field(default_factory=list)
+    """Every notification that came, as it was on the wire."""
+
+    def __post_init__(self) -> None:
+        self._groups = plan(self.unit.machine, 0, self.unit.row)
+
+    def run(self, seconds: float) -> None:
+        """Let time pass for oven and agent, beat by beat."""
+        for _ in range(round(10 * seconds)):
+            self.device.advance(0.1)
+            self.clock.now_ns += BEAT_NS
+            for group, planned in zip(self.unit.machine.groups, self._groups, strict=True):
+                if self.clock.now_ns % group.period_ns == 0:
+                    answers = [self._read(block.block) for block in planned.blocks]
+                    planned.decode(answers, self.clock.now_ns, self.clock.wall_ns())
+                    self.unit.beat(group.index)
+
+    def _read(self, block: Any) -> bytes:
+        request = bytes([_FUNCTION[block.table]]) + block.address.to_bytes(2, "big") + block.count.to_bytes(2, "big")
+        return self.device.answer(request)[2:]
+
+    async def written(self) -> int:
+        journal = self.archive.journal
+        await journal.settled(journal.last_sequence)
+        return journal.last_sequence
+
+    async def happen(self) -> None:
+        """All that a day can bring, but for what commands cause."""
+        self.device.insert_board("PCB0001", 180.0)
+        self.run(600)
+        self.finished = await self._last_board()
+        self.device.write("zone/3/top/setpoint", 178.0)
+        self.device.insert_board("PCB0002", 180.0)
+        self.run(100)
+        for fault in ("thermocouple-open:zone/5/top@{}+5", "board-removed@{}", "board-appears@{}",
+                      "outlet-blocked@{}+400"):  # fmt: skip
+            self.device.add_fault(parse(fault.format(self.device.time + 1)))
+            self.run(30)
+        self.device.insert_board("PCB0003", 180.0)
+        self.run(400)
+        self.device.insert_board("PCB0004", 180.0)
+        self.run(120)
+        self.device.add_fault(parse("thermocouple-open:zone/9/top"))
+        self.run(10)
+        await self.written()
+
+    async def _last_board(self) -> str:
+        await self.written()
+        (record,), _ = await self.archive.boards.find()
+        name: str = json.loads(record)["id"]
+        return name
+
+    async def hear(self) -> None:
+        """Take every event from the beginning, then telemetry and a heartbeat."""
+        last = await self.written()
+        await self.call("Event.Subscribe", {"topics": ["*"], "from": "beginning"})
+        await self._until(lambda message: message["params"].get("sequence") == last)
+        self.run(60)
+        await self._until(lambda message: message["method"] == "Status.MeasuredValueChanged")
+        last = await self.written()
+        await self._until(lambda message: message["params"]["data"].get("lastSequence") == last)
+
+    async def _until(self, is_last: Callable[[dict[str, Any]], bool]) -> None:
+        while not self.told or not is_last(self.told[-1]):
+            self.told.append(await self.line.message())
+
+    async def call(self, function: str, params: dict[str, Any]) -> Any:
+        """Ask over the line; what is pushed meanwhile is passed over."""
+        answer = await self.line.call(function, **params)
+        while "method" in answer:
+            answer = await self.line.message()
+        return answer
+
+    def asks(self, function: str) -> dict[str, Any]:
+        """The parameters of a function's example."""
+        return ASKED[function](self) if function in ASKED else {}
+
+
+@contextmanager
+def local_time(zone: str) -> Iterator[None]:
+    """Let the computer stand in a zone, so that records tell the same offset everywhere."""
+    with patch.dict(os.environ, TZ=zone):
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@asynccontextmanager
+async def day(folder: Path) -> AsyncIterator[Day]:
+    """Live the day, after an evening with an older agent of which the disk lost an event; names are never random."""
+    chance = random.Random(4)
+    with (
+        local_time("CET-1"),
+        patch("secrets.randbits", chance.getrandbits),
+        patch("secrets.token_hex", lambda n: chance.randbytes(n).hex()),
+    ):
+        clock, device = HandClock(), simulated(catalog.builtin("reflow10"), seed=7)
+        while device.state != "ready":
+            device.advance(1)
+        async with _agent(folder, clock, device, "0.0.9") as evening:
+            evening.run(5)
+            await evening.written()
+        with sqlite3.connect(folder / "edge.db") as connection:
+            connection.execute("UPDATE events SET body = X'7B7D' WHERE sequence = 2")
+        connection.close()
+        async with _agent(folder, clock, device, __version__) as lived:
+            await lived.happen()
+            yield lived
+
+
+@asynccontextmanager
+async def _agent(folder: Path, clock: HandClock, device: Device, version: str) -> AsyncIterator[Day]:
+    database = Database(folder / "edge.db")
+    database.open(asyncio.get_running_loop())
+    try:
+        archive = await Archive.open(database, clock)
+        delivery = Delivery(archive.journal, clock, heartbeat_s=0.5)
+        maps = (catalog.builtin("reflow10"),)
+        unit = Unit(TABLE, maps, clock, archive.journal, archive.checkpoints, delivery.telemetry)
+        await unit.resume()
+        configuration = Configuration((TABLE,))
+        await tell_changes(configuration, {TABLE.id: maps}, archive.journal, archive.checkpoints, clock, version)
+        server = LineServer(Dispatcher(Access(FUNCTIONS, answers([unit], archive, delivery, clock))), delivery)
+        port = await server.start("127.0.0.1", 0)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
+        try:
+            yield Day(device, unit, clock, archive, delivery, Line(reader, writer))
+        finally:
+            writer.close()
+            await server.stop()
+            await delivery.close()
+    finally:
+        await asyncio.to_thread(database.close)
