@@ -21,6 +21,7 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
+from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Checkpoints, Database, Journal
 from edgeagent.unit import Unit
@@ -95,7 +96,7 @@ class Agent:
         self._database.open()
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
-        delivery = Delivery(journal, self._clock)
+        delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
         wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
         for table in self._configuration.machines:
@@ -113,15 +114,19 @@ class Agent:
         self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for reader in readers]
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery) -> None:
-        http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
+        openapps = self._configuration.openapps
+        http, lines, places = openapps.http, openapps.lines, Places(openapps.connections)
         if http.enabled:
-            server = HttpServer(dispatcher, WebSocketRoute(dispatcher, delivery), origins=http.origins)
+            route = WebSocketRoute(dispatcher, delivery)
+            server = HttpServer(
+                dispatcher, route, places=places, origins=http.origins, patience_s=openapps.patience_s
+            )  # fmt: skip
             port = await server.start(http.host, http.port)
             self._stops.append(server.stop)
             self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
             self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
         if lines.enabled:
-            line_server = LineServer(dispatcher, delivery)
+            line_server = LineServer(dispatcher, delivery, places=places)
             port = await line_server.start(lines.host, lines.port)
             self._stops.append(line_server.stop)
             self.addresses["TCP lines"] = f"{lines.host}:{port}"

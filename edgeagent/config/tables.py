@@ -45,10 +45,12 @@ class LinesTable(_Table, frozen=True):
 
 
 class OpenAppsTable(_Table, frozen=True):
-    """The OpenApps outlet."""
+    """The OpenApps outlet: connections over all its listeners; a message not taken in `patience_s` seconds ends one."""
 
     http: HttpTable = HttpTable()
     lines: LinesTable = LinesTable()
+    connections: Annotated[int, Meta(ge=1, le=4096)] = 256
+    patience_s: Annotated[float, Meta(gt=0, le=3600)] = 60.0
 
 
 class LineTable(_Table, frozen=True):

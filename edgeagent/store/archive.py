@@ -7,6 +7,7 @@ from typing import NamedTuple
 from edgeagent.clock import Clock
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoints
+from edgeagent.store.consumers import Consumers
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Journal
 
@@ -18,6 +19,7 @@ class Archive(NamedTuple):
     journal: Journal
     boards: Boards
     checkpoints: Checkpoints
+    consumers: Consumers
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> Archive:
@@ -26,4 +28,7 @@ class Archive(NamedTuple):
         Raises:
             StoreError: the journal cannot go on.
         """
-        return cls(database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock))
+        return cls(
+            database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
+            await Consumers.open(database),
+        )  # fmt: skip

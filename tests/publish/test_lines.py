@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from edgeagent.errors import ConfigError
 from edgeagent.publish.transports import require_loopback
-from edgeagent.publish.transports.lines import LineSplitter, LineTooLong
+from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
 from tests.publish.serving import request, serving
 
 Run = Callable[..., None]
