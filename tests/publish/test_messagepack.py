@@ -62,11 +62,11 @@ def test_a_whole_number_may_be_said_as_a_float() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        b"", b"\xc1", b"\xc0\xc0", b"\x91", b"\x93\x01", b"\xa1\xff", b"\x81\x01\x02", b"\x81\xc4\x01a\x02", b"\xc4\x01a",
-        b"\x92\xc4\x01a\x01", b"\xd4\x05\x00", b"\xd6\xff\x00\x00\x00\x00", msgpack.packb(math.nan), msgpack.packb(math.inf),
-        msgpack.packb({"id": -math.inf}), b"\x91" * 2000 + b"\xc0", b"\x91" * 1000 + b"\xc0", b"\x81\xa1a" * 3000 + b"\xc0",
-        b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xdd\x00\x00\xff\xff" * 13_000,
-        b"\xdc\x20\x00" + b"\xc0" * 0x2000,
+        b"", b"\xc1", b"\xc0\xc0", b"\x91", b"\x93\x01", b"\xa1\xff", b"\x81\x01\x02", b"\x81\xc4\x01a\x02",
+        b"\xc4\x01a", b"\x92\xc4\x01a\x01", b"\xd4\x05\x00", b"\xd6\xff\x00\x00\x00\x00", msgpack.packb(math.nan),
+        msgpack.packb(math.inf), msgpack.packb({"id": -math.inf}), b"\x91" * 2000 + b"\xc0", b"\x91" * 1000 + b"\xc0",
+        b"\x81\xa1a" * 3000 + b"\xc0", b"\xdd\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff",
+        b"\xdd\x00\x00\xff\xff" * 13_000, b"\xdc\x20\x00" + b"\xc0" * 0x2000,
     ],
     ids=lambda it: it[:8].hex(),
 )  # fmt: skip

@@ -147,7 +147,7 @@ class HttpServer:
         assert self._upgrade is not None
         if reason := self._unwelcome(request):
             return _error(403, "forbidden", reason)
-        if not web.WebSocketResponse().can_prepare(request):
+        if request.headers.get("Upgrade", "").lower() != "websocket":
             return _error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
         return await self._upgrade(request)
 

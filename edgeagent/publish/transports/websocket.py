@@ -110,7 +110,7 @@ class _Connection:
         finally:
             session.close()
             if self._farewell is not None:
-                await asyncio.wait((self._farewell,))
+                await self._farewell  # cancelled with this task when the connection is gone
 
     async def _send(self, message: bytes) -> None:
         await self._socket.send_frame(message, self._frames.type)
@@ -122,10 +122,10 @@ class _Connection:
 
     async def _end(self, reason: str) -> None:
         """Send a last frame with the reason, and end the connection when the peer has read it or its time is over."""
-        try:
-            with suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(self._route.farewell_s):
-                    await self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode()[:_MOST_REASON])
-        finally:
-            if self._transport is not None:
-                self._transport.abort()
+        close = self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode()[:_MOST_REASON])
+        with suppress(TimeoutError, ConnectionError):
+            async with asyncio.timeout(self._route.farewell_s):
+                await close
+                await asyncio.Event().wait()
+        if self._transport is not None:
+            self._transport.abort()
