@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 
 from aiohttp import WSCloseCode, web
 
@@ -107,13 +106,23 @@ class _Connection:
                 await session.answer(None if answer is None else await frames.write(answer))
         except (DeliveryError, ConnectionError):
             pass
+        except asyncio.CancelledError:  # the connection is gone
+            if self._farewell is not None:
+                self._farewell.cancel()
+            raise
         finally:
             session.close()
             if self._farewell is not None:
-                await self._farewell  # cancelled with this task when the connection is gone
+                await asyncio.wait((self._farewell,))
 
     async def _send(self, message: bytes) -> None:
-        await self._socket.send_frame(message, self._frames.type)
+        try:
+            await self._socket.send_frame(message, self._frames.type)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # aiohttp's writers share one future: another gave up
+                raise ConnectionResetError(f"{self._peer} takes nothing") from None
+            raise
 
     def _hang_up(self, reason: str) -> None:
         if self._farewell is None:
@@ -122,10 +131,11 @@ class _Connection:
 
     async def _end(self, reason: str) -> None:
         """Send a last frame with the reason, and end the connection when the peer has read it or its time is over."""
-        close = self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=reason.encode()[:_MOST_REASON])
-        with suppress(TimeoutError, ConnectionError):
-            async with asyncio.timeout(self._route.farewell_s):
-                await close
-                await asyncio.Event().wait()
-        if self._transport is not None:
-            self._transport.abort()
+        message = reason.encode()[:_MOST_REASON]
+        closing = asyncio.create_task(self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=message))
+        try:
+            await asyncio.sleep(self._route.farewell_s)
+        finally:
+            closing.cancel()
+            if self._transport is not None:
+                self._transport.abort()
