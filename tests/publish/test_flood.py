@@ -221,4 +221,4 @@ def test_ninety_miss_nothing_and_ten_that_never_read_are_told_why_and_then_miss_
 
 @pytest.mark.slow
 def test_a_long_flood_costs_no_more_than_a_short_one(tmp_path: Path) -> None:
-    asyncio.run(flood(tmp_path, 10_000, 5.0, 8.0))
+    asyncio.run(flood(tmp_path, 2000, 20.0, 25.0))

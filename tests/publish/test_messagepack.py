@@ -115,7 +115,7 @@ def test_no_bytes_raise(message: bytes) -> None:
 
 @pytest.mark.slow
 @given(st.binary(max_size=5000) | TREES.map(msgpack.packb))
-@settings(max_examples=50_000, deadline=None)
+@settings(max_examples=10_000, deadline=None)
 def test_no_bytes_raise_of_very_many(message: bytes) -> None:
     asyncio.run(no_raise(message))
 
