@@ -16,7 +16,6 @@ from typing import Any
 
 import aiohttp
 import msgpack  # type: ignore[import-untyped]
-import pytest
 
 from tests.publish.serving import request
 
@@ -217,8 +216,3 @@ async def flood(folder: Path, events: int, patience_s: float, settle_s: float) -
 
 def test_ninety_miss_nothing_and_ten_that_never_read_are_told_why_and_then_miss_nothing(tmp_path: Path) -> None:
     asyncio.run(flood(tmp_path, 280, 1.0, 2.0))
-
-
-@pytest.mark.slow
-def test_a_long_flood_costs_no_more_than_a_short_one(tmp_path: Path) -> None:
-    asyncio.run(flood(tmp_path, 2000, 20.0, 25.0))
