@@ -23,6 +23,7 @@ from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
+from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database
 from edgeagent.store.restored import restored_from
@@ -98,7 +99,7 @@ class Agent:
         self._database.open()
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
-        delivery = Delivery(journal, self._clock)
+        delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
@@ -115,7 +116,8 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock)
         self._watch(readers, wires.longest_wait_s)
         loop_lag = LoopLag()
-        observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag)
+        observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag,
+                            archive.lags)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
         self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
@@ -134,11 +136,13 @@ class Agent:
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
 
     async def _listen(self, dispatcher: Dispatcher, delivery: Delivery, pages: Pages) -> None:
-        http, lines = self._configuration.openapps.http, self._configuration.openapps.lines
+        openapps = self._configuration.openapps
+        http, lines, places = openapps.http, openapps.lines, Places(openapps.connections)
         if http.enabled:
             route = WebSocketRoute(dispatcher, delivery)
             server = HttpServer(
-                dispatcher, route, origins=http.origins, pages=pages.all(), tally=delivery.notices.tally)
+                dispatcher, route, places=places, origins=http.origins, patience_s=openapps.patience_s,
+                pages=pages.all(), tally=delivery.notices.tally)
             port = await server.start(http.host, http.port)
             self._stops.append(server.stop)
             self._loads |= {"http": server.load, "websocket": route.load}
@@ -146,7 +150,7 @@ class Agent:
             self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
             self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
         if lines.enabled:
-            line_server = LineServer(dispatcher, delivery)
+            line_server = LineServer(dispatcher, delivery, places=places)
             port = await line_server.start(lines.host, lines.port)
             self._stops.append(line_server.stop)
             self._loads["lines"] = line_server.load

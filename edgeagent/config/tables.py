@@ -64,6 +64,12 @@ class OpenAppsTable(_Table, frozen=True):
 
     http: HttpTable = HttpTable()
     lines: LinesTable = LinesTable()
+    connections: Annotated[
+        int, Meta(ge=1, le=4096, description="connections at the same time, over all listeners together")
+    ] = 256
+    patience_s: Annotated[
+        float, Meta(gt=0, le=3600, description="seconds; a client that takes nothing for so long is cut off")
+    ] = 60.0
 
 
 class LineTable(_Table, frozen=True):

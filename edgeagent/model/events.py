@@ -154,10 +154,11 @@ class GapRange(_Data, frozen=True):
 
 
 class EventGap(_Data, frozen=True):
-    """Wanted events are gone."""
+    """Wanted events are gone; `lostAfter` of a stream that ended: nobody knows what else it had after this number."""
 
     stream: str
     ranges: tuple[GapRange, ...]
+    lost_after: int | None = None
 
 
 class Heartbeat(_Data, frozen=True):
@@ -165,6 +166,14 @@ class Heartbeat(_Data, frozen=True):
 
     stream: str
     last_sequence: int
+
+
+class SubscriptionEnded(_Data, frozen=True):
+    """A consumer's subscription on this connection ended without being asked to."""
+
+    subscription: str
+    consumer: str
+    reason: str
 
 
 class Topic(NamedTuple):
@@ -194,6 +203,7 @@ TOPICS: dict[str, Topic] = {
     "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed"),
     "Event.Gap": Topic(EventGap, False, "wanted events are gone"),
     "Event.Heartbeat": Topic(Heartbeat, False, "nothing happened for a while"),
+    "Event.SubscriptionEnded": Topic(SubscriptionEnded, False, "another connection has the consumer, or it is deleted"),
 }  # fmt: skip
 """Every event name that this agent sends."""
 

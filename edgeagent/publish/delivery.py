@@ -30,9 +30,12 @@ class Delivery:
         self._news = asyncio.Event()
         journal.on_commit.append(self._committed)
 
-    def session(self, send: Callable[[bytes], Awaitable[None]], hang_up: Callable[[str], object]) -> Session:
+    def session(
+        self, send: Callable[[bytes], Awaitable[None]], hang_up: Callable[[str], object],
+        form: Callable[[bytes], bytes] = bytes,
+    ) -> Session:  # fmt: skip
         """Open a session for a connection; see `Wire`."""
-        wire = Wire(send, hang_up)
+        wire = Wire(send, hang_up, form)
         session = Session(
             wire, self._journal, self.notices, self._heartbeat_s, self._patience_s, self._sessions.discard
         )

@@ -8,9 +8,14 @@ from typing import Any, Protocol
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
+from edgeagent.model.events import EventGap
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.publish.cursors import Cursor
+
+ANYBODY = "loopback"
+"""Name of every caller on this computer, until there are users."""
 
 
 class LiveMachine(Protocol):
@@ -45,8 +50,15 @@ class LiveMachine(Protocol):
 class Subscriptions(Protocol):
     """A connection that events can be pushed to."""
 
-    async def subscribe(self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int) -> str:
+    async def subscribe(
+        self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,
+        cursor: Cursor | None = None, lost: EventGap | None = None,
+    ) -> str:  # fmt: skip
         """Begin a flow of events at sequence `first` once the answer is sent; return its name.
+
+        Args:
+            cursor: of the consumer that listens.
+            lost: what is told before the first event.
 
         Raises:
             CommandRefused: tooMany on this connection.

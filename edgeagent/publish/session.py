@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from edgeagent.errors import CommandRefused, DeliveryError, StoreError
-from edgeagent.model.events import EventGap, GapRange, Heartbeat, matches
+from edgeagent.model.events import EventGap, GapRange, Heartbeat, SubscriptionEnded
+from edgeagent.publish.cursors import Cursor
+from edgeagent.publish.flow import Flow
 from edgeagent.publish.notices import TELEMETRY, Notices, Telemetry, in_order
 from edgeagent.store.journal import Journal
 
@@ -19,9 +23,6 @@ log = logging.getLogger(__name__)
 MOST_SUBSCRIPTIONS = 32
 """Of one connection."""
 
-_BATCH = 32
-"""Events that a session holds at once for a peer that does not read."""
-
 
 @dataclass(frozen=True, slots=True)
 class Wire:
@@ -29,26 +30,13 @@ class Wire:
 
     Attributes:
         send: writes one message and returns when the peer can take more.
-        hang_up: ends the connection at once, for the reason given.
+        hang_up: ends the connection, telling the peer the reason if it still reads.
+        form: makes of a notification (JSON) what is sent; the same object makes the same object.
     """
 
     send: Callable[[bytes], Awaitable[None]]
     hang_up: Callable[[str], object]
-
-
-@dataclass(slots=True)
-class _Flow:
-    """One subscription: what it wants, the next sequence to look at, the last one told, when it last told something."""
-
-    topics: tuple[str, ...]
-    machines: tuple[str, ...] | None
-    next: int
-    previous: int
-    told_at: float
-    ended: bool = False
-
-    def wants(self, topic: str, machine: str) -> bool:
-        return (self.machines is None or machine in self.machines) and any(matches(p, topic) for p in self.topics)
+    form: Callable[[bytes], bytes]
 
 
 class Session:
@@ -65,27 +53,35 @@ class Session:
         self._patience_s = patience_s
         self._forget = forget
         self._names = itertools.count(1)
-        self._new: dict[str, _Flow] = {}
-        self._flows: dict[str, _Flow] = {}
+        self._new: dict[str, Flow] = {}
+        self._flows: dict[str, Flow] = {}
+        self._farewells: deque[bytes] = deque(maxlen=MOST_SUBSCRIPTIONS)
         self._telemetry: dict[str, Telemetry] = {}
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
 
-    async def subscribe(self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int) -> str:
+    async def subscribe(
+        self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,
+        cursor: Cursor | None = None, lost: EventGap | None = None,
+    ) -> str:  # fmt: skip
         """Make a subscription that begins at sequence `first`, after the next `answer`; see `Subscriptions`."""
         if len(self._flows) + len(self._new) >= MOST_SUBSCRIPTIONS:
             raise CommandRefused("tooMany", f"A connection has at most {MOST_SUBSCRIPTIONS} subscriptions.")
         await self._journal.settled(first - 1)
         previous = await self._journal.previous(first, topics, machines)
         name = str(next(self._names))
-        self._new[name] = _Flow(topics, machines, first, previous, asyncio.get_running_loop().time())
+        opening = self._notices.passing("Event.Gap", lost) if lost else None
+        self._new[name] = Flow(topics, machines, first, previous, _now(), cursor, opening)
+        if cursor is not None:
+            cursor.wake = self.wake
+            cursor.end = partial(self._end, name)
         return name
 
     def unsubscribe(self, subscription: str) -> bool:
         """End a subscription; nothing of it is sent after this."""
         flow = self._flows.pop(subscription, None) or self._new.pop(subscription, None)
         if flow is not None:
-            flow.ended = True
+            flow.end()
         return flow is not None
 
     @property
@@ -102,7 +98,7 @@ class Session:
         """Send an answer, then begin the subscriptions that were made by its request."""
         if message is not None:
             await self.send(message)
-        if self._new:
+        if self._new or self._farewells:
             self._flows |= self._new
             self._new.clear()
             self._wake.set()
@@ -138,9 +134,21 @@ class Session:
     def close(self) -> asyncio.Task[None] | None:
         """End the session; the connection is gone. Return the task that ends with it."""
         self._forget(self)
+        for name in (*self._flows, *self._new):
+            self.unsubscribe(name)
         if self._pump is not None:
             self._pump.cancel()
         return self._pump
+
+    def _end(self, subscription: str, reason: str) -> None:
+        """End a consumer's subscription and tell the peer why."""
+        flow = self._flows.get(subscription) or self._new.get(subscription)
+        if flow is None or flow.cursor is None:
+            return
+        self.unsubscribe(subscription)
+        ended = SubscriptionEnded(subscription, flow.cursor.consumer, reason)
+        self._farewells.append(self._notices.passing("Event.SubscriptionEnded", ended))
+        self._wake.set()
 
     def _wants_telemetry(self, machine: str) -> bool:
         return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
@@ -163,42 +171,51 @@ class Session:
         """Tell what is due once; wait where nothing is."""
         self._wake.clear()
         behind = False
+        while self._farewells:
+            await self._push(self._farewells.popleft())
         for flow in tuple(self._flows.values()):
-            if flow.next <= self._journal.committed_sequence:
+            if flow.opening is not None:
+                await self._push(flow.opening)
+                flow.opening = None
+            if self._is_due(flow):
                 await self._advance(flow)
-                behind |= flow.next <= self._journal.committed_sequence
+                behind |= self._is_due(flow)
         for machine in tuple(self._telemetry):
             told = self._telemetry.pop(machine)
             if self._wants_telemetry(machine):
-                await self.send(told.message(self._notices))
+                await self._push(told.message(self._notices))
         await self._beat()
         if behind:
             await asyncio.sleep(0)  # a long history shares the loop with everybody else
         else:
             await self._rest()
 
-    async def _advance(self, flow: _Flow) -> None:
-        events, following, gaps = await self._journal.read(flow.next, flow.topics, flow.machines, _BATCH)
+    def _is_due(self, flow: Flow) -> bool:
+        return flow.next <= self._journal.committed_sequence and flow.room > 0 and not flow.ended
+
+    async def _advance(self, flow: Flow) -> None:
+        events, following, gaps = await self._journal.read(flow.next, flow.topics, flow.machines, flow.room)
         for found in in_order(events, gaps):
             if flow.ended:
                 return
             if isinstance(found, GapRange):
-                last = found.to
                 self._notices.tally.lost += found.count
                 message = self._notices.passing("Event.Gap", EventGap(self._journal.stream, (found,)))
+                flow.tell(found.to, _now(), is_event=False)
             else:
-                last = found.sequence
                 message = self._notices.durable(found, flow.previous)
-            await self.send(message)
-            flow.previous, flow.next = last, last + 1
-            flow.told_at = asyncio.get_running_loop().time()
+                flow.tell(found.sequence, _now())
+            await self._push(message)
         flow.next = following
 
+    async def _push(self, notification: bytes) -> None:
+        await self.send(self._wire.form(notification))
+
     async def _beat(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = _now()
         if self._flows and min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s <= now:
             seen = min(flow.next for flow in self._flows.values()) - 1
-            await self.send(self._notices.passing("Event.Heartbeat", Heartbeat(self._journal.stream, seen)))
+            await self._push(self._notices.passing("Event.Heartbeat", Heartbeat(self._journal.stream, seen)))
             for flow in self._flows.values():
                 flow.told_at = now
 
@@ -207,3 +224,7 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(None if due is None else due + self._heartbeat_s):
                 await self._wake.wait()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

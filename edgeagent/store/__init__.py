@@ -3,8 +3,20 @@
 from edgeagent.store.archive import Archive
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoint, Checkpoints
+from edgeagent.store.consumers import Consumer, Consumers
 from edgeagent.store.database import Database, StoreHealth
 from edgeagent.store.journal import Journal
 from edgeagent.store.meta import Meta
 
-__all__ = ["Archive", "Boards", "Checkpoint", "Checkpoints", "Database", "Journal", "Meta", "StoreHealth"]
+__all__ = [
+    "Archive",
+    "Boards",
+    "Checkpoint",
+    "Checkpoints",
+    "Consumer",
+    "Consumers",
+    "Database",
+    "Journal",
+    "Meta",
+    "StoreHealth",
+]

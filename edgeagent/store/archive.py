@@ -8,6 +8,7 @@ from edgeagent.clock import Clock
 from edgeagent.store.alarms import Alarms
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoints
+from edgeagent.store.consumers import Consumers
 from edgeagent.store.counters import Counters
 from edgeagent.store.database import Database
 from edgeagent.store.jobs import Jobs
@@ -26,6 +27,12 @@ class Archive(NamedTuple):
     counters: Counters
     states: States
     jobs: Jobs
+    consumers: Consumers
+
+    def lags(self) -> list[tuple[str, int]]:
+        """Each consumer, and how many events the journal has after those that it has acknowledged."""
+        last = self.journal.committed_sequence
+        return [(consumer.name, max(0, last - consumer.acknowledged)) for consumer in self.consumers.all()]
 
     @classmethod
     async def open(cls, database: Database, clock: Clock) -> Archive:
@@ -37,4 +44,5 @@ class Archive(NamedTuple):
         return cls(
             database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
+            consumers=await Consumers.open(database),
         )  # fmt: skip

@@ -36,6 +36,15 @@ def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
     return row[0] or 0
 
 
+def count(connection: sqlite3.Connection, wanted: Collection[Kind], after: int, most: int) -> int:
+    """Count the events of some machines and topics after a number, up to `most`."""
+    query = "SELECT count(*) FROM (SELECT 1 FROM events WHERE machine = ? AND topic = ? AND sequence > ? LIMIT ?)"
+    found = 0
+    for kind in wanted:
+        found += connection.execute(query, (*kind, after, most - found)).fetchone()[0]
+    return found
+
+
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
     """Find every machine and topic there is, one step in the index for each."""
     query = (

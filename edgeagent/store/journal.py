@@ -26,6 +26,9 @@ from edgeagent.store.tail import Tail
 _SPAN = 50_000
 """Sequences examined by one read on disk: some milliseconds of a reader's time."""
 
+_MOST_COUNTED = 100_000
+"""Index entries that one count looks at: some milliseconds of a reader's time."""
+
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
 
@@ -174,6 +177,13 @@ class Journal:
         if not older:
             return newest
         return max(newest, await self._database.read(lambda c: max(table.before(c, kind, sequence) for kind in older)))
+
+    async def count(self, after: int, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> int:
+        """Count the matching events on disk after a number, up to 100 000."""
+        newer = [kind for kind in self._wanted(topics, machines) if self._kinds[kind] > after]
+        if not newer:
+            return 0
+        return await self._database.read(lambda c: table.count(c, newer, after, _MOST_COUNTED))
 
     def _wanted(self, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> set[Kind]:
         return {

@@ -44,8 +44,9 @@ MIGRATIONS: tuple[Step, ...] = (
         PRIMARY KEY(machine, t_ns)) STRICT, WITHOUT ROWID;
     """),
     Step("""
-    CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, stream TEXT NOT NULL,
-        acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE consumers(name TEXT PRIMARY KEY, owner TEXT NOT NULL, topics TEXT NOT NULL, machines TEXT NOT NULL,
+        stream TEXT NOT NULL, acknowledged INTEGER NOT NULL, made_ns INTEGER NOT NULL, seen_ns INTEGER NOT NULL)
+        STRICT, WITHOUT ROWID;
 
     CREATE TABLE alarms(id TEXT PRIMARY KEY, machine TEXT NOT NULL, raised_ns INTEGER NOT NULL,
         crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;

@@ -20,6 +20,7 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.openapps import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
+from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database, Journal
 from tests.fakes import FakeMachine
@@ -92,7 +93,7 @@ def request(method: str, ident: Any = 1, **params: Any) -> bytes:
 @asynccontextmanager
 async def serving(
     folder: Path, *, machines: tuple[str, ...] = ("RO0001",), most: int = 256, limit: int = 1 << 20,
-    header_s: float = 10.0, **patience: float
+    header_s: float = 10.0, farewell_s: float = 0.2, **patience: float
 ) -> AsyncIterator[Served]:  # fmt: skip
     database = Database(folder / "edge.db")
     database.open(asyncio.get_running_loop())
@@ -103,10 +104,11 @@ async def serving(
         delivery = Delivery(journal, clock, **patience)
         fakes = [FakeMachine(name) for name in machines]
         dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock)))
-        lines = LineServer(dispatcher, delivery, most=most, limit=limit)
-        route = WebSocketRoute(dispatcher, delivery, limit=limit)
+        places = Places(most)
+        lines = LineServer(dispatcher, delivery, places=places, limit=limit, farewell_s=farewell_s)
+        route = WebSocketRoute(dispatcher, delivery, limit=limit, farewell_s=farewell_s)
         http = HttpServer(
-            dispatcher, route, limit=limit, most=most, origins=("http://panel:8080",), header_s=header_s,
+            dispatcher, route, limit=limit, places=places, origins=("http://panel:8080",), header_s=header_s,
             patience_s=patience.get("patience_s", 60.0),
         )  # fmt: skip
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)

@@ -7,14 +7,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.errors import ConfigError
 from edgeagent.publish.transports import require_loopback
-from edgeagent.publish.transports.lines import LineSplitter, LineTooLong
-from tests.publish.serving import request, serving
+from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
+from tests.publish.serving import event, request, serving
 
 Run = Callable[..., None]
 
@@ -206,6 +207,58 @@ def test_a_peer_that_asks_and_never_reads_costs_bounded_memory_and_is_cut_off(tm
                 await asyncio.sleep(0)
             assert most < 1 << 20
             await client.close()
+
+    run(main())
+
+
+def test_lines_and_http_share_the_number_of_connections(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, most=3) as served:
+            url = f"http://127.0.0.1:{served.http_port}/rpc"
+            client = await served.connect()
+            await client.ask("Status.Get")
+            async with aiohttp.ClientSession() as http, http.ws_connect(url) as first, http.ws_connect(url) as second:
+                refused = await served.connect()
+                assert (await refused.message())["error"]["code"] == -32009
+                with pytest.raises(aiohttp.WSServerHandshakeError) as full:
+                    await http.ws_connect(url)
+                assert full.value.status == 503
+                for socket in (first, second):
+                    await socket.send_str(request("Status.Get").decode())
+                    assert "result" in await socket.receive_json()
+                await client.close()
+                await served.left(0)
+                async with http.ws_connect(url):
+                    pass
+            await refused.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_a_peer_that_reads_on_after_it_was_cut_off_finds_the_reason_as_the_last_line(
+    tmp_path: Path, run: Run, sends: bool
+) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, patience_s=0.2, farewell_s=20) as served:
+            served.journal.append([event("Status.MachineStatusChanged", reason="x" * 20_000) for _ in range(300)])
+            client = await served.connect()
+            await client.ask("Event.Subscribe", topics=["*"], **{"from": "beginning"})
+            client.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            if sends:
+                client.write((request("Status.Get") + b"\n") * 30_000)
+            while served.delivery._sessions:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            client.reader._transport.resume_reading()  # type: ignore[attr-defined]
+            lines = []
+            while (message := await client.message()) is not None:
+                lines.append(message)
+            told = [it["params"]["sequence"] for it in lines if "params" in it]
+            assert told == list(range(1, len(told) + 1))
+            assert (lines[-1]["id"], lines[-1]["error"]["data"]["retry"]) == (None, True)
+            assert lines[-1]["error"]["message"] == "the peer has read nothing for 0.2 s"
+            await client.close()
+            await served.left(0)
 
     run(main())
 

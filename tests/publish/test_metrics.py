@@ -27,6 +27,7 @@ from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.http import HttpServer
+from edgeagent.publish.transports.listening import Places
 from edgeagent.simulate import TcpServer
 from edgeagent.store import Archive, Database
 from firmware_iface import catalog
@@ -237,7 +238,7 @@ def test_consumers_are_told_by_name_and_connections_refused_are_counted(tmp_path
         observed = Observed((), (), database, archive.journal, tally, {"http": lambda: (1, 0)}, LoopLag(),
                             lambda: [("mes", 7), ("a \"quoted\"\nname", 0)])
         pages = Pages(Health(), observed, dict, list)
-        server = HttpServer(None, pages=pages.all(), tally=tally, most=1)  # type: ignore[arg-type]
+        server = HttpServer(None, pages=pages.all(), tally=tally, places=Places(1))  # type: ignore[arg-type]
         port = await server.start("127.0.0.1", 0)
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         await until(lambda: server.load() == (1, 0))

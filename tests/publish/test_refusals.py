@@ -59,7 +59,7 @@ def test_connections_beyond_the_bound_are_logged_and_counted_on_both_ports(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
-        async with serving(tmp_path, most=1) as served:
+        async with serving(tmp_path, most=2) as served:
             kept = [await asyncio.open_connection("127.0.0.1", port) for port in (served.lines_port, served.http_port)]
             for port in (served.lines_port, served.http_port) * 2:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -73,7 +73,7 @@ def test_connections_beyond_the_bound_are_logged_and_counted_on_both_ports(
     asyncio.run(main())
     lines = told(caplog)
     assert len(lines) == 4
-    assert sum("is refused: there are 1 already" in line for line in lines) == 4
+    assert sum("is refused: There are 2 connections already" in line for line in lines) == 4
     assert sum("came 1 times more" in line for line in lines) == 2
 
 

@@ -9,7 +9,18 @@ from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import ActiveAlarms, AlarmHistory, GetAlarmHistory
 from edgeagent.model.functions.boards import BoardsFound, BoardsInProcess, FindBoards, GetBoard, GetTrace
 from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs
-from edgeagent.model.functions.events import EventsRead, ReadEvents, Snapshot, Subscribe, Subscribed, Unsubscribe
+from edgeagent.model.functions.events import (
+    Acknowledge,
+    Acknowledged,
+    ConsumersFound,
+    EventsRead,
+    OfConsumer,
+    ReadEvents,
+    Snapshot,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+)
 from edgeagent.model.functions.forms import Function, Nothing, OfMachine
 from edgeagent.model.functions.machines import (
     GetObjectParameters,
@@ -33,6 +44,12 @@ FUNCTIONS: dict[str, Function] = {
                  "Pushes events on this connection (WebSocket or TCP)."),
         Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed,
                  "Ends a subscription of this connection."),
+        Function("Event.Acknowledge", "viewer", False, Acknowledge, Acknowledged,
+                 "Moves a consumer's cursor beyond what is done."),
+        Function("Event.Consumers", "viewer", False, Nothing, ConsumersFound,
+                 "The caller's consumers, and how far each has come; all for an administrator."),
+        Function("Event.DeleteConsumer", "viewer", False, OfConsumer, Acknowledged,
+                 "Forgets a consumer; its subscription ends."),
         Function("Event.Read", "viewer", False, ReadEvents, EventsRead,
                  "Reads durable events from a place on, waiting for the first if asked."),
         Function("Event.Snapshot", "viewer", False, OfMachine, Snapshot,

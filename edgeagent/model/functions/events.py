@@ -29,12 +29,21 @@ From = Literal["now", "beginning"] | Place
 Topics = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=64)]
 
 
+ConsumerName = Annotated[str, Meta(min_length=1, max_length=64, description="names a place in the stream on disk")]
+
+
 class Subscribe(Parameters, frozen=True):
-    """Which events to push on this connection, and from where on."""
+    """Which events to push on this connection, and from where on.
+
+    `from` is "cursor" where a consumer is named (a new one: the beginning), else "now"; another one moves the consumer
+    there. `maxInFlight` is how many events of a consumer may be told and not acknowledged, 100 if left out.
+    """
 
     topics: Topics
     machines: Annotated[tuple[Text, ...], Meta(max_length=64)] | None = None
-    from_: From = msgspec.field(name="from", default="now")
+    consumer: ConsumerName | None = None
+    from_: From | Literal["cursor"] | None = msgspec.field(name="from", default=None)
+    max_in_flight: Annotated[int, Meta(ge=1, le=1000)] | None = None
 
 
 class Subscribed(Result, frozen=True):
@@ -49,6 +58,51 @@ class Unsubscribe(Parameters, frozen=True):
     """Ends a subscription of this connection."""
 
     subscription: Text
+
+
+class Acknowledge(Parameters, frozen=True):
+    """Everything up to `sequence` is done and needs not be told to this consumer again."""
+
+    consumer: ConsumerName
+    stream: Text
+    sequence: Annotated[int, Meta(ge=1)]
+
+
+class Acknowledged(Result, frozen=True):
+    """Where the consumer stands on disk."""
+
+    consumer: str
+    stream: str
+    acknowledged: int
+
+
+class OfConsumer(Parameters, frozen=True):
+    """Of one consumer."""
+
+    consumer: ConsumerName
+
+
+class ConsumerStanding(Result, frozen=True):
+    """A consumer: who made it, what it wants, up to where it acknowledged, and what it has not acknowledged yet.
+
+    `lag` counts wanted events, up to 100 000; `lastSeen` is now while it is connected.
+    """
+
+    name: str
+    owner: str
+    topics: tuple[str, ...]
+    machines: tuple[str, ...] | None
+    stream: str
+    acknowledged: int
+    lag: int
+    connected: bool
+    last_seen: str
+
+
+class ConsumersFound(Result, frozen=True):
+    """Consumers by name."""
+
+    consumers: tuple[ConsumerStanding, ...]
 
 
 class ReadEvents(Parameters, frozen=True):

@@ -159,7 +159,8 @@ METRICS = (
            "the peer was slow.", (), _one(lambda o: o.tally.coalesced)),
     Metric("edgeagent_events_lost", "counter", "Wanted events that were told to a subscriber as a gap.", (),
            _one(lambda o: o.tally.lost)),
-    Metric("edgeagent_consumer_lag_events", "gauge", "Events that a durable consumer has not acknowledged yet.",
+    Metric("edgeagent_consumer_lag_events", "gauge", "Events of all topics after those that a durable consumer has "
+           "acknowledged.",
            ("consumer",), lambda o: (((name,), lag) for name, lag in o.consumers())),
 )  # fmt: skip
 """All metrics but those of the process, which prometheus-client names and reads."""

@@ -12,10 +12,12 @@ from edgeagent import __version__
 from edgeagent.clock import Clock
 from edgeagent.model.functions import FUNCTIONS, Nothing
 from edgeagent.publish.access import Handler
+from edgeagent.publish.cursors import Cursors
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.openapps.alarms import AlarmAnswers
 from edgeagent.publish.openapps.boards import BoardAnswers
 from edgeagent.publish.openapps.commands import CommandAnswers
+from edgeagent.publish.openapps.consumers import ConsumerAnswers
 from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
 from edgeagent.publish.openapps.production import ProductionAnswers
@@ -37,13 +39,15 @@ def answers(
 ) -> dict[str, Handler]:
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
+    consumers = ConsumerAnswers(archive, Cursors(archive.consumers, clock), clock)
 
     async def discover(_: Nothing, __: Caller) -> msgspec.Raw:
         return await asyncio.to_thread(_description)
 
     return {
         "rpc.discover": discover,
-        **EventAnswers(served, archive.journal, delivery, clock).handlers(),
+        **EventAnswers(served, archive.journal, delivery, consumers, clock).handlers(),
+        **consumers.handlers(),
         **MachineAnswers(served, clock).handlers(),
         **AlarmAnswers(served, archive.alarms).handlers(),
         **BoardAnswers(served, archive.boards).handlers(),

@@ -26,6 +26,7 @@ from edgeagent.model.functions.events import (
 from edgeagent.publish.access import Handler
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.notices import in_order
+from edgeagent.publish.openapps.consumers import ConsumerAnswers
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.outlet import Caller, Subscriptions
 from edgeagent.store.journal import Journal
@@ -33,10 +34,10 @@ from edgeagent.store.journal import Journal
 MOST_WAITING = 256
 """Reads that wait for an event at the same time, of all callers."""
 
-_MOST_BYTES = 1 << 20
-"""An answer ends with the event that goes over this."""
+MOST_BYTES = 256 << 10
+"""An answer ends with the step that goes over this: so much is built, or turned into MessagePack, in a few ms."""
 
-_STEP = 64
+_STEP = 16
 """Events read from the journal at once."""
 
 _MOST_COLLECTING = 8
@@ -47,12 +48,15 @@ _Page = tuple[list[StoredEvent], int, list[GapRange]]
 
 
 class EventAnswers:
-    """Event.*."""
+    """Event.*, but for what is about consumers only."""
 
-    def __init__(self, machines: Machines, journal: Journal, delivery: Delivery, clock: Clock) -> None:
+    def __init__(
+        self, machines: Machines, journal: Journal, delivery: Delivery, consumers: ConsumerAnswers, clock: Clock
+    ) -> None:
         self._machines = machines
         self._journal = journal
         self._delivery = delivery
+        self._consumers = consumers
         self._clock = clock
         self._waiting = 0
         self._turns = asyncio.Semaphore(_MOST_COLLECTING)
@@ -70,8 +74,15 @@ class EventAnswers:
         """Push events on the caller's connection."""
         session = _session(caller)
         self._require(wanted.machines)
-        first = self._first(wanted.from_)
-        name = await session.subscribe(wanted.topics, wanted.machines, first)
+        place = wanted.from_ or ("cursor" if wanted.consumer else "now")
+        first = None if place == "cursor" else self._first(place)
+        if wanted.consumer is not None:
+            name, first = await self._consumers.subscribe(wanted.consumer, wanted, first, session, caller)
+        elif first is None or wanted.max_in_flight is not None:
+            reason = 'Event.Subscribe: from "cursor" and maxInFlight are for a consumer; name one.'
+            raise CommandRefused("invalidParameters", reason)
+        else:
+            name = await session.subscribe(wanted.topics, wanted.machines, first)
         return Subscribed(name, self._journal.stream, first)
 
     async def unsubscribe(self, wanted: Unsubscribe, caller: Caller) -> Subscribed:
@@ -128,7 +139,7 @@ class EventAnswers:
         gaps: list[GapRange] = []
         size = 0
         async with self._turns:
-            while len(events) < wanted.limit and size < _MOST_BYTES and first <= self._journal.committed_sequence:
+            while len(events) < wanted.limit and size < MOST_BYTES and first <= self._journal.committed_sequence:
                 step = min(wanted.limit - len(events), _STEP)
                 found, first, lost = await self._journal.read(first, wanted.topics, wanted.machines, step)
                 events += found

@@ -14,9 +14,9 @@ from edgeagent.config import is_loopback
 from edgeagent.logs import Detail
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
 from edgeagent.publish.observe.pages import Show
-from edgeagent.publish.outlet import Caller
+from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.tally import Tally
-from edgeagent.publish.transports.listening import deaf, listen
+from edgeagent.publish.transports.listening import Places, deaf, listen
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
@@ -50,7 +50,7 @@ class HttpServer:
         upgrade: serves WebSocket requests; without it GET is not allowed.
         role: of everybody who asks.
         limit: largest body in bytes.
-        most: connections at the same time, WebSockets among them.
+        places: connections at the same time, WebSockets among them, shared with other servers.
         header_s: time for the header of a connection's first request, in seconds.
         patience_s: an answer that a peer does not take in this time ends the connection, in seconds.
         origins: web pages that may ask, as browsers name them ("http://panel:8080"), beside those of this server.
@@ -60,7 +60,7 @@ class HttpServer:
 
     def __init__(
         self, dispatcher: Dispatcher, upgrade: Upgrade | None = None, *,
-        role: str = "viewer", limit: int = 1 << 20, most: int = 256, origins: Collection[str] = (),
+        role: str = "viewer", limit: int = 1 << 20, places: Places | None = None, origins: Collection[str] = (),
         header_s: float = 10.0, patience_s: float = 60.0, pages: Mapping[str, Show] | None = None,
         tally: Tally | None = None,
     ) -> None:  # fmt: skip
@@ -68,7 +68,7 @@ class HttpServer:
         self._upgrade = upgrade
         self._role = role
         self._limit = limit
-        self._most = most
+        self._places = places or Places()
         self._origins = frozenset(origins)
         self._header_s = header_s
         self._patience_s = patience_s
@@ -111,9 +111,9 @@ class HttpServer:
     def _protocol(self) -> asyncio.BaseProtocol:
         server = self._runner.server
         assert server is not None
-        if len(server.connections) < self._most:
-            return _Connection(server, self._header_s)
-        log.warning("a connection is refused: there are %d already", self._most)
+        if self._places.take():
+            return _Connection(server, self._header_s, self._places)
+        log.warning("a connection is refused: %s", self._places.full)
         self._tally.refused["http"] += 1
         return _Refused()
 
@@ -148,7 +148,7 @@ class HttpServer:
             return _full()
         self._unsent += held
         try:
-            answer = await self._dispatcher.answer(message, Caller(peer, self._role, "http", peer))
+            answer = await self._dispatcher.answer(message, Caller(ANYBODY, self._role, "http", peer))
             if answer is None:
                 return web.Response(status=204)
             self._unsent += len(answer) - held
@@ -191,7 +191,7 @@ class HttpServer:
         assert self._upgrade is not None
         if reason := self._unwelcome(request):
             return _error(403, "forbidden", reason)
-        if not web.WebSocketResponse().can_prepare(request):
+        if request.headers.get("Upgrade", "").lower() != "websocket":
             return _error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
         return await self._upgrade(request)
 
@@ -216,14 +216,15 @@ class HttpServer:
 class _Connection(web.RequestHandler):
     """One peer; closed when the header of its first request is late."""
 
-    __slots__ = ("_header_s", "_late")
+    __slots__ = ("_header_s", "_late", "_places")
 
-    def __init__(self, server: web.Server, header_s: float) -> None:
+    def __init__(self, server: web.Server, header_s: float, places: Places) -> None:
         super().__init__(
             server, loop=asyncio.get_running_loop(), keepalive_timeout=75.0, lingering_time=1.0, auto_decompress=False,
             access_log=None,  # type: ignore[arg-type]  # aiohttp's own runner gives None as well
         )  # fmt: skip
         self._header_s = header_s
+        self._places = places
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -233,6 +234,7 @@ class _Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._late is not None:
             self._late.cancel()
+        self._places.give_back()
         super().connection_lost(exc)
 
     def handle_error(

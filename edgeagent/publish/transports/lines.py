@@ -11,9 +11,10 @@ from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
-from edgeagent.publish.outlet import Caller
+from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.session import Session
-from edgeagent.publish.transports.listening import deaf, listen
+from edgeagent.publish.transports.listening import Places, deaf, listen
+from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
 
 log = logging.getLogger(__name__)
 
@@ -23,72 +24,8 @@ _TURN = 16
 _MOST_TURNED_AWAY = 32
 """Connections beyond the bound that are still being told so."""
 
-_SPACE = b" \t\r\n"
 _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|CONNECT|OPTIONS|TRACE|PRI) ")
 """How a request of a browser begins; no JSON does."""
-
-
-_START = 16
-"""Bytes that are kept of a line that is too long."""
-
-
-class LineTooLong(Exception):
-    """A line went over the limit; it is gone but for its start, the next one is not."""
-
-    def __init__(self, start: bytes) -> None:
-        super().__init__("line too long")
-        self.start = start
-
-
-class LineSplitter:
-    """Cuts bytes into lines; holds no more than the limit and one piece, whatever is fed."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._buffer = bytearray()
-        self._searched = 0
-        self._dropping = False
-
-    @property
-    def full(self) -> bool:
-        """Whether no more should be fed before lines were taken."""
-        return len(self._buffer) > self._limit
-
-    def feed(self, piece: bytes) -> None:
-        """Add bytes as they came."""
-        if self._dropping:
-            end = piece.find(b"\n")
-            if end < 0:
-                return
-            piece = piece[end:]
-            self._dropping = False
-        self._buffer += piece
-
-    def take(self) -> bytes | None:
-        """Take the next line that is not empty, without its end; None where there is no whole one.
-
-        Raises:
-            LineTooLong: once for each line over the limit, as soon as that is certain.
-        """
-        if self._buffer[:1] in _SPACE and self._buffer:
-            self._buffer = self._buffer.lstrip(_SPACE)
-            self._searched = 0
-        end = self._buffer.find(b"\n", self._searched)
-        if end < 0:
-            self._searched = len(self._buffer)
-            if self.full:
-                start = bytes(self._buffer[:_START])
-                self._buffer.clear()
-                self._searched = 0
-                self._dropping = True
-                raise LineTooLong(start)
-            return None
-        line = bytes(memoryview(self._buffer)[:end])
-        del self._buffer[: end + 1]
-        self._searched = 0
-        if len(line) > self._limit:
-            raise LineTooLong(line[:_START])
-        return line
 
 
 class LineServer:
@@ -97,18 +34,20 @@ class LineServer:
     Args:
         role: of everybody who connects.
         limit: longest line in bytes.
-        most: connections at the same time.
+        places: connections at the same time, shared with other servers.
+        farewell_s: time for a peer that does not read to find out why it is cut off, in seconds.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, delivery: Delivery, *,
-        role: str = "viewer", limit: int = 1 << 20, most: int = 256,
+        role: str = "viewer", limit: int = 1 << 20, places: Places | None = None, farewell_s: float = 10.0,
     ) -> None:  # fmt: skip
         self.dispatcher = dispatcher
         self.delivery = delivery
         self.role = role
         self.limit = limit
-        self.most = most
+        self.places = places or Places()
+        self.farewell_s = farewell_s
         self.connections: set[_Connection] = set()
         self.turned_away: set[asyncio.Transport] = set()
         self._server: asyncio.Server | None = None
@@ -152,17 +91,20 @@ class _Connection(asyncio.Protocol):
         self._writable.set()
         self._no_more = False
         self._paused = False
+        self._placed = False
+        self._last: asyncio.TimerHandle | None = None
         self._peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         name = transport.get_extra_info("peername")
         self._peer = f"{name[0]}:{name[1]}" if name else "unknown"
-        if len(self._server.connections) >= self._server.most:
+        self._placed = self._server.places.take()
+        if not self._placed:
             self._turn_away()
             return
         self._server.connections.add(self)
-        self._session = self._server.delivery.session(self._send, self.end)
+        self._session = self._server.delivery.session(self._send, self.hang_up)
         self._work = asyncio.get_running_loop().create_task(self._serve())
 
     @property
@@ -170,10 +112,10 @@ class _Connection(asyncio.Protocol):
         return self._session.subscriptions
 
     def _turn_away(self) -> None:
-        log.warning("a connection of %s is refused: there are %d already", Detail(self._peer), self._server.most)
+        log.warning("a connection of %s is refused: %s", Detail(self._peer), self._server.places.full)
         self._server.delivery.notices.tally.refused["lines"] += 1
         self._transport.pause_reading()
-        self._transport.write(refusal("tooMany", f"There are {self._server.most} connections already.") + b"\n")
+        self._transport.write(refusal("tooMany", self._server.places.full) + b"\n")
         self._transport.write_eof()
         turned_away = self._server.turned_away
         if len(turned_away) >= _MOST_TURNED_AWAY:
@@ -183,6 +125,8 @@ class _Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_later(1.0, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        if self._last is not None:
+            return
         self._lines.feed(data)
         if self._lines.full and not self._paused:
             self._paused = True
@@ -192,7 +136,7 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._no_more = True
         self._arrived.set()
-        return True
+        return self._last is None
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -202,8 +146,23 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.turned_away.discard(self._transport)
+        if self._placed:
+            self._server.places.give_back()
         if self in self._server.connections:
             self.end()
+
+    def hang_up(self, reason: str) -> None:
+        """Send a last line with the reason, and end the connection when the peer has read it or its time is over."""
+        if self._last is not None or self._transport.is_closing():
+            return
+        log.warning("connection of %s ends: %s", Detail(self._peer), reason)
+        self._server.delivery.notices.tally.cut["lines"] += 1
+        self._last = asyncio.get_running_loop().call_later(self._server.farewell_s, self._transport.abort)
+        self._stop()
+        self._transport.write(refusal("tooMany", reason) + b"\n")
+        self._transport.write_eof()
+        if self._paused:  # what it sent and nobody read would reset the connection before it has read why
+            self._transport.resume_reading()
 
     def end(self, reason: str = "") -> list[asyncio.Task[None]]:
         """End the connection at once; return its tasks, which end soon after."""
@@ -211,7 +170,12 @@ class _Connection(asyncio.Protocol):
             log.warning("connection of %s ended: %s", Detail(self._peer), reason)
             self._server.delivery.notices.tally.cut["lines"] += 1
         self._server.connections.discard(self)
+        if self._last is not None:
+            self._last.cancel()
         self._transport.abort()
+        return self._stop()
+
+    def _stop(self) -> list[asyncio.Task[None]]:
         self._work.cancel()
         pump = self._session.close()
         return [self._work, pump] if pump else [self._work]
@@ -223,7 +187,7 @@ class _Connection(asyncio.Protocol):
         await self._writable.wait()
 
     async def _serve(self) -> None:
-        caller = Caller(self._peer, self._server.role, "lines", self._peer, self._session)
+        caller = Caller(ANYBODY, self._server.role, "lines", self._peer, self._session)
         answered = 0
         try:
             while True:

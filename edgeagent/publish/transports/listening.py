@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
+import socket
 from collections.abc import Callable
 
 from edgeagent.config import is_loopback
 from edgeagent.errors import ConfigError
 from firmware_iface.map_reader import FileFault
+
+_KERNEL_BYTES = 256 << 10
+"""What the kernel keeps for a peer that does not read; left to itself it takes up to 4 MiB for each connection."""
 
 
 class CannotListen(OSError):
@@ -23,6 +28,30 @@ class CannotListen(OSError):
             reason = f"cannot be listened on ({error.strerror or error}):"
         super().__init__(f"port {port} on {host} {reason} choose another port")
         self.port = port
+
+
+class Places:
+    """How many connections there may be, over all servers together."""
+
+    def __init__(self, most: int = 256) -> None:
+        self._most = most
+        self._taken = 0
+
+    @property
+    def full(self) -> str:
+        """What a peer beyond the bound is told."""
+        return f"There are {self._most} connections already; close one that nobody needs."
+
+    def take(self) -> bool:
+        """Take a place; False where there is none."""
+        if self._taken >= self._most:
+            return False
+        self._taken += 1
+        return True
+
+    def give_back(self) -> None:
+        """Give a place back when its connection is gone."""
+        self._taken -= 1
 
 
 def require_loopback(host: str) -> None:
@@ -50,6 +79,9 @@ async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: i
         server = await asyncio.get_running_loop().create_server(factory, host, port)
     except OSError as error:
         raise CannotListen(host, port, error) from error
+    for each in server.sockets:
+        with socket.socket(fileno=os.dup(each.fileno())) as listening:  # uvloop's own cannot be set
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
     return server, int(server.sockets[0].getsockname()[1])
 
 

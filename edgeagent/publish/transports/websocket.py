@@ -1,23 +1,33 @@
-"""JSON-RPC over WebSocket: one message per text frame; events are pushed on the same connection."""
+"""JSON-RPC over WebSocket, as JSON in text frames or as MessagePack in binary ones; events are pushed as well."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 
-from aiohttp import WSCloseCode, WSMsgType, web
+from aiohttp import WSCloseCode, web
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
-from edgeagent.publish.outlet import Caller
+from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.session import Session
+from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
 
 log = logging.getLogger(__name__)
 
+PACKED = "msgpack"
+"""The subprotocol of MessagePack; without one it is JSON."""
+
 _PING_S = 60.0
 """Time between two pings, in seconds; its half is the time for the answer."""
+
+_STOP_S = 2.0
+"""Time for the answers to the last frame when the agent stops, in seconds."""
+
+_MOST_REASON = 123
+"""Bytes of a close frame's reason (RFC 6455, section 5.5)."""
 
 
 class WebSocketRoute:
@@ -26,48 +36,33 @@ class WebSocketRoute:
     Args:
         role: of everybody who connects.
         limit: largest frame in bytes; a larger one ends the connection with code 1009.
+        farewell_s: time for a peer that does not read to find out why it is cut off, in seconds.
     """
 
     def __init__(
-        self, dispatcher: Dispatcher, delivery: Delivery, *, role: str = "viewer", limit: int = 1 << 20
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._delivery = delivery
-        self._role = role
+        self, dispatcher: Dispatcher, delivery: Delivery, *,
+        role: str = "viewer", limit: int = 1 << 20, farewell_s: float = 10.0,
+    ) -> None:  # fmt: skip
+        self.dispatcher = dispatcher
+        self.delivery = delivery
+        self.role = role
         self._limit = limit
+        self.farewell_s = farewell_s
         self._open: dict[web.WebSocketResponse, Session] = {}
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         """Serve one connection until it ends."""
-        socket = web.WebSocketResponse(timeout=2.0, heartbeat=_PING_S, compress=False, max_msg_size=self._limit + 1)
+        socket = web.WebSocketResponse(
+            timeout=self.farewell_s, heartbeat=_PING_S, compress=False, max_msg_size=self._limit + 1,
+            protocols=(PACKED,),
+        )  # fmt: skip
         await socket.prepare(request)
-        peer = request.remote or "unknown"
-        transport = request.transport
-
-        async def send(message: bytes) -> None:
-            await socket.send_frame(message, WSMsgType.TEXT)
-
-        def hang_up(reason: str) -> None:
-            log.warning("WebSocket of %s ended: %s", Detail(peer), reason)
-            self._delivery.notices.tally.cut["websocket"] += 1
-            if transport is not None:
-                transport.abort()
-
-        session = self._delivery.session(send, hang_up)
-        caller = Caller(peer, self._role, "websocket", peer, session)
-        self._open[socket] = session
+        connection = _Connection(self, socket, request)
+        self._open[socket] = connection.session
         try:
-            async for message in socket:
-                if message.type is WSMsgType.TEXT:
-                    answer = await self._dispatcher.answer(message.data.encode(), caller)
-                else:
-                    answer = refusal("parse", "Send each message as a text frame.")
-                await session.answer(answer)
-        except (DeliveryError, ConnectionError):
-            pass
+            await connection.serve()
         finally:
             self._open.pop(socket, None)
-            session.close()
         return socket
 
     def load(self) -> tuple[int, int]:
@@ -76,5 +71,80 @@ class WebSocketRoute:
 
     async def close(self) -> None:
         """End all connections with code 1001."""
-        farewells = (socket.close(code=WSCloseCode.GOING_AWAY, message=b"the agent stops") for socket in self._open)
-        await asyncio.gather(*farewells, return_exceptions=True)
+        farewells = [socket.close(code=WSCloseCode.GOING_AWAY, message=b"the agent stops") for socket in self._open]
+        tasks = [asyncio.create_task(farewell) for farewell in farewells]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_STOP_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _frames(protocol: str | None) -> Frames:
+    if protocol != PACKED:
+        return JsonFrames()
+    from edgeagent.publish.transports.packed import PackedFrames  # noqa: PLC0415  only for whom it is
+
+    return PackedFrames()
+
+
+class _Connection:
+    """One peer; its frames are answered in order."""
+
+    def __init__(self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.Request) -> None:
+        self._route = route
+        self._socket = socket
+        self._transport = request.transport
+        self._peer = request.remote or "unknown"
+        self._frames = _frames(socket.ws_protocol)
+        self._farewell: asyncio.Task[None] | None = None
+        self.session = route.delivery.session(self._send, self._hang_up, self._frames.form)
+
+    async def serve(self) -> None:
+        """Answer and push until the connection ends."""
+        frames = self._frames
+        session = self.session
+        caller = Caller(ANYBODY, self._route.role, "websocket", self._peer, session)
+        try:
+            async for message in self._socket:
+                try:
+                    answer = await self._route.dispatcher.answer(frames.read(message), caller)
+                except UnreadableFrame as error:
+                    answer = refusal(error.kind, error.reason)
+                await session.answer(None if answer is None else await frames.write(answer))
+        except (DeliveryError, ConnectionError):
+            pass
+        except asyncio.CancelledError:  # the connection is gone
+            if self._farewell is not None:
+                self._farewell.cancel()
+            raise
+        finally:
+            session.close()
+            if self._farewell is not None:
+                await asyncio.wait((self._farewell,))
+
+    async def _send(self, message: bytes) -> None:
+        try:
+            await self._socket.send_frame(message, self._frames.type)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and not task.cancelling():  # aiohttp's writers share one future: another gave up
+                raise ConnectionResetError(f"{self._peer} takes nothing") from None
+            raise
+
+    def _hang_up(self, reason: str) -> None:
+        if self._farewell is None:
+            log.warning("WebSocket of %s ends: %s", Detail(self._peer), reason)
+            self._route.delivery.notices.tally.cut["websocket"] += 1
+            self._farewell = asyncio.create_task(self._end(reason))
+
+    async def _end(self, reason: str) -> None:
+        """Send a last frame with the reason, and end the connection when the peer has read it or its time is over."""
+        message = reason.encode()[:_MOST_REASON]
+        closing = asyncio.create_task(self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=message))
+        try:
+            await asyncio.sleep(self._route.farewell_s)
+        finally:
+            closing.cancel()
+            if self._transport is not None:
+                self._transport.abort()

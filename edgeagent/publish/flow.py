@@ -1,0 +1,53 @@
+"""One subscription: what it wants, and how far it has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edgeagent.model.events import matches
+from edgeagent.publish.cursors import Cursor
+
+BATCH = 32
+"""Events that a session holds at once for a peer that does not read."""
+
+
+@dataclass(slots=True)
+class Flow:
+    """The next sequence to look at, the last one told, when it last told something.
+
+    Attributes:
+        cursor: of a consumer; None for a subscription that nobody acknowledges.
+        opening: a message that goes before its first event.
+        ended: nothing more is told.
+    """
+
+    topics: tuple[str, ...]
+    machines: tuple[str, ...] | None
+    next: int
+    previous: int
+    told_at: float
+    cursor: Cursor | None = None
+    opening: bytes | None = None
+    ended: bool = False
+
+    @property
+    def room(self) -> int:
+        """Events that may be told now."""
+        return BATCH if self.cursor is None else min(BATCH, self.cursor.room)
+
+    def wants(self, topic: str, machine: str) -> bool:
+        """Whether an event is wanted."""
+        return (self.machines is None or machine in self.machines) and any(matches(p, topic) for p in self.topics)
+
+    def tell(self, sequence: int, now: float, is_event: bool = True) -> None:
+        """Go on beyond an event, or a gap up to a number, that is about to be told."""
+        self.previous, self.next = sequence, sequence + 1
+        self.told_at = now
+        if self.cursor is not None:
+            self.cursor.tell(sequence, is_event)
+
+    def end(self) -> None:
+        """Tell nothing more."""
+        self.ended = True
+        if self.cursor is not None:
+            self.cursor.leave()

@@ -1,0 +1,123 @@
+"""Consumers: who wants which events, and up to where they have been acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import msgspec
+
+from edgeagent.errors import StoreError
+from edgeagent.store.backlog import Work
+from edgeagent.store.database import Database
+
+MOST_PENDING = 256
+"""Changes that wait for the disk at the same time."""
+
+_QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
+_encode = msgspec.json.encode
+
+
+class Consumer(msgspec.Struct, frozen=True):
+    """A durable place in the stream.
+
+    Attributes:
+        owner: name of the caller who made it.
+        topics, machines: what its last subscription wanted; all machines if None.
+        stream, acknowledged: everything of the stream up to this number needs not be told again.
+        made_ns, seen_ns: wall time when it was made, and when its owner was last there.
+    """
+
+    name: str
+    owner: str
+    topics: tuple[str, ...]
+    machines: tuple[str, ...] | None
+    stream: str
+    acknowledged: int
+    made_ns: int
+    seen_ns: int
+
+
+class Consumers:
+    """All consumers; on the event loop only. What is answered from memory may be on its way to the disk."""
+
+    def __init__(self, database: Database, found: dict[str, Consumer], patience_s: float) -> None:
+        self._database = database
+        self._consumers = found
+        self._patience_s = patience_s
+        self._pending = 0
+
+    @classmethod
+    async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
+        """Read all consumers; `patience_s` is the longest wait for the disk, in real seconds."""
+        return cls(database, await database.read(_load), patience_s)
+
+    def all(self) -> tuple[Consumer, ...]:
+        """Every consumer, by name."""
+        return tuple(sorted(self._consumers.values(), key=lambda consumer: consumer.name))
+
+    def get(self, name: str) -> Consumer | None:
+        """One consumer; None where there is none of that name."""
+        return self._consumers.get(name)
+
+    async def put(self, consumer: Consumer) -> None:
+        """Keep a consumer in place of the one of its name; return when it is on disk.
+
+        Raises:
+            StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time.
+        """
+        self._require_room()
+        self._consumers[consumer.name] = consumer
+        await self._write(lambda connection: _put(connection, consumer))
+
+    async def delete(self, name: str) -> None:
+        """Forget a consumer; return when that is on disk. Raises like `put`."""
+        self._require_room()
+        self._consumers.pop(name, None)
+        await self._write(lambda connection: connection.execute("DELETE FROM consumers WHERE name = ?", (name,)))
+
+    def saw(self, name: str, wall_ns: int) -> None:
+        """Note when a consumer's owner was last there; nobody waits for it."""
+        consumer = self._consumers.get(name)
+        if consumer is None:
+            return
+        self._consumers[name] = msgspec.structs.replace(consumer, seen_ns=wall_ns)
+        query = "UPDATE consumers SET seen_ns = max(seen_ns, ?) WHERE name = ?"
+        self._database.submit(lambda c: c.execute(query, (wall_ns, name)) and None, replaces=f"consumer {name}")
+
+    def _require_room(self) -> None:
+        if self._pending >= MOST_PENDING:
+            raise StoreError(f"{MOST_PENDING} changes of consumers wait for the disk already")
+
+    async def _write(self, work: Work[object]) -> None:
+        on_disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(_: object, error: BaseException | None) -> None:
+            self._pending -= 1
+            if not on_disk.done():
+                on_disk.set_result(None) if error is None else on_disk.set_exception(error)
+
+        self._database.submit(work, done)
+        self._pending += 1
+        try:
+            async with asyncio.timeout(self._patience_s):
+                await on_disk
+        except TimeoutError as error:
+            reason = self._database.health().failing or "the disk is slow"
+            raise StoreError(f"a consumer is not on disk after {self._patience_s:g} s: {reason}") from error
+
+
+def _load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+    decode = msgspec.json.decode
+    return {
+        name: Consumer(
+            name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
+        )
+        for name, owner, topics, machines, *place in connection.execute(_QUERY)
+    }
+
+
+def _put(connection: sqlite3.Connection, it: Consumer) -> None:
+    row = (it.name, it.owner, _encode(it.topics).decode(), _encode(it.machines).decode(),
+           it.stream, it.acknowledged, it.made_ns, it.seen_ns)  # fmt: skip
+    connection.execute("INSERT OR REPLACE INTO consumers VALUES(?, ?, ?, ?, ?, ?, ?, ?)", row)
