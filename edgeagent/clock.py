@@ -7,7 +7,7 @@ import ctypes
 import sys
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _TIME_ERROR = 5
@@ -58,6 +58,7 @@ class Clock:
         return self._trusted
 
 
+@cache
 def boot_id() -> str:
     """Name of the computer's current boot: monotonic times compare only within one; empty where unknown."""
     try:

@@ -30,7 +30,7 @@ class Delivery:
         self._news = asyncio.Event()
         journal.on_commit.append(self._committed)
 
-    def session(self, send: Callable[[bytes], Awaitable[None]], hang_up: Callable[[str], object]) -> Session:
+    def session(self, send: Callable[[bytes], Awaitable[object] | None], hang_up: Callable[[str], object]) -> Session:
         """Open a session for a connection; see `Wire`."""
         wire = Wire(send, hang_up)
         session = Session(

@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from edgeagent.errors import CommandRefused, DeliveryError, StoreError
@@ -28,11 +27,11 @@ class Wire:
     """The connection of a session.
 
     Attributes:
-        send: writes one message and returns when the peer can take more.
+        send: writes one message; what it returns, if anything, ends when the peer can take more.
         hang_up: ends the connection at once, for the reason given.
     """
 
-    send: Callable[[bytes], Awaitable[None]]
+    send: Callable[[bytes], Awaitable[object] | None]
     hang_up: Callable[[str], object]
 
 
@@ -70,6 +69,7 @@ class Session:
         self._telemetry: dict[str, Telemetry] = {}
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def subscribe(self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int) -> str:
         """Make a subscription that begins at sequence `first`, after the next `answer`; see `Subscriptions`."""
@@ -110,9 +110,12 @@ class Session:
         Raises:
             DeliveryError: the peer did not take it in time; the connection is ended.
         """
+        room = self._wire.send(message)
+        if room is None:
+            return
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._wire.send(message)
+                await room
         except TimeoutError:
             reason = f"the peer has read nothing for {self._patience_s:g} s"
             self._wire.hang_up(reason)
@@ -134,6 +137,8 @@ class Session:
         self._forget(self)
         if self._pump is not None:
             self._pump.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         return self._pump
 
     def _wants_telemetry(self, machine: str) -> bool:
@@ -188,6 +193,8 @@ class Session:
         flow.next = following
 
     async def _beat(self) -> None:
+        if self._alarm is not None:
+            return  # it rings before any silence can be too long
         now = asyncio.get_running_loop().time()
         if self._flows and min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s <= now:
             seen = min(flow.next for flow in self._flows.values()) - 1
@@ -196,7 +203,12 @@ class Session:
                 flow.told_at = now
 
     async def _rest(self) -> None:
-        due = min((flow.told_at for flow in self._flows.values()), default=None)
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(None if due is None else due + self._heartbeat_s):
-                await self._wake.wait()
+        """Wait for news, or for the moment at which a silence would be too long: one alarm serves many messages."""
+        if self._flows and self._alarm is None:
+            due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
+            self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
+        await self._wake.wait()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake.set()

@@ -42,7 +42,7 @@ from edgeagent.store import Archive, Database
 CLIENTS = 4
 """Connections that ask at the same time, each its next question when it has the answer."""
 
-EVENT_S = 0.01
+EVENT_S = 0.002
 FLOATS = [round(random.Random(1).uniform(0, 300), 1) for _ in range(60)]
 MARK, HOST = b"\n", "127.0.0.1"
 
