@@ -100,7 +100,7 @@ class Agent:
         wires, readers = Wires(self._configuration.lines, self._clock, self._recorder), list[Reader]()
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder)
+                        self._recorder, delivery.hears)
             readers += wires.readers(table, unit.machine, unit.row, unit.beat)
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)

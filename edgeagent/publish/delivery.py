@@ -45,6 +45,10 @@ class Delivery:
         tasks = [task for session in tuple(self._sessions) if (task := session.close())]
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def hears(self, machine: str) -> bool:
+        """Whether anybody is to be told a machine's telemetry."""
+        return any(session.hears(machine) for session in self._sessions)
+
     def telemetry(self, machine: str, values: tuple[MeasuredValue, ...], time_ns: int) -> None:
         """Tell values that changed at a wall time; a session whose peer is slow gets only the newest of each."""
         told = Telemetry(machine, values, time_ns)

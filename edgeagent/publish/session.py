@@ -125,9 +125,13 @@ class Session:
         """There is something new in the journal."""
         self._wake.set()
 
+    def hears(self, machine: str) -> bool:
+        """Whether telemetry of a machine is to be told."""
+        return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
+
     def offer(self, told: Telemetry) -> None:
         """Keep the newest values until the peer can take them."""
-        if self._wants_telemetry(told.machine):
+        if self.hears(told.machine):
             waiting = self._telemetry.get(told.machine)
             self._telemetry[told.machine] = told if waiting is None else waiting.before(told)
             self._wake.set()
@@ -140,9 +144,6 @@ class Session:
         if self._alarm is not None:
             self._alarm.cancel()
         return self._pump
-
-    def _wants_telemetry(self, machine: str) -> bool:
-        return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
 
     async def _run(self) -> None:
         while True:
@@ -168,7 +169,7 @@ class Session:
                 behind |= flow.next <= self._journal.committed_sequence
         for machine in tuple(self._telemetry):
             told = self._telemetry.pop(machine)
-            if self._wants_telemetry(machine):
+            if self.hears(machine):
                 await self.send(told.message(self._notices))
         await self._beat()
         if behind:

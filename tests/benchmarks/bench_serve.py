@@ -1,9 +1,9 @@
 """What serving costs: `python tests/benchmarks/bench_serve.py [SECONDS]`, CPU of the server's process alone, in µs.
 
 Every server is a process of its own, and so are its clients; sockets are real, on loopback. Three servers stand side by
-side: the agent's rooms (dispatcher, catalogue, journal on disk, transports), a plain aiohttp handler, and a plain asyncio
-protocol that takes lines, the last two with msgspec on uvloop and with nothing else. A request echoes 60 floats; an
-event is told every 10 ms to all who listen, and the agent's is on disk before.
+side: the agent's rooms (dispatcher, catalogue, journal on disk, transports), a plain aiohttp handler, and a plain
+asyncio protocol that takes lines, the last two with msgspec on uvloop and with nothing else. A request echoes 60
+floats; an event is told every 2 ms to all who listen; the agent's is on disk before, which is all of one to nobody.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ async def serve_agent(folder: Path) -> tuple[int, int]:
                                           MachineBusyChanged(bool(number % 2), number % 7))])  # fmt: skip
             await asyncio.sleep(EVENT_S)
 
-    handlers = answers((), archive, delivery, clock) | {"Bench.Echo": echo, "Bench.Tell": telling(tell)}
+    handlers = answers((), archive, delivery, clock) | {"Bench.Echo": echo, "Bench.Tell": Telling(tell)}
     functions = FUNCTIONS | {name: Function(name, "viewer", False, parameters, Result, "")
                              for name, parameters in (("Bench.Echo", Floats), ("Bench.Tell", Parameters))}
     dispatcher = Dispatcher(Access(functions, handlers))
@@ -103,7 +103,7 @@ async def serve_bare(_: Path) -> tuple[int, int]:
     def answered(message: bytes) -> bytes:
         call = decode(message)
         if call["method"] == "Bench.Tell":
-            telling.task = asyncio.ensure_future(tell())
+            Telling.task = asyncio.ensure_future(tell())
         return encode({"jsonrpc": "2.0", "id": call["id"], "result": call.get("params")})
 
     class Lines(asyncio.Protocol):
@@ -142,7 +142,7 @@ async def serve_bare(_: Path) -> tuple[int, int]:
     return http.sockets[0].getsockname()[1], lines.sockets[0].getsockname()[1]
 
 
-class telling:
+class Telling:
     """A handler that begins to tell events."""
 
     task: asyncio.Future | None = None
@@ -151,7 +151,7 @@ class telling:
         self._tell = tell
 
     async def __call__(self, *_: Any) -> dict[str, str]:
-        telling.task = asyncio.ensure_future(self._tell())
+        Telling.task = asyncio.ensure_future(self._tell())
         return {}
 
 
@@ -173,8 +173,9 @@ class Wire:
         self._held = b""
         if way == "websocket":
             key = base64.b64encode(os.urandom(16)).decode()
-            self.socket.sendall(f"GET /rpc HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())  # fmt: skip
+            self.socket.sendall(
+                f"GET /rpc HTTP/1.1\r\nHost: {HOST}:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode())
             assert b"101" in self.socket.recv(4096)
         self._head = (f"POST /rpc HTTP/1.1\r\nHost: {HOST}:{port}\r\nContent-Type: application/json\r\n"
                       "Content-Length: ").encode()  # fmt: skip
@@ -249,7 +250,8 @@ def cpu_s(pid: int) -> float:
 
 async def measured(kind: str, work: str, way: str, *arguments: str) -> float:
     """CPU of a server for one request or one event, µs."""
-    server = await asyncio.create_subprocess_exec(sys.executable, __file__, "serve", kind, stdout=asyncio.subprocess.PIPE)
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, __file__, "serve", kind, stdout=asyncio.subprocess.PIPE)  # fmt: skip
     http, lines = (await server.stdout.readline()).split()
     await asyncio.sleep(0.3)
     before = cpu_s(server.pid)

@@ -114,7 +114,8 @@ class Visitors:
         """Over WebSocket, to everything for some seconds; some leave without a word."""
         async with aiohttp.ClientSession() as http:
             socket = await http.ws_connect(self._http)
-            await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "Event.Subscribe", "params": {"topics": ["*"]}})
+            everything = {"jsonrpc": "2.0", "id": 1, "method": "Event.Subscribe", "params": {"topics": ["*"]}}
+            await socket.send_json(everything)
             assert "result" in await socket.receive_json()
             with suppress(TimeoutError):
                 async with asyncio.timeout(CHANCE.uniform(1, 10)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import msgspec
 
@@ -14,7 +15,6 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.openapps.boards import BoardAnswers
 from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
-from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.outlet import Caller, LiveMachine
 from edgeagent.store.archive import Archive
 
@@ -24,10 +24,16 @@ def answers(
 ) -> dict[str, Handler]:
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
-    description = msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
+
+    @cache
+    def description() -> msgspec.Raw:
+        """Made at the first question: it takes time and memory that a start can do without."""
+        from edgeagent.publish.openapps.openrpc import document  # noqa: PLC0415
+
+        return msgspec.Raw(msgspec.json.encode(document(FUNCTIONS, __version__)))
 
     async def discover(_: Nothing, __: Caller) -> msgspec.Raw:
-        return description
+        return description()
 
     return {
         "rpc.discover": discover,
