@@ -105,7 +105,7 @@ class Agent:
         readers: list[tuple[str, Reader]] = []
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states)
+                        self._recorder, archive.states, delivery.hears)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)

@@ -7,7 +7,7 @@ import ctypes
 import sys
 import time
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -64,6 +64,7 @@ class Clock:
         return self._trusted
 
 
+@cache
 def boot_id() -> str:
     """Name of the computer's current boot: monotonic times compare only within one; empty where unknown."""
     try:
@@ -76,8 +77,13 @@ def boot_id() -> str:
 def iso(wall_ns: int) -> str:
     """Format as RFC 3339 in UTC with milliseconds, `2026-11-21T21:53:00.123Z`; the values of a read share one stamp."""
     milliseconds = wall_ns // 1_000_000
-    stamp = datetime.fromtimestamp(milliseconds // 1000, UTC)
-    return f"{stamp.isoformat()[:19]}.{milliseconds % 1000:03d}Z"
+    return f"{_second(milliseconds // 1000)}.{milliseconds % 1000:03d}Z"
+
+
+@lru_cache(maxsize=8)
+def _second(seconds: int) -> str:
+    """Format whole seconds since 1970 without a zone: the stamps of a beat and of its neighbours share one."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def instant_ns(stamp: str) -> int:

@@ -35,12 +35,14 @@ class Unit:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
         recorder: takes when the machine was taken up and when each beat was told.
         states: takes the machine's state at each beat that keeps its pace.
+        hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
     """
 
     def __init__(
         self, table: MachineTable, maps: tuple[RegisterMap, ...], clock: Clock, journal: Journal,
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
         recorder: Recorder | None = None, states: States | None = None,
+        hears: Callable[[str], bool] | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine_of(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -53,6 +55,7 @@ class Unit:
         self._telemetry = telemetry
         self._recorder = recorder
         self._states = states
+        self._hears = hears
         self._saved_ns = 0
 
     async def resume(self) -> None:
@@ -102,8 +105,7 @@ class Unit:
             self._saved_ns = now
         if group == self.machine.pace:
             self._remember(now)
-        values = self.pipeline.telemetry(group)
-        if values:
+        if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
 
     def _append(self, events: list[Event]) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.functions import Function
@@ -23,6 +25,7 @@ class _Entry(NamedTuple):
     rank: int
     names: tuple[str, ...]
     handler: Handler
+    decoder: msgspec.json.Decoder[Any]
 
 
 class Access:
@@ -41,11 +44,12 @@ class Access:
                 ROLES.index(function.role),
                 tuple(field.encode_name for field in msgspec.structs.fields(function.parameters)),
                 handlers[name],
+                msgspec.json.Decoder(function.parameters),
             )
             for name, function in functions.items()
         }
 
-    async def call(self, function: str, parameters: Any, caller: Caller) -> Any:
+    async def call(self, function: str, parameters: bytes | Raw | None, caller: Caller) -> Any:
         """Call a function; see `Outlet.call`."""
         entry = self._entries.get(function)
         if entry is None:
@@ -55,13 +59,33 @@ class Access:
         return await entry.handler(_taken(entry, parameters), caller)
 
 
-def _taken(entry: _Entry, parameters: Any) -> Any:
+def _number(text: str) -> int | float:
+    """Read a number with a fraction or an exponent: JSON has one type of number, so 5.0 is 5."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"the number {text[:32]} is out of range")
+    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
+
+
+_PLAIN = msgspec.json.Decoder(float_hook=_number)
+
+
+def _taken(entry: _Entry, text: bytes | Raw | None) -> Any:
+    """Read parameters that are as they should be in one step; look at others closer, and say what is wrong."""
+    try:
+        return entry.decoder.decode(b"{}" if text is None else text)
+    except msgspec.ValidationError:
+        pass
+    try:
+        return _converted(entry, None if text is None else _PLAIN.decode(text))
+    except msgspec.ValidationError as error:
+        raise CommandRefused("invalidParameters", f"{entry.function.name}: {error}") from None
+
+
+def _converted(entry: _Entry, parameters: Any) -> Any:
     if isinstance(parameters, list):
         if len(parameters) > len(entry.names):
             most = len(entry.names)
             raise CommandRefused("invalidParameters", f"{entry.function.name} takes at most {most} parameters.")
         parameters = dict(zip(entry.names, parameters, strict=False))
-    try:
-        return msgspec.convert(parameters or {}, entry.function.parameters)
-    except msgspec.ValidationError as error:
-        raise CommandRefused("invalidParameters", f"{entry.function.name}: {error}") from None
+    return msgspec.convert(parameters or {}, entry.function.parameters)

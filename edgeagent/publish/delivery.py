@@ -31,7 +31,7 @@ class Delivery:
         journal.on_commit.append(self._committed)
 
     def session(
-        self, send: Callable[[bytes], Awaitable[None]], hang_up: Callable[[str], object],
+        self, send: Callable[[bytes], Awaitable[object] | None], hang_up: Callable[[str], object],
         form: Callable[[bytes], bytes] = bytes,
     ) -> Session:  # fmt: skip
         """Open a session for a connection; see `Wire`."""
@@ -47,6 +47,10 @@ class Delivery:
         self._journal.on_commit.remove(self._committed)
         tasks = [task for session in tuple(self._sessions) if (task := session.close())]
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def hears(self, machine: str) -> bool:
+        """Whether anybody is to be told a machine's telemetry."""
+        return any(session.hears(machine) for session in self._sessions)
 
     def telemetry(self, machine: str, values: tuple[MeasuredValue, ...], time_ns: int) -> None:
         """Tell values that changed at a wall time; a session whose peer is slow gets only the newest of each."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import secrets
 from typing import Any
 
@@ -63,16 +62,7 @@ class _Call(msgspec.Struct):
     id: Raw | UnsetType = UNSET
 
 
-def _number(text: str) -> int | float:
-    """Read a number with a fraction or an exponent: JSON has one type of number, so 5.0 is 5."""
-    number = float(text)
-    if math.isinf(number):
-        raise ValueError(f"the number {text[:32]} is out of range")
-    return int(number) if number.is_integer() and abs(number) < 1 << 53 else number
-
-
 _CALL = msgspec.json.Decoder(_Call)
-_PARAMETERS = msgspec.json.Decoder(float_hook=_number)
 _BATCH = msgspec.json.Decoder(list[Raw])
 _ENCODER = msgspec.json.Encoder()
 
@@ -167,20 +157,17 @@ def _read(message: bytes | Raw) -> _Call | None:
         return None
 
 
-def _parameters(call: _Call) -> Any:
-    """Read a call's parameters.
+def _parameters(call: _Call) -> Raw | None:
+    """A call's parameters as they were written.
 
     Raises:
-        CommandRefused: tooLarge, or invalidParameters for a number that cannot be kept.
+        CommandRefused: tooLarge.
     """
     if call.params is UNSET:
         return None
     if len(call.params) > MOST_PARAMETERS:
         raise CommandRefused("tooLarge", f"The parameters of a call hold at most {MOST_PARAMETERS} bytes.")
-    try:
-        return _PARAMETERS.decode(call.params)
-    except msgspec.ValidationError as error:
-        raise CommandRefused("invalidParameters", f"{call.method}: {error}") from None
+    return call.params
 
 
 def _is_id(ident: bytes) -> bool:

@@ -89,5 +89,7 @@ class Telemetry:
 
 def in_order(events: Sequence[StoredEvent], gaps: Sequence[GapRange]) -> list[StoredEvent | GapRange]:
     """Events and what is missing between them, by sequence."""
+    if not gaps:
+        return list(events)
     both: list[StoredEvent | GapRange] = [*events, *gaps]
     return sorted(both, key=lambda it: it.from_ if isinstance(it, GapRange) else it.sequence)

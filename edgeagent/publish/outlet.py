@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from msgspec import Raw
+
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
 from edgeagent.model.events import EventGap
@@ -88,11 +90,11 @@ class Caller:
 class Outlet(Protocol):
     """The functions of the agent, for every outlet alike."""
 
-    async def call(self, function: str, parameters: Any, caller: Caller) -> Any:
+    async def call(self, function: str, parameters: bytes | Raw | None, caller: Caller) -> Any:
         """Call a function of the catalogue.
 
         Args:
-            parameters: plain JSON values by name (dict) or position (list), or None.
+            parameters: JSON of an object (by name) or of an array (by position); None where there are none.
 
         Returns:
             Anything that msgspec can encode.

@@ -7,7 +7,6 @@ import itertools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -29,12 +28,12 @@ class Wire:
     """The connection of a session.
 
     Attributes:
-        send: writes one message and returns when the peer can take more.
+        send: writes one message; what it returns, if anything, ends when the peer can take more.
         hang_up: ends the connection, telling the peer the reason if it still reads.
         form: makes of a notification (JSON) what is sent; the same object makes the same object.
     """
 
-    send: Callable[[bytes], Awaitable[None]]
+    send: Callable[[bytes], Awaitable[object] | None]
     hang_up: Callable[[str], object]
     form: Callable[[bytes], bytes]
 
@@ -59,6 +58,7 @@ class Session:
         self._telemetry: dict[str, Telemetry] = {}
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
+        self._alarm: asyncio.TimerHandle | None = None
 
     async def subscribe(
         self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,
@@ -111,9 +111,12 @@ class Session:
         Raises:
             DeliveryError: the peer did not take it in time; the connection is ended.
         """
+        room = self._wire.send(message)
+        if room is None:
+            return
         try:
             async with asyncio.timeout(self._patience_s):
-                await self._wire.send(message)
+                await room
         except TimeoutError:
             reason = f"the peer has read nothing for {self._patience_s:g} s"
             self._wire.hang_up(reason)
@@ -123,9 +126,13 @@ class Session:
         """There is something new in the journal."""
         self._wake.set()
 
+    def hears(self, machine: str) -> bool:
+        """Whether telemetry of a machine is to be told."""
+        return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
+
     def offer(self, told: Telemetry) -> None:
         """Keep the newest values until the peer can take them."""
-        if self._wants_telemetry(told.machine):
+        if self.hears(told.machine):
             waiting = self._telemetry.get(told.machine)
             self._telemetry[told.machine] = told if waiting is None else waiting.before(told)
             self._notices.tally.coalesced += waiting is not None
@@ -138,6 +145,8 @@ class Session:
             self.unsubscribe(name)
         if self._pump is not None:
             self._pump.cancel()
+        if self._alarm is not None:
+            self._alarm.cancel()
         return self._pump
 
     def _end(self, subscription: str, reason: str) -> None:
@@ -149,9 +158,6 @@ class Session:
         ended = SubscriptionEnded(subscription, flow.cursor.consumer, reason)
         self._farewells.append(self._notices.passing("Event.SubscriptionEnded", ended))
         self._wake.set()
-
-    def _wants_telemetry(self, machine: str) -> bool:
-        return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
 
     async def _run(self) -> None:
         while True:
@@ -182,7 +188,7 @@ class Session:
                 behind |= self._is_due(flow)
         for machine in tuple(self._telemetry):
             told = self._telemetry.pop(machine)
-            if self._wants_telemetry(machine):
+            if self.hears(machine):
                 await self._push(told.message(self._notices))
         await self._beat()
         if behind:
@@ -212,6 +218,8 @@ class Session:
         await self.send(self._wire.form(notification))
 
     async def _beat(self) -> None:
+        if self._alarm is not None:
+            return  # it rings before any silence can be too long
         now = _now()
         if self._flows and min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s <= now:
             seen = min(flow.next for flow in self._flows.values()) - 1
@@ -220,10 +228,15 @@ class Session:
                 flow.told_at = now
 
     async def _rest(self) -> None:
-        due = min((flow.told_at for flow in self._flows.values()), default=None)
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(None if due is None else due + self._heartbeat_s):
-                await self._wake.wait()
+        """Wait for news, or for the moment at which a silence would be too long: one alarm serves many messages."""
+        if self._flows and self._alarm is None:
+            due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
+            self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
+        await self._wake.wait()
+
+    def _ring(self) -> None:
+        self._alarm = None
+        self._wake.set()
 
 
 def _now() -> float:

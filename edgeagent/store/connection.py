@@ -10,6 +10,9 @@ from pathlib import Path
 from edgeagent.errors import StoreError
 from edgeagent.store.migration import migrate
 
+_CACHE = "PRAGMA cache_size = -512"
+"""Pages in memory, in KiB, of each connection: the system keeps the file's pages anyway, once for all of them."""
+
 
 def lock(path: Path) -> int:
     """Take `<path>.lock` for this process and return its descriptor; closing it lets go.
@@ -61,6 +64,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreError(f"{path}: this disk cannot hold a write-ahead log: use a local disk")
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(_CACHE)
         connection.execute("PRAGMA journal_size_limit = 16777216")
         migrate(connection, path)
     except (sqlite3.Error, StoreError):
@@ -74,4 +78,5 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
     connection.execute("PRAGMA query_only = ON")
+    connection.execute(_CACHE)
     return connection

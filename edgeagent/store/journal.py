@@ -23,6 +23,9 @@ from edgeagent.store.mark import Mark
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 
+_MOST_CHOSEN = 64
+"""Sets of patterns whose machines and topics are remembered."""
+
 _SPAN = 50_000
 """Sequences examined by one read on disk: some milliseconds of a reader's time."""
 
@@ -58,6 +61,7 @@ class Journal:
         self.committed_sequence = found.last
         self.on_commit: list[Callable[[Sequence[StoredEvent]], object]] = []
         self._kinds = found.kinds
+        self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...] | None], set[Kind]] = {}
         self._tail = Tail()
         self._waiting: dict[asyncio.Future[None], int] = {}
 
@@ -186,11 +190,16 @@ class Journal:
         return await self._database.read(lambda c: table.count(c, newer, after, _MOST_COUNTED))
 
     def _wanted(self, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> set[Kind]:
-        return {
-            (machine, topic)
-            for machine, topic in self._kinds
-            if (machines is None or machine in machines) and any(matches(pattern, topic) for pattern in topics)
-        }
+        """The machines and topics that patterns want; remembered until there is another one."""
+        if (wanted := self._chosen.get((topics, machines))) is None:
+            if len(self._chosen) >= _MOST_CHOSEN:
+                self._chosen.clear()
+            wanted = self._chosen[topics, machines] = {
+                (machine, topic)
+                for machine, topic in self._kinds
+                if (machines is None or machine in machines) and any(matches(pattern, topic) for pattern in topics)
+            }
+        return wanted
 
     def _settle(
         self, stored: list[StoredEvent], refusal: BaseException | None, error: BaseException | None
@@ -208,6 +217,8 @@ class Journal:
     def _advance(self, stored: list[StoredEvent], last: int) -> None:
         self.committed_sequence = last
         for event in stored:
+            if (event.machine, event.topic) not in self._kinds:
+                self._chosen.clear()
             self._kinds[event.machine, event.topic] = event.sequence
         self._tail.extend(stored, last + 1)
         loop = asyncio.get_running_loop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Sequence
-from itertools import islice
 
 from edgeagent.model.events import StoredEvent
 
@@ -34,7 +33,8 @@ class Tail:
     def read(self, first: int, wanted: Collection[tuple[str, str]], limit: int) -> tuple[list[StoredEvent], int]:
         """Find at most `limit` events of the wanted machines and topics, and the number to go on from."""
         found: list[StoredEvent] = []
-        for event in islice(self._events, first - self.first_sequence, None):
+        for place in range(first - self.first_sequence, len(self._events)):
+            event = self._events[place]
             if len(found) == limit:
                 return found, event.sequence
             if (event.machine, event.topic) in wanted:

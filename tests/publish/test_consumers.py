@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -249,13 +250,13 @@ def test_a_consumer_belongs_to_who_made_it(tmp_path: Path) -> None:
             place = {"consumer": "mes", "stream": served.journal.stream, "sequence": 1}
             for method, params in (("Event.DeleteConsumer", {"consumer": "mes"}), ("Event.Acknowledge", place)):
                 with pytest.raises(consumers.CommandRefused) as refused:
-                    await served.dispatcher._outlet.call(method, params, OTHER)
+                    await served.dispatcher._outlet.call(method, json.dumps(params).encode(), OTHER)
                 assert refused.value.kind == "forbidden"
             session = served.delivery.session(no_send, no_send)
             stranger = Caller("other", "viewer", "test", "nowhere", session)
             with pytest.raises(consumers.CommandRefused, match="belongs to another"):
                 await served.dispatcher._outlet.call(
-                    "Event.Subscribe", {"topics": ["*"], "consumer": "mes"}, stranger
+                    "Event.Subscribe", b'{"topics": ["*"], "consumer": "mes"}', stranger
                 )
             session.close()
             await client.close()

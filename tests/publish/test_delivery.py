@@ -236,6 +236,19 @@ def test_telemetry_reaches_an_idle_session_whole(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_telemetry_is_heard_by_those_alone_who_want_it_of_this_machine(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            await subscribed(served, "Alarm.*")
+            assert not served.delivery.hears("RO0001")
+            session, _ = await subscribed(served, "Status.*")
+            assert served.delivery.hears("RO0001")
+            session.close()
+            assert not served.delivery.hears("RO0001")
+
+    asyncio.run(main())
+
+
 def test_a_slow_peer_gets_the_newest_of_each_value_and_every_event(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:

@@ -210,7 +210,13 @@ def test_previous_and_reading_by_topic_use_the_index(tmp_path):
         journal = await fill(database, 10)
         await journal.settled(journal.append([unexpected()]))
         journal = await Journal.open(database)
-        await database.read(lambda c: c.set_trace_callback(seen.append))
+        both = threading.Barrier(2)  # whichever reader answers, it is traced
+
+        def trace(connection):
+            connection.set_trace_callback(seen.append)
+            both.wait(10)
+
+        await asyncio.gather(database.read(trace), database.read(trace))
         await journal.previous(5, ("Board.BarcodeRead",), None)
         await journal.read(1, ("Board.BarcodeRead",), None, 5)
 

@@ -27,6 +27,9 @@ MOST_UNSENT = 16 << 20
 _SMALL = 64 << 10
 """Answers up to this many bytes are always sent: what was done is never kept secret for want of room."""
 
+_AT_ONCE = 32 << 10
+"""Bytes of a response that a socket's buffer takes without asking its writer to wait; that begins at 64 KiB."""
+
 log = logging.getLogger(__name__)
 
 
@@ -131,8 +134,11 @@ class HttpServer:
         try:
             if (request.content_length or 0) > self._limit:
                 raise web.HTTPRequestEntityTooLarge(self._limit)
-            async with asyncio.timeout(_READ_S):
-                message = await request.read()
+            if request.content.is_eof():
+                message = await request.read()  # all of it has arrived: no clock is needed
+            else:
+                async with asyncio.timeout(_READ_S):
+                    message = await request.read()
         except web.HTTPRequestEntityTooLarge:
             return _error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
         except TimeoutError:
@@ -161,6 +167,9 @@ class HttpServer:
 
     async def _sent(self, request: web.Request, response: web.Response) -> web.Response:
         """Send a response; a peer that does not take it in time is cut off."""
+        transport, size = request.transport, response.content_length or 0
+        if transport is not None and not transport.get_write_buffer_size() and size < _AT_ONCE:
+            return response  # aiohttp writes it in one piece and does not wait
         try:
             async with asyncio.timeout(self._patience_s):
                 await response.prepare(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections.abc import Awaitable
 from typing import cast
 
 from edgeagent.errors import DeliveryError
@@ -180,11 +181,11 @@ class _Connection(asyncio.Protocol):
         pump = self._session.close()
         return [self._work, pump] if pump else [self._work]
 
-    async def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes) -> Awaitable[object] | None:
         if self._transport.is_closing():
             raise ConnectionResetError(f"{self._peer} is gone")
         self._transport.write(message + b"\n")
-        await self._writable.wait()
+        return None if self._writable.is_set() else self._writable.wait()
 
     async def _serve(self) -> None:
         caller = Caller(ANYBODY, self._server.role, "lines", self._peer, self._session)

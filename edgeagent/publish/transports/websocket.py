@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 
-from aiohttp import WSCloseCode, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
@@ -123,7 +124,14 @@ class _Connection:
             if self._farewell is not None:
                 await asyncio.wait((self._farewell,))
 
-    async def _send(self, message: bytes) -> None:
+    def _send(self, message: bytes) -> Awaitable[object] | None:
+        transport, socket = self._transport, self._socket
+        if transport is None or transport.get_write_buffer_size() or transport.is_closing() or socket.closed:
+            return self._send_when_there_is_room(message)
+        transport.write(framed(message, self._frames.type))
+        return None
+
+    async def _send_when_there_is_room(self, message: bytes) -> None:
         try:
             await self._socket.send_frame(message, self._frames.type)
         except asyncio.CancelledError:
@@ -148,3 +156,13 @@ class _Connection:
             closing.cancel()
             if self._transport is not None:
                 self._transport.abort()
+
+
+def framed(message: bytes, kind: int = WSMsgType.TEXT) -> bytes:
+    """A whole frame as a server sends it (RFC 6455, 5.2): for a peer that is not behind, without a coroutine."""
+    size = len(message)
+    if size < 126:
+        return b"%c%c%b" % (0x80 | kind, size, message)
+    if size < 1 << 16:
+        return b"%c\x7e%b%b" % (0x80 | kind, size.to_bytes(2, "big"), message)
+    return b"%c\x7f%b%b" % (0x80 | kind, size.to_bytes(8, "big"), message)
