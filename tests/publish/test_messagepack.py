@@ -113,6 +113,13 @@ def test_no_bytes_raise(message: bytes) -> None:
     asyncio.run(no_raise(message))
 
 
+@pytest.mark.slow
+@given(st.binary(max_size=5000) | TREES.map(msgpack.packb))
+@settings(max_examples=5000, deadline=None)
+def test_no_bytes_raise_of_very_many(message: bytes) -> None:
+    asyncio.run(no_raise(message))
+
+
 def test_a_notification_is_turned_once_for_all_who_want_it() -> None:
     message = json.dumps({"x": list(range(50))}).encode()
     assert packed(message) is packed(message)
