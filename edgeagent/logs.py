@@ -9,6 +9,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from math import isfinite
 from typing import Literal
 
 Form = Literal["json", "text"]
@@ -51,7 +52,7 @@ class OncePerMinute:
     """Lets one message of a logger about one thing through per minute, and tells its count when the minute is over.
 
     One thing: the same names in it, and the same kind of error; numbers and `Detail` may be others. Of more than 256
-    things in a minute the further ones are held together by their message alone.
+    things in a minute the further ones are held together by their message alone, of more than 512 by their logger.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,8 +66,9 @@ class OncePerMinute:
         if record.levelno < logging.WARNING:
             return [*written, record]
         key = (record.name, str(record.msg), *_names(record))
-        if key not in self._seen and len(self._seen) >= _MOST_THINGS:
-            key = key[:2]
+        for most, parts in ((_MOST_THINGS, 2), (2 * _MOST_THINGS, 1)):
+            if key not in self._seen and len(self._seen) >= most:
+                key = key[:parts]
         repeated = self._seen.get(key)
         if repeated is None:
             self._seen[key] = _Repeated(record, now)
@@ -97,7 +99,7 @@ def _names(record: logging.LogRecord) -> Iterator[str]:
         if isinstance(each, BaseException):
             yield type(each).__name__
         elif not isinstance(each, int | float | Detail):
-            yield str(each)
+            yield str(each)[:_MOST_ARGUMENT]
 
 
 class JsonFormatter(logging.Formatter):
@@ -149,7 +151,7 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _plain(argument: object) -> object:
-    if argument is None or isinstance(argument, bool | int | float):
+    if argument is None or isinstance(argument, bool | int) or (isinstance(argument, float) and isfinite(argument)):
         return argument
     return _cut(str(argument), _MOST_ARGUMENT)
 
@@ -213,7 +215,7 @@ def set_up(level: int = logging.INFO, form: Form | None = None) -> None:
     Args:
         form: how they look; None for JSON under systemd and text elsewhere.
     """
-    is_journal = bool(os.environ.get("JOURNAL_STREAM"))
+    is_journal = _is_journal()
     root = logging.getLogger()
     for handler in root.handlers:
         if isinstance(handler, Output):
@@ -222,6 +224,18 @@ def set_up(level: int = logging.INFO, form: Form | None = None) -> None:
     root.setLevel(level)
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+
+
+def _is_journal() -> bool:
+    """Whether stderr is what systemd says that its journal reads; a terminal may have inherited the variable alone.
+
+    Source: systemd.exec(5), JOURNAL_STREAM is device and inode.
+    """
+    try:
+        stderr = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{stderr.st_dev}:{stderr.st_ino}"
 
 
 def recent() -> list[str]:

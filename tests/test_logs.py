@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hypothesis import given
@@ -89,6 +90,19 @@ def test_no_more_lines_are_written_than_things_are_told_apart():
     assert sum("came 4743 times more" in line for line in told(once.rest())) == 1
 
 
+def test_messages_that_are_never_twice_the_same_are_bounded_as_well():
+    once = OncePerMinute(Watch())
+    lines = [line for number in range(5000) for line in once.due(record(f"<transport {number}> is broken"))]
+    assert len(lines) == 513
+    assert "came 4487 times more" in told(once.rest())[-1]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_json_line_holds_no_number_that_json_does_not_know(number: float):
+    found = json.loads(JsonFormatter().format(record("%s is odd", number)), parse_constant=pytest.fail)
+    assert found["arguments"] == [str(number)]
+
+
 def test_a_json_line_has_time_level_logger_message_and_arguments():
     line = JsonFormatter().format(record("%s: %d of %s", "M\n1", 3, Silent("no answer")))
     found = json.loads(line)
@@ -163,15 +177,24 @@ for _ in range(3):
 """
 
 
+def own_journal(stderr: IO[str]) -> str:
+    """What systemd would say of the journal if it read this file."""
+    found = os.fstat(stderr.fileno())
+    return f"{found.st_dev}:{found.st_ino}"
+
+
 @pytest.mark.parametrize(("journal", "form", "first"), [
-    ("8:1", None, '<4>{"time":'), ("8:1", "text", "20"), ("", None, "20"), ("", "json", '{"time":')])
+    ("own", None, '<4>{"time":'), ("own", "text", "20"), ("", None, "20"), ("", "json", '{"time":'),
+    ("8:1", None, "20")])
 def test_json_is_for_systemd_and_text_for_people_if_nothing_else_is_said_and_counts_are_told_at_exit(
-    journal: str, form: str | None, first: str
+    tmp_path: Path, journal: str, form: str | None, first: str
 ):
-    ended = subprocess.run([sys.executable, "-P", "-c", _PROGRAM.format(form=form)], capture_output=True, text=True,
-                           check=True, env={**os.environ, "JOURNAL_STREAM": journal})
-    lines = ended.stderr.splitlines()
-    assert len(lines) == 2, ended.stderr
+    with (tmp_path / "log").open("w") as log:
+        told = own_journal(log) if journal == "own" else journal
+        subprocess.run([sys.executable, "-P", "-c", _PROGRAM.format(form=form)], stderr=log, check=True,
+                       env={**os.environ, "JOURNAL_STREAM": told})
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert len(lines) == 2, lines
     assert lines[0].startswith(first)
     assert "it fails (told once; came 2 times more" in lines[1]
 

@@ -102,6 +102,8 @@ class Consumers:
         try:
             async with asyncio.timeout(self._patience_s):
                 await on_disk
+        except sqlite3.Error as error:
+            raise StoreError(f"a consumer cannot be written: {error}") from error
         except TimeoutError as error:
             reason = self._database.health().failing or "the disk is slow"
             raise StoreError(f"a consumer is not on disk after {self._patience_s:g} s: {reason}") from error

@@ -9,12 +9,14 @@ from typing import Any
 
 LEFT_OUT = "(left out)"
 
-_NAMES = r"pass(?:word|wd|phrase)?|secret|token|credential|private|(?:^|[._-])key|(?:^|[._-])pin|auth"
+_NAMES = r"pass(?:word|wd|phrase)?|pwd|secret|token|credential|private|apikey|(?:^|[._-])key|(?:^|[._-])pin|auth"
 _SECRET = re.compile(_NAMES, re.I)
 _KEY = re.compile(r"""(?P<key>"[^"\n]*"|'[^'\n]*'|[A-Za-z0-9_.-]+)(?P<equals>\s*=\s*)""")
 _VALUE = re.compile(
     r"""\"{3}.*?\"{3}|'{3}.*?'{3}|"(?:\\.|[^"\\\n])*"|'[^'\n]*'"""  # texts
     r"""|\[[^\]]*\]|\{[^}]*\}|[^\s,#}\]"'\[{][^\s,#}\]]*""", re.S)  # lists, tables, numbers
+_TOLD = re.compile(rf"(#[^\n]*?(?:{_NAMES})[^\n:=]*:[ \t]*)\S[^\n]*", re.I)
+"""A comment that tells a secret as people do: `# password: hunter2`."""
 _USER_IN_URL = re.compile(r"(://)[^/\s@\"']+@")
 
 
@@ -24,7 +26,7 @@ def without_secrets(text: str) -> str:
     Returns:
         The text, or one line that says why it is left out, where not every secret is found for certain.
     """
-    shown = _USER_IN_URL.sub(rf"\g<1>{LEFT_OUT}@", _replaced(text))
+    shown = _USER_IN_URL.sub(rf"\g<1>{LEFT_OUT}@", _TOLD.sub(rf"\g<1>{LEFT_OUT}", _replaced(text)))
     try:
         left = [name for name, value in _secrets(tomllib.loads(shown)) if value != LEFT_OUT]
     except tomllib.TOMLDecodeError:

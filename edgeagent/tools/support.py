@@ -103,7 +103,7 @@ class Support:
             for source in table.sources:
                 path = config.map_file(self._file, source.map)
                 text = _text(path) if path else catalog.builtin_text(source.map)
-                self._add(f"maps/{_safe(Path(source.map).stem)}.toml", f"the map {source.map}", text)
+                self._add(f"maps/{_safe(source.map.removesuffix('.toml'))}.toml", f"the map {source.map}", text)
 
     def _versions(self) -> None:
         release = Path("/etc/os-release")

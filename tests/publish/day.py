@@ -20,13 +20,14 @@ from edgeagent.acquire.plan import plan
 from edgeagent.agent import tell_changes
 from edgeagent.clock import Clock
 from edgeagent.config import Configuration, MachineTable, ModbusTcpTable, WindowTable
+from edgeagent.model.commands import Job, JobStep
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.openapps import answers
 from edgeagent.publish.transports.lines import LineServer
-from edgeagent.store import Archive, Database
+from edgeagent.store import Archive, Database, jobs
 from edgeagent.unit import Unit
 from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
@@ -43,17 +44,32 @@ TABLE = MachineTable(
 )  # fmt: skip
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
+STARTED = Job(
+    id="01M802F4D8TDX2Z6N0C4S5RM9E", function="Recipe.Start", machine="RO0001", request_id="4711", by="mes",
+    state="done",
+    steps=(
+        JobStep("the recipe is written", "2026-11-21T22:10:20.000Z", "2026-11-21T22:10:21.200Z"),
+        JobStep("the oven is ready for it", "2026-11-21T22:10:21.200Z", "2026-11-21T22:13:40.000Z"),
+    ),
+    accepted_at="2026-11-21T22:10:20.000Z", ended_at="2026-11-21T22:13:40.000Z",
+)  # fmt: skip
+
 Parameters = Callable[["Day"], dict[str, Any]]
 
 ASKED: dict[str, Parameters] = {
-    "Event.Subscribe": lambda day: {"topics": ["Board.*", "Alarm.*"], "from": "now"},
-    "Event.Unsubscribe": lambda day: {"subscription": "1"},
+    "Event.Subscribe": lambda day: {"topics": ["Board.*", "Alarm.*"], "consumer": "mes", "maxInFlight": 50},
+    "Event.Unsubscribe": lambda day: {"subscription": "3"},
+    "Event.Acknowledge": lambda day: {"consumer": "mes", "stream": day.archive.journal.stream, "sequence": 8},
+    "Event.DeleteConsumer": lambda day: {"consumer": "trial"},
     "Event.Read": lambda day: {"from": {"stream": day.archive.journal.stream, "sequence": 1}, "topics": ["Board.*"]},
     "Configuration.GetObjectParameters": lambda day: {"object": "zone/3/top"},
     "Status.GetValues": lambda day: {"objects": ["zone/3/top", "conveyor/1"]},
     "Board.Get": lambda day: {"id": day.finished},
     "Board.GetTrace": lambda day: {"id": day.finished, "maxPoints": 100},
     "Board.Find": lambda day: {"barcode": "PCB0001", "verdict": "pass"},
+    "Recipe.Get": lambda day: {"name": "SAC305-A"},
+    "Command.Get": lambda day: {"job": STARTED.id},
+    "Command.List": lambda day: {"state": "done"},
 }
 """Parameters of the example of each function that needs some, or that says more with some."""
 
@@ -118,6 +134,8 @@ class Day:
         self.device.insert_board("PCB0001", 180.0)
         self.run(600)
         self.finished = await self._last_board()
+        await self._be_followed()
+        await self.archive.database.write(lambda connection: jobs.put(connection, STARTED))
         self.device.write("zone/3/top/setpoint", 178.0)
         self.device.insert_board("PCB0002", 180.0)
         self.run(100)
@@ -133,6 +151,15 @@ class Day:
         self.run(10)
         await self.written()
 
+    async def _be_followed(self) -> None:
+        """Let an MES hear of the first board, and try out a consumer that nobody needs."""
+        for name in ("mes", "trial"):
+            wanted = {"topics": ["Board.*"], "consumer": name}
+            subscription = (await self.call("Event.Subscribe", wanted))["result"]["subscription"]
+            while (await self.line.message())["method"] != "Board.ProcessCompleted":
+                pass
+            await self.call("Event.Unsubscribe", {"subscription": subscription})
+
     async def _last_board(self) -> str:
         await self.written()
         (record,), _ = await self.archive.boards.find()
@@ -142,6 +169,9 @@ class Day:
     async def hear(self) -> None:
         """Take every event from the beginning, then telemetry and a heartbeat."""
         last = await self.written()
+        await self.call("Event.Subscribe", {"topics": ["Alarm.*"], "consumer": "trial", "from": "now"})
+        await self.call("Event.DeleteConsumer", {"consumer": "trial"})
+        await self._until(lambda message: message["method"] == "Event.SubscriptionEnded")
         await self.call("Event.Subscribe", {"topics": ["*"], "from": "beginning"})
         await self._until(lambda message: message["params"].get("sequence") == last)
         self.run(60)
@@ -154,9 +184,10 @@ class Day:
             self.told.append(await self.line.message())
 
     async def call(self, function: str, params: dict[str, Any]) -> Any:
-        """Ask over the line; what is pushed meanwhile is passed over."""
+        """Ask over the line; what is pushed meanwhile is told as well."""
         answer = await self.line.call(function, **params)
         while "method" in answer:
+            self.told.append(answer)
             answer = await self.line.message()
         return answer
 
@@ -205,7 +236,9 @@ async def _agent(folder: Path, clock: HandClock, device: Device, version: str) -
         archive = await Archive.open(database, clock)
         delivery = Delivery(archive.journal, clock, heartbeat_s=0.5)
         maps = (catalog.builtin("reflow10"),)
-        unit = Unit(TABLE, maps, clock, archive.journal, archive.checkpoints, delivery.telemetry)
+        unit = Unit(
+            TABLE, maps, clock, archive.journal, archive.checkpoints, delivery.telemetry, states=archive.states
+        )
         await unit.resume()
         configuration = Configuration((TABLE,))
         await tell_changes(configuration, {TABLE.id: maps}, archive.journal, archive.checkpoints, clock, version)

@@ -100,11 +100,22 @@ PROVOKING: dict[str, list[tuple[Any, str]]] = {
 }
 """A value of a parameter that cannot be, and the kind of the refusal."""
 
+OF_ONE: list[Refused] = [
+    ("Event.Acknowledge", {"consumer": "nobody"}, "notFound"),
+    ("Event.Acknowledge", {"stream": "0" * 16}, "notFound"),
+    ("Event.Acknowledge", {"sequence": 1_000_000}, "outOfRange"),
+    ("Event.DeleteConsumer", {"consumer": "nobody"}, "notFound"),
+    ("Recipe.Get", {"version": 99}, "notFound"),
+]
+"""What a function makes of a parameter that others take otherwise, or that only it has."""
+
 BY_THEMSELVES = {
     ("Event.Subscribe", "invalidRequest"), ("Event.Unsubscribe", "invalidRequest"),
     ("Event.Subscribe", "tooMany"), ("Event.Read", "tooMany"),
+    ("Event.Subscribe", "forbidden"), ("Event.Acknowledge", "forbidden"), ("Event.DeleteConsumer", "forbidden"),
 }  # fmt: skip
-"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps), bounds (there, test_delivery)."""
+"""Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps), bounds (there, test_delivery),
+consumers of somebody else (test_consumers)."""
 
 
 async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:
@@ -129,6 +140,9 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
                             given = {"from": LATER | {"stream": lived.archive.journal.stream}}
                         assert await kind(lived, name, asks | given) == wanted, (name, parameter)
                         provoked.add(wanted)
+                for _, given, wanted in (it for it in OF_ONE if it[0] == name):
+                    assert await kind(lived, name, asks | given) == wanted, (name, given)
+                    provoked.add(wanted)
                 provoked |= {wanted for of, wanted in BY_THEMSELVES if of == name}
                 assert told - {"busy"} == provoked, f"{name}: say what it refuses in refusals.py, and provoke it here"
             await busy_where_it_is_told(lived, tmp_path)
@@ -144,7 +158,7 @@ async def busy_where_it_is_told(lived: Day, folder: Path) -> None:
             if not table.startswith("sqlite_"):
                 connection.execute(f"DROP TABLE {table}")
     connection.close()
-    for name in METHODS.keys() - {"Event.Unsubscribe"}:
+    for name in [name for name in METHODS if name != "Event.Unsubscribe"]:
         told = "busy" in refusals(FUNCTIONS[name], ())
         asks = lived.asks(name)
         found = await kind(lived, name, asks | {"from": "beginning"} if "from" in asks else asks)

@@ -16,10 +16,11 @@ import pytest
 from edgeagent import __version__
 from edgeagent.cli import main
 from edgeagent.publish.openapps.glossary import PARAMETERS
+from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.tools import client
 from edgeagent.tools.clients import LANGUAGES, contract, csharp, python, runtime, typescript
 from edgeagent.tools.clients.contract import Type, type_of
-from tests.publish.serving import Served, serving
+from tests.publish.serving import Served, request, serving
 from tests.publish.test_openapps import board_left
 
 ROOT = Path(__file__).parents[2]
@@ -162,6 +163,13 @@ async def followed(served: Served, program: asyncio.subprocess.Process, lines: t
         line.cut()
     served.happen(3)
     assert [await said() for _ in range(3)] == [f"{n} running" for n in (5, 6, 7)]
+    assert [await said() for _ in range(6)] == [f"mes {n}" for n in (1, 2, 3, 5, 6, 7)]
+    for line in lines:
+        line.cut()
+    assert [await said() for _ in range(5)] == [f"mes {n}" for n in (2, 3, 5, 6, 7)]
+    caller = Caller(ANYBODY, "viewer", "lines", "here")
+    await served.dispatcher.answer(request("Event.DeleteConsumer", consumer="mes"), caller)
+    assert await said() == "ended"
     assert await asyncio.wait_for(program.wait(), 30) == 0
 
 
@@ -182,6 +190,28 @@ def test_a_client_goes_on_after_an_event_a_gap_or_a_heartbeat() -> None:
     assert runtime._reached({"data": {"ranges": [{"from": 1, "to": 4}, {"from": 8, "to": 9}]}}) == 9
     assert runtime._reached({"data": {"stream": "s", "lastSequence": 0}}) == 0
     assert runtime._reached({"data": {"values": []}}) is None
+    assert runtime._reached({"data": {"stream": "s", "ranges": [], "lostAfter": 4}}) is None
+
+
+def test_a_client_that_is_turned_away_for_now_tries_again(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with serving(tmp_path, most=1) as served:
+            served.happen()
+            other = await served.connect()
+            await other.call("Status.Get")
+            wanted = {"topics": ["*"], "from": "beginning"}
+            at_once = runtime.Wire(tcp_port=served.lines_port)._events(wanted, None)
+            with pytest.raises(runtime.AgentError, match="tooMany"):
+                await asyncio.to_thread(next, at_once)
+            patient = asyncio.create_task(
+                asyncio.to_thread(next, runtime.Wire(tcp_port=served.lines_port)._events(wanted, 0.05))
+            )
+            while served.delivery.notices.tally.refused["lines"] < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await other.close()
+            assert (await patient).sequence == 1
+
+    asyncio.run(go())
 
 
 def test_a_line_that_is_not_kept_up_is_told(tmp_path: Path) -> None:

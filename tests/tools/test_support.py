@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from edgeagent.store import Database
 from edgeagent.tools.redaction import LEFT_OUT, without_secrets
 from edgeagent.tools.store_facts import facts
+from firmware_iface import catalog
 from tests.publish.test_metrics import agent, until
 
 CONFIGURATION = """\
@@ -101,6 +102,20 @@ def test_a_configuration_that_cannot_be_used_is_packed_with_its_faults(tmp_path)
     assert "hunter" not in "".join(found.values())
 
 
+def test_maps_of_the_same_name_in_two_folders_are_both_packed(tmp_path):
+    shipped = catalog.builtin_text("reflow10")
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "oven.toml").write_text(f"# of {folder}\n{shipped}")
+    source = ('[[machines]]\nid = "{0}"\n[[machines.sources]]\nkind = "modbus-tcp"\nmap = "./{0}/oven.toml"\n'
+              'host = "127.0.0.1"\n')
+    (tmp_path / "agent.toml").write_text(
+        "[openapps.http]\nport = 1\n" + source.format("a") + source.format("b") + "port = 503\n")
+    asyncio.run(support(tmp_path, "--config", "agent.toml", "--output", "s.tar.gz"))
+    maps = [text for name, text in contents(tmp_path / "s.tar.gz").items() if name.startswith("maps/")]
+    assert {text.partition("\n")[0] for text in maps} == {"# of a", "# of b"}
+
+
 def test_no_file_is_overwritten_and_none_is_left_of_a_failure(tmp_path):
     (tmp_path / "a.tar.gz").write_text("precious")
     code, _, err = asyncio.run(support(tmp_path, "--config", "none.toml", "--output", "a.tar.gz"))
@@ -112,6 +127,9 @@ def test_no_file_is_overwritten_and_none_is_left_of_a_failure(tmp_path):
 @pytest.mark.parametrize(("text", "shown"), [
     ('password = "a b" # mine\nport = 1', f'password = "{LEFT_OUT}" # mine\nport = 1'),
     ("# mqtt.password='x'", f'# mqtt.password="{LEFT_OUT}"'),
+    ('# Password: hunter2', f'# Password: {LEFT_OUT}'),
+    ('port = 1 # with Authorization: Bearer x', f'port = 1 # with Authorization: {LEFT_OUT}'),
+    ('apikey = "x"\npwd = "y"', f'apikey = "{LEFT_OUT}"\npwd = "{LEFT_OUT}"'),
     ('user = { name = "n", token = "t" }', f'user = {{ name = "n", token = "{LEFT_OUT}" }}'),
     ('api_keys = [\n "a",\n "b",\n]\nx = 1', f'api_keys = "{LEFT_OUT}"\nx = 1'),
     ('"client secret" = """a\nb"""', f'"client secret" = "{LEFT_OUT}"'),

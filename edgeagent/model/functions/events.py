@@ -26,10 +26,16 @@ class Place(Parameters, frozen=True):
 From = Literal["now", "beginning"] | Place
 
 
+Begin = Annotated[
+    From | Literal["cursor"] | None,
+    Meta(description='"now", "beginning", the first wanted sequence of a stream, or "cursor", after what is done'),
+]
+
+
 Topics = Annotated[tuple[Text, ...], Meta(min_length=1, max_length=64)]
 
 
-ConsumerName = Annotated[str, Meta(min_length=1, max_length=64, description="names a place in the stream on disk")]
+ConsumerName = Annotated[str, Meta(min_length=1, max_length=64)]
 
 
 class Subscribe(Parameters, frozen=True):
@@ -42,7 +48,7 @@ class Subscribe(Parameters, frozen=True):
     topics: Topics
     machines: Annotated[tuple[Text, ...], Meta(max_length=64)] | None = None
     consumer: ConsumerName | None = None
-    from_: From | Literal["cursor"] | None = msgspec.field(name="from", default=None)
+    from_: Begin = msgspec.field(name="from", default=None)
     max_in_flight: Annotated[int, Meta(ge=1, le=1000)] | None = None
 
 

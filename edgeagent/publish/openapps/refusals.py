@@ -23,14 +23,21 @@ _OF_PARAMETER = {
 """A parameter that names something refuses what does not exist; a place and a time refuse what cannot be."""
 
 _OWN = {
-    "Event.Subscribe": ("invalidRequest", "tooMany", "busy"),
+    "Event.Subscribe": ("invalidRequest", "forbidden", "tooMany", "busy"),
     "Event.Unsubscribe": ("invalidRequest",),
+    "Event.Acknowledge": ("forbidden", "notFound", "outOfRange", "busy"),
+    "Event.Consumers": ("busy",),
+    "Event.DeleteConsumer": ("forbidden", "notFound", "busy"),
     "Event.Read": ("tooMany", "busy"),
+    "Alarm.GetHistory": ("busy",),
     "Board.Get": ("busy",),
     "Board.GetTrace": ("busy",),
     "Board.Find": ("busy",),
+    "Production.GetCounters": ("busy",),
+    "Command.Get": ("busy",),
+    "Command.List": ("busy",),
 }
-"""What else a function refuses: "busy" where it reads records, which a sick disk can keep from it."""
+"""What else a function refuses: "busy" where it reads or writes records, which a sick disk can keep from it."""
 
 
 def refusals(function: Function, parameters: tuple[str, ...]) -> tuple[str, ...]:

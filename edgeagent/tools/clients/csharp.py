@@ -108,8 +108,10 @@ class _Writer(NamedTuple):
         """Write the flow of events and what reads one."""
         subscribe = contract.call("Event.Subscribe")
         more = "int? retryMs = 1000, CancellationToken stop = default(CancellationToken)"
-        yield from _summary("Follows events until stop; waits for each. A lost connection is made again after retryMs "
-                            "and goes on where it broke; with null it throws an IOException.")  # fmt: skip
+        yield from _summary("Follows events until stop, or until another connection takes the consumer or it is "
+                            "deleted; waits for each. A lost connection is made again after retryMs and goes on where "
+                            "it broke, with a consumer after what is acknowledged (EventAcknowledgeAsync); with null "
+                            "it throws an IOException.")  # fmt: skip
         yield f"public IEnumerable<AgentEvent> Events({self.arguments(subscribe)}, {more})"
         yield "{"
         yield f"    var wanted = new Dictionary<string, object> {{ {_pairs(subscribe.parameters, _argument)} }};"

@@ -31,6 +31,8 @@ curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\
   400, 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`), 503 (too many connections
   or answers).
 - A message holds at most 1 MiB, the parameters of a call 64 KiB, a batch 100 calls.
+- A WebSocket that asks for the subprotocol `msgpack` speaks MessagePack, a message in each binary frame: the same
+  members with the same names. What it sends holds at most 64 KiB, and a list or map in it 4096 entries.
 
 `edgeagent client python`, `typescript` or `csharp` writes a typed client in one file without dependencies;
 `edgeagent client openrpc` writes the machine-readable form of this page, which [rpc.discover](#rpcdiscover) answers
@@ -53,6 +55,31 @@ used twice. An event is sent only after it is on disk.
 A subscription on which nothing happens says [Event.Heartbeat](#eventheartbeat) every 10 s; if there is none for 30
 s, the connection is dead. An event may come twice after a lost connection: `stream` and `sequence` together name it
 for ever.
+
+A slow reader costs others nothing. Of values that change it gets the newest only. A connection that takes nothing for
+a minute is ended, and what it missed comes when it goes on at its place: over TCP the last line is an error of kind
+`tooMany` without an id, a WebSocket is closed with the code 1013 and the reason.
+
+### Let the agent keep the place
+
+Instead of step 3, name a `consumer` in [Event.Subscribe](#eventsubscribe): any name of your own, that the agent keeps
+on disk with the place up to which it is done.
+
+1. Subscribe with `"consumer": "line-3-mes"` and no `from`. A new consumer begins with the oldest event that is kept,
+   any other one after the last that it acknowledged, also after a restart of either side.
+2. Say [Event.Acknowledge](#eventacknowledge) with `stream` and `sequence` of an event once it is done, over any
+   transport; all before it count as done too. One for many events is enough, but while `maxInFlight` of them are not
+   acknowledged no more are told.
+3. After a lost connection subscribe as before. What was told and not acknowledged is told again.
+
+One connection at a time has a consumer: a later one takes it over, and the earlier one is told
+[Event.SubscriptionEnded](#eventsubscriptionended). [Event.Consumers](#eventconsumers) lists them with what each has not
+acknowledged yet; delete the one that nobody needs with [Event.DeleteConsumer](#eventdeleteconsumer).
+
+## Is it well
+
+Programs on the agent's own computer may GET `/healthz` (it lives), `/readyz` (it can do its work) and `/metrics`
+(for Prometheus) at the port of HTTP: 200 is yes, 503 is no, and the body says why.
 """
 
 EXAMPLES = """\

@@ -83,10 +83,10 @@ def _client(contract: Contract) -> Iterator[str]:
     subscribe = contract.call("Event.Subscribe")
     yield ""
     yield f"    def events({_signature(subscribe, 'retry_s: float | None = 1.0')}) -> Iterator[AnyEvent]:"
-    yield '        """Follow events for ever.'
+    yield '        """Follow events for ever, or until another connection takes the consumer or it is deleted.'
     yield ""
-    yield "        A lost connection is made again after `retry_s` seconds and goes on where it broke; with None"
-    yield "        it raises ConnectionError."
+    yield "        A lost connection is made again after `retry_s` seconds and goes on where it broke, with a consumer"
+    yield "        after what is acknowledged (`event_acknowledge`); with None it raises ConnectionError."
     yield '        """'
     yield f"        return self._events({_given(subscribe)}, retry_s)"
 

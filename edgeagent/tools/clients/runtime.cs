@@ -89,6 +89,7 @@ namespace EdgeAgent
         internal IEnumerable<AgentEvent> Follow(
             Dictionary<string, object> wanted, Func<object, AgentEvent> read, int? retryMs, CancellationToken stop)
         {
+            var hasCursor = wanted["consumer"] != null;
             for (Exception lost = null; ; lost = null)
             {
                 using (var connection = new TcpClient())
@@ -103,11 +104,12 @@ namespace EdgeAgent
                         if (lost != null) break;
                         if (!Json.Has(message, "method"))
                         {
-                            var begun = Result(message);
-                            wanted["from"] = Place(Json.Member(begun, "stream"), Json.Member(begun, "nextSequence"));
+                            lost = Trying(() => wanted["from"] = Begun(Result(message), hasCursor));
                             continue;
                         }
                         yield return read(message);
+                        if (Json.Text(Json.Member(message, "method")) == "Event.SubscriptionEnded") yield break;
+                        if (hasCursor) continue;
                         var parameters = Json.Member(message, "params");
                         var reached = Reached(parameters);
                         if (reached != null)
@@ -145,10 +147,16 @@ namespace EdgeAgent
                 return null;
             }
             catch (Exception error) when (error is IOException || error is SocketException
-                || error is InvalidOperationException || error is FormatException)
+                || error is InvalidOperationException || error is FormatException
+                || error is AgentException && ((AgentException)error).Retry)
             {
                 return error;
             }
+        }
+
+        private static object Begun(object answer, bool hasCursor)
+        {
+            return hasCursor ? (object)"cursor" : Place(Json.Member(answer, "stream"), Json.Member(answer, "nextSequence"));
         }
 
         private static Dictionary<string, object> Place(object stream, object sequence)

@@ -75,10 +75,12 @@ export class Wire {
   }
 
   /**
-   * Follows events for ever. A lost connection is made again after `retryMs` and goes on where it broke;
-   * with null it throws.
+   * Follows events for ever, or until another connection takes the consumer or it is deleted. A lost connection is
+   * made again after `retryMs` and goes on where it broke, with a consumer after what is acknowledged
+   * (`eventAcknowledge`); with null it throws.
    */
   async *events(wanted: Subscribe, retryMs: number | null = 1000): AsyncGenerator<AgentEvent, void, undefined> {
+    const hasCursor = wanted.consumer !== undefined && wanted.consumer !== null;
     let from = wanted.from;
     for (;;) {
       const inbox = new Inbox(this.socket(this.url.replace(/^http/, "ws")), request("Event.Subscribe", { ...wanted, from }));
@@ -87,13 +89,16 @@ export class Wire {
           const message = JSON.parse(text) as AgentEvent | Answer;
           if ("method" in message) {
             yield message;
-            const last = reached(message);
+            if (message.method === "Event.SubscriptionEnded") return;
+            const last = hasCursor ? null : reached(message);
             if (last !== null) from = { stream: message.params.stream, sequence: last + 1 };
           } else {
             const begun = result<Subscribed>(message);
-            from = { stream: begun.stream, sequence: begun.nextSequence };
+            from = hasCursor ? "cursor" : { stream: begun.stream, sequence: begun.nextSequence };
           }
         }
+      } catch (error) {
+        if (retryMs === null || !(error instanceof AgentError && error.retry)) throw error;
       } finally {
         inbox.close();
       }
@@ -166,6 +171,6 @@ function result<T>(answer: Answer): T {
 /** The last sequence that an event, a heartbeat or a gap leaves behind. */
 function reached(event: AgentEvent): number | null {
   if (event.method === "Event.Heartbeat") return event.params.data.lastSequence;
-  if (event.method === "Event.Gap") return Math.max(...event.params.data.ranges.map((range) => range.to));
+  if (event.method === "Event.Gap") return event.params.data.ranges.at(-1)?.to ?? null;
   return "sequence" in event.params ? event.params.sequence : null;
 }

@@ -1,4 +1,4 @@
-// Asks, is refused, and follows six events over a line that breaks; see test_client.
+// Asks, is refused, follows six events over a line that breaks, and acknowledges as a consumer; see test_client.
 using System;
 using System.Collections.Generic;
 using System.Globalization;
@@ -32,6 +32,13 @@ internal static class Follow
                 Console.WriteLine(told.Sequence + " " + changed.Data.To);
                 if (told.Sequence == 7) break;
             }
+            foreach (var told in client.Events(new List<string> { "Status.*" }, consumer: "mes", retryMs: 50))
+            {
+                if (!(told is AgentEvent<MachineStatusChanged>)) continue;
+                if (told.Sequence == 1) client.EventAcknowledgeAsync("mes", told.Stream, 1).Wait();
+                Console.WriteLine("mes " + told.Sequence);
+            }
+            Console.WriteLine("ended");
         }
     }
 }

@@ -1,4 +1,4 @@
-"""Asks, is refused, and follows six events over a line that breaks; see test_client."""
+"""Asks, is refused, follows six events over a line that breaks, and acknowledges as a consumer; see test_client."""
 
 import sys
 
@@ -19,3 +19,9 @@ for event in client.events(["*"], from_="beginning", retry_s=0.05):
         print(event.sequence, event.data.to, flush=True)
         if event.sequence == 7:
             break
+for event in client.events(["Status.*"], consumer="mes", retry_s=0.05):
+    if isinstance(event, StatusMachineStatusChangedEvent):
+        if event.sequence == 1:
+            client.event_acknowledge("mes", event.stream, event.sequence)
+        print("mes", event.sequence, flush=True)
+print("ended", flush=True)

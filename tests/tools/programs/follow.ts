@@ -1,4 +1,4 @@
-// Asks, is refused, and follows six events over a line that breaks; see test_client.
+// Asks, is refused, follows six events over a line that breaks, and acknowledges as a consumer; see test_client.
 import { AgentError, Client } from "./agent.js";
 
 declare const process: { argv: string[]; exit(code: number): never };
@@ -19,4 +19,11 @@ for await (const event of client.events({ topics: ["*"], from: "beginning" }, 50
   console.log(event.params.sequence, event.params.data.to);
   if (event.params.sequence === 7) break;
 }
+for await (const event of client.events({ topics: ["Status.*"], consumer: "mes" }, 50)) {
+  if (event.method !== "Status.MachineStatusChanged") continue;
+  const { stream, sequence } = event.params;
+  if (sequence === 1) await client.eventAcknowledge({ consumer: "mes", stream, sequence });
+  console.log("mes", sequence);
+}
+console.log("ended");
 process.exit(0);
