@@ -266,6 +266,27 @@ def test_a_log_that_was_not_written_back_is_read_and_put_aside_with_its_file(sto
     assert seen(aside)[2] == [*BOARDS, "board-9"]
 
 
+def test_a_backup_put_in_the_place_of_a_killed_agents_store_is_not_read_with_its_log(store, tmp_path):
+    live = tmp_path / "live"
+    live.mkdir()
+
+    async def use(database):
+        journal = await Journal.open(database)
+        await journal.settled(journal.append([scanned("x")]))
+        for file in tmp_path.glob("s.db*"):
+            shutil.copy(file, live)
+
+    with_store(store, use)
+    shutil.copy(store.with_name("b.db"), live / "s.db")
+    with pytest.raises(StoreError, match=r"s\.db-wal: belongs to the file that was here before.*move it"):
+        fill(live / "s.db", ())
+    with pytest.raises(StoreError, match=r"s\.db-wal: belongs"):
+        back_up(live / "s.db", tmp_path / "again.db")
+    (live / "s.db-wal").unlink()
+    (live / "s.db-shm").unlink()
+    assert seen(live / "s.db")[2] == BOARDS[:3]
+
+
 @pytest.mark.parametrize(("table", "lost"), [("boards", "places in the table of boards"),
                                              ("checkpoints", "where the machines stand")])
 def test_a_damaged_store_gives_what_can_be_read(store, table, lost):
