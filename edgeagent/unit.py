@@ -79,10 +79,11 @@ class Unit:
         except MemoryUnreadable as error:
             self.pipeline = Pipeline(self.machine, self.row)
             reason = f"the agent's earlier state could not be used after a restart: {error}"
-            lost = self.pipeline.give_up(saved.body, reason, now, wall)
-            if lost:
-                self._append(lost)
-            self.resumed = f"the earlier state cannot be used ({error}); {len(lost)} boards are told as lost"
+            ended = self.pipeline.give_up(saved.body, reason, now, wall)
+            if ended:
+                self._append(ended)
+            lost = sum(event.topic == "Board.Lost" for event in ended)
+            self.resumed = f"the earlier state cannot be used ({error}); {lost} boards are told as lost"
             return
         if shift:
             self._checkpoints.forget(self.machine.id, 1 << 62)

@@ -42,15 +42,16 @@ class AlarmWatch:
             for group in watched.condition.groups:
                 self._of_group.setdefault(group, []).append(watched)
         codes = {rule.code for rule in machine.map.alarms}
-        for code in [code for code in standing if code not in codes]:
-            del standing[code]
+        self._unwatched = [code for code in standing if code not in codes]
 
     def update(self, row: Row, group: int, state: str, now_ns: int, wall_ns: int) -> Iterator[tuple[str, AlarmTold]]:
         """Hold every alarm that looks at the group, or waits for its delay, against the row.
 
         Yields:
-            "Alarm.Raised" or "Alarm.Cleared" with the alarm.
+            "Alarm.Raised" or "Alarm.Cleared" with the alarm; at first those that the map has no rule for any more.
         """
+        while self._unwatched:
+            yield cleared(self.standing.pop(self._unwatched.pop(0)), "restart")
         due = self._of_group.get(group, [])
         for watched in due:
             told = self._check(watched, row, state, now_ns, wall_ns)
@@ -79,4 +80,9 @@ class AlarmWatch:
                           object=rule.object, raised_at=iso(wall_ns), remote_reset=rule.remote_reset)
             self.standing[rule.code] = alarm
             return "Alarm.Raised", AlarmTold(alarm=alarm)
-        return "Alarm.Cleared", AlarmTold(alarm=self.standing.pop(rule.code), by="machine")
+        return cleared(self.standing.pop(rule.code), "machine")
+
+
+def cleared(alarm: Alarm, by: str) -> tuple[str, AlarmTold]:
+    """The end of an alarm as it is told."""
+    return "Alarm.Cleared", AlarmTold(alarm=alarm, by=by)

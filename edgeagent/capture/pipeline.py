@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeagent._core.ring import Ring
-from edgeagent.capture.alarms import AlarmWatch
+from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
 from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch
 from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
@@ -150,12 +150,18 @@ class Pipeline:
         return pipeline
 
     def give_up(self, checkpoint: bytes, reason: str, now_ns: int, wall_ns: int) -> list[Event]:
-        """Tell the boards of a checkpoint that cannot be gone on with as lost; none where it cannot be read at all."""
+        """Tell the boards of a checkpoint that cannot be gone on with as lost, and its alarms as ended.
+
+        None where it cannot be read at all.
+        """
         try:
             memory = msgspec.msgpack.decode(checkpoint, type=Memory)
         except msgspec.DecodeError:
             return []
         return [
+            Event(topic, wall_ns, self.machine.id, told)
+            for topic, told in (cleared(alarm, "restart") for alarm in memory.alarms.values())
+        ] + [
             self._board_event(topic, data, inside)
             for lane in self._lanes if lane.number in memory.lanes
             for topic, data, inside in lane.give_up(memory.lanes[lane.number], reason, now_ns, wall_ns - now_ns,

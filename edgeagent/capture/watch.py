@@ -107,11 +107,11 @@ class SettingsWatch:
         if row.quality[self._name] != Quality.GOOD:
             return None
         name = row.texts.get(self._name) or None
-        version = None
-        if self._version >= 0 and row.good(self._version):
-            version = int(row.values[self._version])
+        is_told = self._version < 0 or row.good(self._version)
+        version = int(row.values[self._version]) if is_told and self._version >= 0 else None
         memory = self.memory
-        if memory.seen and (name, version) == (memory.recipe, memory.version):
+        if memory.seen and name == memory.recipe and (not is_told or memory.version in (None, version)):
+            memory.version = version if is_told else memory.version
             return None
         previous = memory.recipe
         memory.recipe, memory.version, memory.seen = name, version, True

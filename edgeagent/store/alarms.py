@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -20,7 +18,6 @@ if TYPE_CHECKING:
 
 _decode = msgspec.json.Decoder(AlarmRecord).decode
 _encode = msgspec.json.Encoder().encode
-_log = logging.getLogger(__name__)
 
 
 class Alarms:
@@ -45,7 +42,7 @@ class Alarms:
         query, values = pages.newest("alarms", "raised_ns", {"machine": machine}, since_ns, until_ns, before)
         rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
-        return [_decode(body) for body in _whole(rows[:limit])], following
+        return [_decode(body) for body in pages.whole(rows[:limit], "alarm")], following
 
 
 class AlarmNote(msgspec.Struct, frozen=True):
@@ -64,7 +61,7 @@ class AlarmNote(msgspec.Struct, frozen=True):
         record = AlarmRecord(self.machine, alarm)
         if self.topic == "Alarm.Cleared":
             row = connection.execute("SELECT id, raised_ns, body, crc FROM alarms WHERE id = ?", (alarm.id,)).fetchone()
-            before = next(_whole([row] if row else []), None)
+            before = next(pages.whole([row] if row else [], "alarm"), None)
             record = msgspec.structs.replace(
                 _decode(before) if before else record, cleared_at=self.at, cleared_by=self.told.by
             )
@@ -85,11 +82,3 @@ def noted(event: Event) -> AlarmNote | None:
         return None
     raised_ns = instant_ns(event.data.alarm.raised_at)
     return AlarmNote(event.topic, iso(event.time_ns), event.machine, event.data, raised_ns)
-
-
-def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
-    for id, _, body, crc in rows:  # noqa: A001
-        if checksum(id, body) == crc:
-            yield body
-        else:
-            _log.error("alarm %s is damaged on disk and is left out of the history", id)

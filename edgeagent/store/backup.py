@@ -12,7 +12,7 @@ import msgspec
 from edgeagent.errors import StoreError
 from edgeagent.store import meta, standing
 from edgeagent.store.checksums import damaged
-from edgeagent.store.connection import connect_reader
+from edgeagent.store.connection import connect_reader, require_own_log
 from edgeagent.store.copying import Progress, copy
 from edgeagent.store.schema import MIGRATIONS
 
@@ -66,10 +66,12 @@ def examine(path: Path, *, is_thorough: bool) -> Contents:
         is_thorough: whether every row is held against its checksum.
 
     Raises:
-        StoreError: it cannot be read, is none of ours, or is of a newer layout than this version knows.
+        StoreError: it cannot be read, is none of ours, beside another one's log, or of a newer layout than this
+            version knows.
     """
     try:
         path.stat()
+        require_own_log(path)
         with closing(connect_reader(path)) as connection:
             return contents(connection, path, is_thorough)
     except (sqlite3.Error, OSError) as error:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from edgeagent.clock import instant_ns
 from edgeagent.model.boards import BoardRecord, BoardTrace
 from edgeagent.store import pages, traces
-from edgeagent.store.database import Database, checksum
+from edgeagent.store.checksums import checksum
+from edgeagent.store.database import Database
 from edgeagent.store.pages import Place
 
 _BYTES_OF_A_VALUE = 32
@@ -30,7 +30,7 @@ class Boards:
         """Read one record as JSON; None where there is none or it is damaged."""
         query = "SELECT id, entered_ns, body, crc FROM boards WHERE id = ?"
         rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
-        return next(_whole(rows), None)
+        return next(pages.whole(rows, "the record of board"), None)
 
     async def find(
         self, *, barcode: str | None = None, recipe: str | None = None, verdict: str | None = None,
@@ -48,7 +48,7 @@ class Boards:
         query, values = search(barcode, recipe, verdict, since_ns, until_ns, machine, pages.place(cursor))
         rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
-        return list(_whole(rows[:limit])), following
+        return list(pages.whole(rows[:limit], "the record of board")), following
 
     async def trace(self, id: str, max_points: int) -> BoardTrace | None:  # noqa: A002
         """Read a trace, thinned evenly to `max_points` (2 or more); None where there is none or it is damaged."""
@@ -137,11 +137,3 @@ def search(
         f"ORDER BY {entered} DESC, {id} DESC LIMIT ?"
     )
     return query, [value for _, values in conditions for value in values]
-
-
-def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
-    for id, _, body, crc in rows:  # noqa: A001
-        if checksum(id, body) == crc:
-            yield body
-        else:
-            _log.error("the record of board %s is damaged on disk and is left out", id)

@@ -10,14 +10,15 @@ from typing import Any
 
 import msgspec
 
-from edgeagent.store import standing
+from edgeagent.store import standing, states
 from edgeagent.store.checksums import checksum, is_whole
 from edgeagent.store.connection import connect_reader
+from edgeagent.store.filling import ENDINGS
 
 _ROWS = 50
 """Records read at once, so that a damaged page costs no more than these."""
-_KEPT_TABLES = ("alarms", "consumers", "endings", "jobs", "states")
-"""Tables whose rows take the place of those of the backup, where both files have them."""
+_KEPT_TABLES = ("alarms", "consumers", "endings", "jobs")
+"""Tables whose whole rows take the place of those of the backup."""
 _BOARD = "id, machine, lane, recipe, entered_ns, exited_ns, process, profile, identity, lost, crc, body"
 
 Row = tuple[Any, ...]
@@ -34,6 +35,9 @@ class Carried(msgspec.Struct):
 
 def carry(present: Path, into: sqlite3.Connection) -> Carried:
     """Take over from a store that may be damaged, inside somebody's transaction.
+
+    Args:
+        into: of the newest layout.
 
     Raises:
         sqlite3.Error: `into` cannot be written; what cannot be read of the present store is told in the result.
@@ -53,6 +57,7 @@ def carry(present: Path, into: sqlite3.Connection) -> Carried:
         _boards(source, into, carried)
         for table in _KEPT_TABLES:
             _table(source, into, table, carried)
+        _states(source, into, carried)
     return carried
 
 
@@ -92,12 +97,14 @@ def _machines(source: sqlite3.Connection, into: sqlite3.Connection, carried: Car
 
 
 def _boards(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
-    damaged = 0
+    damaged, counts = 0, _columns(source, "endings") != []
     for rows in _spans(source):
         damaged += rows is None
         for row in rows or ():
             if not into.execute("SELECT 1 FROM boards WHERE id = ?", row[:1]).fetchone():
                 _board(source, into, row, carried)
+                if not counts:  # of a layout that did not count
+                    into.execute(f"{ENDINGS} AND id = ?", row[:1])
     if damaged:
         carried.unread.append(f"{damaged} places in the table of boards, up to {_ROWS} records each")
 
@@ -129,14 +136,44 @@ def _spans(source: sqlite3.Connection) -> Iterator[list[Row] | None]:
 
 
 def _table(source: sqlite3.Connection, into: sqlite3.Connection, table: str, carried: Carried) -> None:
-    query = "SELECT name FROM pragma_table_info(?)"
-    present = _read(source, query, table) or ()
-    known = set(into.execute(query, (table,)).fetchall())
-    columns = [row[0] for row in present if row in known]
-    if not columns:
-        return
-    names = ", ".join(columns)
-    rows = _read(source, f"SELECT {names} FROM {table}")  # noqa: S608  names of ours
-    values = ", ".join("?" * len(columns))
-    if rows is None or not _write(into, f"INSERT OR REPLACE INTO {table}({names}) VALUES({values})", rows):
-        carried.unread.append(f"the table of {table}")
+    present, known = _columns(source, table), _columns(into, table) or ()
+    columns = [column for column in present or () if column in known]
+    names, values = ", ".join(columns), ", ".join("?" * len(columns))
+    are_read = present is not None
+    for rows in _some(source, f"SELECT {names} FROM {table}") if columns else ():  # noqa: S608  names of ours
+        whole = [row for row in rows or () if _is_whole(dict(zip(columns, row, strict=True)))]
+        is_written = _write(into, f"INSERT OR REPLACE INTO {table}({names}) VALUES({values})", whole)
+        are_read &= is_written and rows is not None and len(whole) == len(rows)
+    if not are_read:
+        carried.unread.append(f"all of the table of {table}")
+
+
+def _states(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
+    """Take over the states of the machines; what the backup tells of the same time gives way to them."""
+    columns = _columns(source, "states")
+    query = "SELECT machine, from_ns, to_ns, state FROM states ORDER BY machine, from_ns"
+    for rows in _some(source, query) if columns else (columns,):
+        for row in rows or ():
+            states.put(into, *row)
+        if rows is None:
+            carried.unread.append("all of the table of states")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> list[str] | None:
+    """The columns of a table, none where there is no such table; None where the file is damaged there."""
+    found = _read(connection, "SELECT name FROM pragma_table_info(?)", table)
+    return None if found is None else [name for (name,) in found]
+
+
+def _some(source: sqlite3.Connection, query: str) -> Iterator[list[Row] | None]:
+    """Read rows, some at a time; None in the end where the file is damaged from there on."""
+    try:
+        cursor = source.execute(query)
+        while rows := cursor.fetchmany(_ROWS):
+            yield rows
+    except (sqlite3.Error, ValueError):
+        yield None
+
+
+def _is_whole(row: dict[str, Any]) -> bool:
+    return "crc" not in row or is_whole((row["crc"], row["id"], row["body"]))

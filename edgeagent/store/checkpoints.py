@@ -8,7 +8,8 @@ import sqlite3
 import msgspec
 
 from edgeagent.clock import Clock, boot_id
-from edgeagent.store.database import Database, checksum
+from edgeagent.store.checksums import checksum
+from edgeagent.store.database import Database
 
 _MOST_ROWS = 7200
 """Rows of history of one machine that wait while the disk refuses: two hours, as much as is ever read back."""

@@ -13,6 +13,9 @@ from edgeagent.store.migration import migrate
 _CACHE = "PRAGMA cache_size = -512"
 """Pages in memory, in KiB, of each connection: the system keeps the file's pages anyway, once for all of them."""
 
+_READ_VERSION, _HEADER = 19, 20
+"""Place in the file's header of the byte that is 2 where there is a write-ahead log, else 1; bytes up to it."""
+
 
 def lock(path: Path) -> int:
     """Take `<path>.lock` for this process and return its descriptor; closing it lets go.
@@ -51,12 +54,31 @@ def holder(path: Path) -> str:
         os.close(descriptor)
 
 
+def require_own_log(path: Path) -> None:
+    """Refuse a file that was put beside another one's write-ahead log: SQLite would read that log into it.
+
+    Raises:
+        StoreError: the log is not the file's. OSError: the file cannot be read.
+    """
+    log = Path(f"{path}-wal")
+    if not log.exists() or not log.stat().st_size or not path.exists():
+        return
+    with path.open("rb") as file:
+        is_without_log = file.read(_HEADER)[_READ_VERSION:] == b"\x01"
+    if is_without_log:
+        raise StoreError(
+            f"{log}: belongs to the file that was here before {path}: move it and {path}-shm away, then try again"
+        )
+
+
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Make the file when missing (0600), open it for writing and bring it to the newest version.
 
     Raises:
-        StoreError: it is newer, another program's, or on a disk that cannot hold it. sqlite3.Error, OSError.
+        StoreError: it is newer, another program's, beside another one's log, or on a disk that cannot hold it.
+            sqlite3.Error, OSError.
     """
+    require_own_log(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     try:

@@ -18,13 +18,8 @@ import msgspec
 from edgeagent.errors import StoreError
 from edgeagent.pulse import Pulse
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
-from edgeagent.store.checksums import checksum
 from edgeagent.store.connection import connect_reader, connect_writer, lock
 from edgeagent.store.restoring import take_up
-
-__all__ = ["Database", "StoreHealth", "attempt", "checksum"]
-
-__all__ = ["Database", "StoreHealth", "attempt", "checksum"]
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 

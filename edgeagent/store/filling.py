@@ -14,6 +14,12 @@ from edgeagent.store import events
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
 
+ENDINGS = (
+    "INSERT INTO endings(machine, recipe, result, at_ns, id) "
+    "SELECT machine, coalesce(recipe, ''), process, coalesce(exited_ns, entered_ns), id FROM boards WHERE NOT lost"
+)
+"""Counts the boards that left by their records."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -29,10 +35,7 @@ def fill(connection: sqlite3.Connection) -> None:
     Boards that left are taken from their records, the others and the alarms from events; what cannot be read is left
     out and logged.
     """
-    connection.execute(
-        "INSERT INTO endings(machine, recipe, result, at_ns, id) "
-        "SELECT machine, coalesce(recipe, ''), process, coalesce(exited_ns, entered_ns), id FROM boards WHERE NOT lost"
-    )
+    connection.execute(ENDINGS)
     for topic in ("Alarm.Raised", "Alarm.Cleared", "Board.Lost", "Board.Unexpected"):
         for event in _told(connection, topic):
             for row in (noted(event), ending(event)):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,8 +15,6 @@ from edgeagent.store.checksums import checksum
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
-_log = logging.getLogger(__name__)
-
 
 class Jobs:
     """Reads jobs as the bytes that are sent; `put` writes one."""
@@ -30,7 +26,7 @@ class Jobs:
         """Read one job as JSON; None where there is none or it is damaged."""
         query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE id = ?"
         rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
-        return next(_whole(rows), None)
+        return next(pages.whole(rows, "job"), None)
 
     async def find(
         self, *, since_ns: int | None = None, state: str | None = None, machine: str | None = None,
@@ -48,7 +44,7 @@ class Jobs:
         query, values = pages.newest("jobs", "accepted_ns", equal, since_ns, None, pages.place(cursor))
         rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
-        return list(_whole(rows[:limit])), following
+        return list(pages.whole(rows[:limit], "job")), following
 
 
 def put(connection: sqlite3.Connection, job: Job) -> None:
@@ -58,11 +54,3 @@ def put(connection: sqlite3.Connection, job: Job) -> None:
         "INSERT OR REPLACE INTO jobs(id, machine, state, accepted_ns, crc, body) VALUES(?, ?, ?, ?, ?, ?)",
         (job.id, job.machine, job.state, instant_ns(job.accepted_at), checksum(job.id, body), body),
     )
-
-
-def _whole(rows: Iterable[tuple[str, int, bytes, int]]) -> Iterator[bytes]:
-    for id, _, body, crc in rows:  # noqa: A001
-        if checksum(id, body) == crc:
-            yield body
-        else:
-            _log.error("job %s is damaged on disk and is left out", id)

@@ -36,7 +36,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     backup = _back_up(connection, path, version + 1) if 0 < version < len(MIGRATIONS) else None
     for number, step in enumerate(MIGRATIONS[version:], version + 1):
         try:
-            _take(connection, step, number)
+            take(connection, step, number)
         except Exception as error:
             if connection.in_transaction:
                 connection.rollback()
@@ -51,7 +51,8 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         _log.info("%s: brought from layout %d to %d; before it is %s", path, version, len(MIGRATIONS), backup)
 
 
-def _take(connection: sqlite3.Connection, step: Step, number: int) -> None:
+def take(connection: sqlite3.Connection, step: Step, number: int) -> None:
+    """Take one step to a layout; it is whole when this returns, and a transaction is left open when it raises."""
     connection.executescript(f"BEGIN IMMEDIATE; {step.script};")
     if step.fill:
         step.fill(connection)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 
 from edgeagent.errors import CommandRefused
+from edgeagent.store.checksums import checksum
 
 END_OF_TIME = (1 << 63) - 1
 """The latest time (ns) that a file can hold."""
 
 Place = tuple[int, str]
 """Time (ns) and id of a row: an order without equals."""
+
+_log = logging.getLogger(__name__)
 
 
 def span(since_ns: int | None, until_ns: int | None, before: Place | None) -> tuple[int, Place]:
@@ -36,6 +40,15 @@ def newest(
     where = " AND ".join([f"{column} = ?" for column in wanted] + [f"{time} >= ? AND ({time}, id) < (?, ?)"])
     query = f"SELECT id, {time}, body, crc FROM {table} WHERE {where} ORDER BY {time} DESC, id DESC LIMIT ?"  # noqa: S608  only names of ours
     return query, [*wanted.values(), since, *end]
+
+
+def whole(rows: Iterable[tuple[str, int, bytes, int]], what: str) -> Iterator[bytes]:
+    """Pass on the bodies of rows (id, time, body, checksum); the damaged ones are left out, and logged as `what`."""
+    for id, _, body, crc in rows:  # noqa: A001
+        if checksum(id, body) == crc:
+            yield body
+        else:
+            _log.error("%s %s is damaged on disk and is left out", what, id)
 
 
 def cursor(place: Place) -> str:

@@ -20,7 +20,9 @@ from edgeagent.store.carrying import Carried, carry
 from edgeagent.store.connection import connect_reader
 from edgeagent.store.copying import Progress, copy, sync_folder
 from edgeagent.store.mark import Mark
+from edgeagent.store.migration import take
 from edgeagent.store.restored import Restored, find, keep, laid_file
+from edgeagent.store.schema import MIGRATIONS
 
 _LAID = "restore.laid"
 _SUFFIXES = ("", "-wal", "-shm", ".mark")
@@ -40,11 +42,9 @@ def lay(backup: Path, store: Path, progress: Progress | None = None) -> str:
         StoreError: the backup is damaged, there is no room, or an earlier restore stopped halfway.
     """
     laid = laid_file(store)
-    if laid.exists():
-        if not store.exists():
-            raise StoreError(f"{laid}: an earlier restore stopped halfway: start the agent, it will take it up")
-        discard(store)
-    refused_file(store).unlink(missing_ok=True)
+    if laid.exists() and (not store.exists() or backup.samefile(laid)):
+        raise StoreError(f"{laid}: an earlier restore waits or stopped halfway: start the agent, it will take it up")
+    discard(store)
     name = secrets.token_hex(8)
     owner = store.stat() if store.exists() else store.parent.stat()
     try:
@@ -52,6 +52,7 @@ def lay(backup: Path, store: Path, progress: Progress | None = None) -> str:
             copy(connection, laid, finish=lambda c: meta.put(c, _LAID, name), progress=progress, owner=owner)
     except (StoreError, sqlite3.Error, OSError) as error:
         raise StoreError(f"{laid}: {backup} cannot be laid there: {error}") from error
+    refused_file(store).unlink(missing_ok=True)
     return name
 
 
@@ -96,7 +97,7 @@ def take_up(store: Path) -> None:
 
 
 def _prepare(laid: Path, store: Path) -> Restored:
-    """Make what was laid whole, in one transaction: after it only files are moved."""
+    """Bring what was laid to the newest layout and make it whole, in one transaction: after it only files are moved."""
     with closing(sqlite3.connect(laid, isolation_level=None)) as connection:
         found = contents(connection, laid, is_thorough=False)
         name = meta.get(connection, _LAID)
@@ -106,6 +107,8 @@ def _prepare(laid: Path, store: Path) -> Restored:
         if earlier and earlier.laid == name:
             return earlier
         connection.execute("PRAGMA synchronous = FULL")
+        for number, step in enumerate(MIGRATIONS[found.layout :], found.layout + 1):
+            take(connection, step, number)
         connection.execute("BEGIN IMMEDIATE")
         now = datetime.now(UTC)
         carried = carry(store, connection) if store.exists() else Carried()

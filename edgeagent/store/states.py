@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from edgeagent.store.database import Database
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
 
 _EVERY_NS = 10_000_000_000
 """What a killed agent may forget of the state that stands."""
@@ -94,11 +96,11 @@ class States:
 
     def _submit(self, machine: str, stay: _Stay, replaces: str | None) -> None:
         row = machine, stay.from_ns, stay.to_ns, stay.state
-        self._database.submit(lambda c: _put(c, *row), replaces=replaces, size=0 if replaces else 100)
+        self._database.submit(lambda c: put(c, *row), replaces=replaces, size=0 if replaces else 100)
 
 
-def _put(connection: sqlite3.Connection, machine: str, from_ns: int, to_ns: int, state: str) -> None:
-    """Write one stay; what the same wall time was told before, until the clock was set back, gives way to it."""
+def put(connection: sqlite3.Connection, machine: str, from_ns: int, to_ns: int, state: str) -> None:
+    """Write one stay inside somebody's transaction; what the same wall time was told before gives way to it."""
     connection.execute(
         "UPDATE states SET to_ns = ?2 WHERE machine = ?1 AND to_ns > ?2 "
         "AND from_ns = (SELECT max(from_ns) FROM states WHERE machine = ?1 AND from_ns < ?2)", (machine, from_ns),

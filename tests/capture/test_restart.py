@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
+from edgeagent.capture.pipeline import Memory, MemoryUnreadable, Pipeline
 from edgeagent.model.samples import Row
 from tests.capture.tunnel import Tunnel, machine
 
@@ -86,7 +86,8 @@ def test_a_board_that_left_unseen_is_lost_and_the_reason_names_the_interruption(
     assert "an interruption of 260.1 s could have hidden its exit" in lost[0].data.reason
 
 
-def test_nothing_that_stood_before_is_told_again():
+def raised() -> Tunnel:
+    """A heater fault stands."""
     tunnel = Tunnel()
     tunnel.set("zone/3/top/heaterFault", 1)
     tunnel.run(5)
@@ -95,12 +96,41 @@ def test_nothing_that_stood_before_is_told_again():
     tunnel.feed("zones")
     assert tunnel.only("Alarm.Raised")
     tunnel.events.clear()
+    return tunnel
+
+
+def test_nothing_that_stood_before_is_told_again():
+    tunnel = raised()
     tunnel.restart()
     tunnel.run(5)
     for group in ("zones", "recipe", "scanner", "identity"):
         tunnel.feed(group)
     assert tunnel.events == []
     assert [alarm.object for alarm in tunnel.pipeline.alarms()] == ["zone/3/top"]
+
+
+def test_an_alarm_that_the_map_does_not_know_any_more_is_told_as_cleared_once():
+    tunnel = raised()
+    memory = msgspec.msgpack.decode(tunnel.pipeline.checkpoint(), type=Memory)
+    ((code, alarm),) = memory.alarms.items()
+    memory.alarms = {"of an earlier map": alarm}
+    tunnel.pipeline = Pipeline.restored(tunnel.machine, tunnel.row, msgspec.msgpack.encode(memory), 0, [])
+    tunnel.run(0.2)
+    assert [(event.topic, event.data.alarm.id, event.data.by) for event in tunnel.events] == [
+        ("Alarm.Cleared", alarm.id, "restart")]  # fmt: skip
+    tunnel.feed("zones")
+    tunnel.run(5)
+    tunnel.feed("zones")
+    assert [it.code for it in tunnel.pipeline.alarms()] == [code]
+
+
+def test_the_alarms_of_a_state_that_cannot_be_used_are_told_as_cleared():
+    tunnel = raised()
+    (alarm,) = tunnel.pipeline.alarms()
+    begun = Pipeline(tunnel.machine, tunnel.row)
+    (event,) = begun.give_up(tunnel.pipeline.checkpoint(), "another map", tunnel.now_ns, tunnel._wall())
+    assert (event.topic, event.data.alarm, event.data.by) == ("Alarm.Cleared", alarm, "restart")
+    assert begun.alarms() == ()
 
 
 def test_what_changed_while_nobody_looked_is_told():

@@ -133,6 +133,27 @@ def test_another_recipe_is_told_with_the_one_before_and_its_setpoints_are_part_o
         "SAC305-B", 3, "SAC305-A", "machine")
 
 
+def test_a_version_that_cannot_be_read_for_a_while_starts_no_recipe(tunnel):
+    for is_good in (False, True):
+        tunnel.good("recipe/version", is_good)
+        tunnel.feed("recipe")
+        assert tunnel.pipeline.recipe()[0] == RecipeName("SAC305-A", 3)
+    assert told(tunnel) == []
+    tunnel.set("recipe/version", 4)
+    tunnel.feed("recipe")
+    assert [event.data.version for event in tunnel.events] == [4]
+
+
+def test_a_recipe_is_started_once_though_its_version_is_read_later(tunnel):
+    tunnel.row.texts[tunnel.machine.column["recipe/name"]] = "SAC305-B"
+    tunnel.good("recipe/version", False)
+    tunnel.feed("recipe")
+    tunnel.set("recipe/version", 7)
+    tunnel.feed("recipe")
+    assert [(event.data.recipe, event.data.version) for event in tunnel.events] == [("SAC305-B", None)]
+    assert tunnel.pipeline.recipe()[0] == RecipeName("SAC305-B", 7)
+
+
 def test_since_when_the_recipe_runs_is_known_also_after_a_restart(tunnel):
     recipe, first = tunnel.pipeline.recipe()
     assert (recipe.name, recipe.version) == ("SAC305-A", 3)

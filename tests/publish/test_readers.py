@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from edgeagent.clock import Clock, instant_ns, iso
 from edgeagent.model.alarms import Alarm
@@ -59,6 +60,27 @@ def test_the_history_tells_what_stands_what_ended_and_what_ended_while_nobody_lo
             more = await ask(served, "Alarm.GetHistory", machine="RO0001", cursor=mine["cursor"])
             assert ([it["alarm"]["id"] for it in more["alarms"]], more["cursor"]) == (["a1"], None)
             assert (await ask(served, "Alarm.GetHistory", until=iso(STARTED_NS)))["alarms"] == []
+
+    asyncio.run(main())
+
+
+def test_an_alarm_that_ends_while_its_history_is_read_stood_when_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            await happened(served, told("Alarm.Raised", "a1"), told("Alarm.Raised", "a2"))
+            served.machine.standing = (alarm("a1"),)
+            find = served.archive.alarms.find
+
+            async def meanwhile(**question: Any) -> Any:
+                found = await find(**question)
+                served.machine.standing = (alarm("a2"),)
+                return found
+
+            monkeypatch.setattr(served.archive.alarms, "find", meanwhile)
+            answer = await ask(served, "Alarm.GetHistory")
+            assert {it["alarm"]["id"]: it["stands"] for it in answer["alarms"]} == {"a1": True, "a2": True}
 
     asyncio.run(main())
 
@@ -129,7 +151,7 @@ def test_the_seconds_of_all_states_are_the_time_counted_whatever_the_clock_did(t
     asyncio.run(main())
 
 
-def test_the_current_recipe_is_told_with_its_quality(tmp_path: Path) -> None:
+def test_the_current_recipe_is_told_with_its_quality(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
             current = await ask(served, "Recipe.GetCurrentName")
@@ -137,6 +159,13 @@ def test_the_current_recipe_is_told_with_its_quality(tmp_path: Path) -> None:
             assert current["since"]
             assert (await ask(served, "Recipe.List"))["recipes"] == [
                 {"machine": "RO0001", "name": "SAC305-A", "version": 3, "active": True}]  # fmt: skip
+            read = served.machine.values
+            with monkeypatch.context() as patch:
+                patch.setattr(served.machine, "values", lambda objects: tuple(
+                    structs.replace(it, quality="stale") for it in read(objects)))  # fmt: skip
+                assert (await ask(served, "Recipe.GetCurrentName"))["quality"] == "stale"
+                (listed,) = (await ask(served, "Recipe.List"))["recipes"]
+                assert (listed["name"], listed["active"]) == ("SAC305-A", None)
             served.machine.running = RecipeName(None, None)
             assert (await ask(served, "Recipe.GetCurrentName"))["name"] is None
             assert (await ask(served, "Recipe.List"))["recipes"] == []

@@ -16,6 +16,7 @@ from edgeagent.errors import StoreError
 from edgeagent.model.boards import BoardTrace
 from edgeagent.store import Archive, Checkpoints, Database, Journal
 from edgeagent.store.backup import back_up
+from edgeagent.store.checksums import checksum
 from edgeagent.store.restored import find, laid_file
 from edgeagent.store.restoring import lay, refused_file, take_up
 from edgeagent.store.schema import MIGRATIONS
@@ -23,6 +24,7 @@ from tests.store.deaths import deaths, layout, tables
 from tests.store.samples import NOON, board, left, scanned, with_store
 
 MINUTE = 60_000_000_000
+FIXTURES = Path(__file__).parent / "fixtures"
 BOARDS = [f"board-{n}" for n in range(1, 6)]
 
 
@@ -89,13 +91,105 @@ def test_a_restored_store_has_the_events_of_the_backup_and_the_boards_of_both(st
 @pytest.mark.parametrize("table", ["alarms", "consumers", "endings", "jobs", "states"])
 def test_what_others_left_in_the_store_since_is_taken_over(store, table):
     of_type = {"TEXT": "newer", "INTEGER": 7, "BLOB": b"newer"}
+    of_name = {"crc": checksum("newer", b"newer"), "to_ns": 8}
     with closing(sqlite3.connect(store)) as connection, connection:
         columns = connection.execute("SELECT name, type FROM pragma_table_info(?)", (table,)).fetchall()
-        values = [of_type[kind] for _, kind in columns]
+        values = [of_name.get(name, of_type[kind]) for name, kind in columns]
         connection.execute(f"INSERT INTO {table} VALUES({', '.join('?' * len(values))})", values)
     lay(store.with_name("b.db"), store)
     take_up(store)
     assert tuple(values) in tables(store, (table,))[table]
+
+
+def alarm(number, text):
+    body = text.encode()
+    return f"a{number}", "RO0001", NOON + number, checksum(f"a{number}", body), body
+
+
+def insert(path, table, rows):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES({', '.join('?' * len(rows[0]))})", rows)
+
+
+def test_a_backup_of_an_earlier_layout_takes_over_as_much_as_one_of_today(store):
+    old = store.with_name("old.db")
+    shutil.copy(FIXTURES / "layout-1.db", old)
+    insert(store, "alarms", [alarm(1, "newer")])
+    insert(store, "consumers", [("mes", "me", "[]", "null", "s", 3, 1, 1)])
+    insert(store, "states", [("RO0001", NOON, NOON + MINUTE, "running")])
+    before = tables(store, ("endings",))["endings"]
+    lay(old, store)
+    take_up(store)
+    found = tables(store, ("alarms", "consumers", "endings", "states"))
+    assert alarm(1, "newer") in found["alarms"]
+    assert [row[0] for row in found["consumers"]] == ["mes"]
+    assert len(found["states"]) == 1
+    assert set(before) < set(found["endings"])
+    assert {row[2] for row in found["alarms"]} > {NOON + 1}, "and those that the backup tells"
+
+
+def test_boards_of_a_store_that_did_not_count_yet_are_counted(store):
+    old = store.with_name("old.db")
+    shutil.copy(FIXTURES / "layout-1.db", old)
+    with closing(sqlite3.connect(old)) as connection:
+        ids = {id for (id,) in connection.execute("SELECT id FROM boards WHERE NOT lost")}  # noqa: A001
+    fill(store.with_name("empty.db"), ())
+    back_up(store.with_name("empty.db"), store.with_name("none.db"))
+    lay(store.with_name("none.db"), old)
+    take_up(old)
+    assert {row[4] for row in tables(old, ("endings",))["endings"]} == ids
+
+
+def test_a_damaged_row_does_not_take_the_place_of_a_whole_one(store):
+    for path in (store, store.with_name("b.db")):
+        insert(path, "alarms", [alarm(1, "whole")])
+    insert(store, "alarms", [(*alarm(1, "whole")[:4], b"damaged"), alarm(2, "newer")])
+    lay(store.with_name("b.db"), store)
+    assert seen(store)[5].unread == ["all of the table of alarms"]
+    assert tables(store, ("alarms",))["alarms"] == [alarm(1, "whole"), alarm(2, "newer")]
+
+
+def test_rows_before_a_damaged_place_are_taken_over(store):
+    insert(store, "alarms", [alarm(number, "x" * 1000) for number in range(1000)])
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    body = store.read_bytes().index(b"x" * 1000, store.stat().st_size // 2)
+    with store.open("r+b") as file:
+        file.seek(body // 4096 * 4096)
+        file.write(bytes(4096))
+    lay(store.with_name("b.db"), store)
+    assert seen(store)[5].unread == ["all of the table of alarms"]
+    assert 0 < len(tables(store, ("alarms",))["alarms"]) < 1000
+
+
+def test_time_that_both_stores_tell_is_told_once(store):
+    ready = ("RO0001", NOON - 9 * MINUTE, NOON - 2 * MINUTE, "ready")
+    insert(store.with_name("b.db"), "states", [ready, ("RO0001", NOON, NOON + 9 * MINUTE, "running")])
+    newer = [ready, ("RO0001", NOON - 2 * MINUTE, NOON + MINUTE, "fault")]  # since the clock was set back
+    insert(store, "states", newer)
+    lay(store.with_name("b.db"), store)
+    take_up(store)
+    assert tables(store, ("states",))["states"] == newer
+
+
+def test_a_restore_that_was_refused_can_be_laid_again(store):
+    refused = refused_file(store)
+    store.with_name("b.db").rename(refused)
+    lay(refused, store)
+    assert seen(store)[2] == BOARDS
+
+
+def test_what_waits_to_be_taken_up_is_not_laid_once_more(store):
+    lay(store.with_name("b.db"), store)
+    with pytest.raises(StoreError, match="an earlier restore waits"):
+        lay(laid_file(store), store)
+    assert laid_file(store).exists()
+
+
+def test_a_log_of_an_earlier_restore_does_not_hinder(store):
+    laid_file(store).with_name("s.db.restore-journal").write_bytes(b"old")
+    lay(store.with_name("b.db"), store)
+    assert seen(store)[2] == BOARDS
 
 
 def test_a_restore_that_the_disk_refuses_leaves_the_store_as_it_is(store, monkeypatch, caplog):
@@ -170,6 +264,27 @@ def test_a_log_that_was_not_written_back_is_read_and_put_aside_with_its_file(sto
     assert not list(live.glob("s.db-*"))
     aside = Path(seen(live / "s.db")[5].aside)
     assert seen(aside)[2] == [*BOARDS, "board-9"]
+
+
+def test_a_backup_put_in_the_place_of_a_killed_agents_store_is_not_read_with_its_log(store, tmp_path):
+    live = tmp_path / "live"
+    live.mkdir()
+
+    async def use(database):
+        journal = await Journal.open(database)
+        await journal.settled(journal.append([scanned("x")]))
+        for file in tmp_path.glob("s.db*"):
+            shutil.copy(file, live)
+
+    with_store(store, use)
+    shutil.copy(store.with_name("b.db"), live / "s.db")
+    with pytest.raises(StoreError, match=r"s\.db-wal: belongs to the file that was here before.*move it"):
+        fill(live / "s.db", ())
+    with pytest.raises(StoreError, match=r"s\.db-wal: belongs"):
+        back_up(live / "s.db", tmp_path / "again.db")
+    (live / "s.db-wal").unlink()
+    (live / "s.db-shm").unlink()
+    assert seen(live / "s.db")[2] == BOARDS[:3]
 
 
 @pytest.mark.parametrize(("table", "lost"), [("boards", "places in the table of boards"),
@@ -269,7 +384,7 @@ def test_a_restore_that_stopped_halfway_is_not_overwritten(store):
 
 def test_a_backup_of_an_earlier_layout_is_brought_to_that_of_today(store, tmp_path):
     old = tmp_path / "old.db"
-    shutil.copy(Path(__file__).parent / "fixtures" / "layout-1.db", old)
+    shutil.copy(FIXTURES / "layout-1.db", old)
     lay(old, store)
     _, numbered, ids, state, _, restored, events = seen(store)
     assert (numbered, state, events) == (10, b"state 5", list(range(1, 9)))

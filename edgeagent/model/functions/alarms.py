@@ -32,7 +32,7 @@ class GetAlarmHistory(Parameters, frozen=True):
 class PastAlarm(AlarmRecord, frozen=True, kw_only=True):
     """An alarm of the history; `stands` tells whether it stands now, null of a machine that is not served any more.
 
-    One that does not stand and has no `clearedAt` ended while nobody looked.
+    One that does not stand and has no `clearedAt` ended while nobody looked, or its end is not on disk yet.
     """
 
     stands: bool | None

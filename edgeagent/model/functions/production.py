@@ -40,7 +40,8 @@ class MachineCounters(Counts, frozen=True, kw_only=True):
 
     Attributes:
         recipes: those with the most boards, 200 at most.
-        since: the time asked for, or the first that the store knows of this machine where that is later.
+        since: the time asked for, or the first that the store knows of this machine where that is later; `until` where
+            it is still to come.
         seconds: seconds in each state; together they are the time from `since` to `until`. Time in which the agent did
             not run, or the clock was set, is in `unknown`.
     """

@@ -18,12 +18,12 @@ class GetRecipe(Parameters, frozen=True):
 
 
 class RecipeListed(Result, frozen=True):
-    """A recipe of a machine; `active` where the machine runs it now."""
+    """A recipe of a machine; `active` where the machine runs it now, null where it ran when its name was last read."""
 
     machine: str
     name: str
     version: int | None
-    active: bool
+    active: bool | None
 
 
 class Recipes(Result, frozen=True):

@@ -35,15 +35,18 @@ class AlarmAnswers:
         return ActiveAlarms(tuple(alarms))
 
     async def history(self, wanted: GetAlarmHistory, _: Caller) -> AlarmHistory:
-        """A page of the history, each alarm held against what stands now."""
+        """A page of the history, each alarm held against what stood since it was asked for."""
         self._machines.some(wanted.machine)
+        stood = self._standing()
         records, cursor = await self._alarms.find(
             since_ns=asked_ns("since", wanted.since), until_ns=asked_ns("until", wanted.until),
             machine=wanted.machine, limit=wanted.limit, cursor=wanted.cursor,
         )  # fmt: skip
-        served = self._machines.some(None)
-        standing = {live.machine.id: {alarm.id for alarm in live.alarms()} for live in served}
+        standing = {machine: ids | stood[machine] for machine, ids in self._standing().items()}
         return AlarmHistory(tuple(_held(record, standing.get(record.machine)) for record in records), cursor)
+
+    def _standing(self) -> dict[str, set[str]]:
+        return {live.machine.id: {alarm.id for alarm in live.alarms()} for live in self._machines.some(None)}
 
 
 def _held(record: AlarmRecord, standing: set[str] | None) -> PastAlarm:

@@ -30,10 +30,11 @@ class RecipeAnswers:
         return _running(self._machines.one(wanted.machine))
 
     async def list(self, wanted: OfMachine, _: Caller) -> Recipes:
-        """The recipe that each machine runs."""
+        """The recipe that each machine runs, or ran when it was last read."""
         running = (_running(live) for live in self._machines.some(wanted.machine))
         return Recipes(tuple(
-            RecipeListed(it.machine, it.name, it.version, True) for it in running if it.name is not None
+            RecipeListed(it.machine, it.name, it.version, True if it.quality == "good" else None)
+            for it in running if it.name is not None
         ))  # fmt: skip
 
     async def get(self, wanted: GetRecipe, _: Caller) -> Recipe:
