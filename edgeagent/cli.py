@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_streams() -> None:
-    """Give a program that was begun without a standard stream (`>&-`) an empty one, or the next file takes its place."""
+    """Give a program that was begun without a standard stream (`>&-`) an empty one: no file may take its place."""
     for number in range(3):
         try:
             os.fstat(number)
