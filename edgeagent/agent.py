@@ -96,7 +96,7 @@ class Agent:
         self._tasks, self._stops, self.units = [], [], []
 
     async def _start(self) -> None:
-        self._database.open()
+        await asyncio.to_thread(self._database.open, asyncio.get_running_loop())
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ _log = logging.getLogger(__name__)
 
 _LOOK_S = 1.0
 """How often it is looked at how the agent stands."""
+
+_LONGEST_START_S = 900.0
+"""TimeoutStartSec of the unit: so long may the store be brought to a new layout."""
 
 
 class Service:
@@ -45,6 +49,7 @@ class Service:
         self._stop = asyncio.Event()
         self._again = asyncio.Event()
         self._notifier = Notifier(os.environ)
+        self._pause_s = min(_LOOK_S, (self._notifier.watchdog_s or _LOOK_S) / 3)
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT; at SIGHUP end cleanly and begin anew, with the file as it is then.
@@ -76,13 +81,13 @@ class Service:
         clock = clock_of(configuration)
         with recorder(self._record, self._megabytes, self._file, configuration, maps, clock) as recording:
             agent = Agent(configuration, maps, self._file.parent / configuration.agent.store, clock, recording)
-            await agent.start()
-            for name, address in agent.addresses.items():
-                self._say(f"{name}: {address}")
-            self._notifier.status(told(agent))
-            self._notifier.ready()
+            await self._start(agent)
             watched = asyncio.create_task(self._watch(agent))
             try:
+                for name, address in agent.addresses.items():
+                    self._say(f"{name}: {address}")
+                self._notifier.status(told(agent))
+                self._notifier.ready()
                 await self._told()
             finally:
                 watched.cancel()
@@ -92,9 +97,23 @@ class Service:
                     self._notifier.reloading()
                 await agent.stop()
 
+    async def _start(self, agent: Agent) -> None:
+        """Start it; the watchdog, which waits since an earlier start, is fed meanwhile."""
+        self._notifier.status("begins: takes up the store and the machines")
+        fed = asyncio.create_task(self._feed())
+        try:
+            await agent.start()
+        finally:
+            fed.cancel()
+
+    async def _feed(self) -> None:
+        end = time.monotonic() + _LONGEST_START_S
+        while self._notifier.watchdog_s and time.monotonic() < end:
+            self._notifier.alive()
+            await asyncio.sleep(self._pause_s)
+
     async def _watch(self, agent: Agent) -> None:
         """Tell systemd how the agent stands, and feed its watchdog while every vital part lives."""
-        pause_s = min(_LOOK_S, (self._notifier.watchdog_s or _LOOK_S) / 3)
         dead: dict[str, str] = {}
         while True:
             before, dead = dead, agent.health.dead()
@@ -103,7 +122,7 @@ class Service:
             for part in dead.keys() - before.keys():
                 _log.critical("%s %s; the watchdog is not fed until it does better", part, dead[part])
             self._notifier.status(told(agent))
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(self._pause_s)
 
     async def _told(self) -> None:
         """Wait until it is told to end or to begin anew."""

@@ -47,6 +47,17 @@ def hang_store(is_time: Callable[[], bool]) -> None:
     Database._commit = hanging
 
 
+def hang_opening(is_time: Callable[[], bool]) -> None:
+    opening = Database.open
+
+    def hanging(self, loop=None):
+        while is_time():
+            time.sleep(PAUSE_S)
+        opening(self, loop)
+
+    Database.open = hanging
+
+
 def close_server(is_time: Callable[[], bool]) -> None:
     start = LineServer.start
 
@@ -64,7 +75,7 @@ def close_server(is_time: Callable[[], bool]) -> None:
 
 
 PARTS = {"poller": hang_poller, "store": hang_store, "server": close_server, "loop": hang_loop,
-         "nothing": lambda _: None}  # fmt: skip
+         "opening": hang_opening, "nothing": lambda _: None}  # fmt: skip
 
 if __name__ == "__main__":
     part, flag, *command = sys.argv[1:]

@@ -1,6 +1,7 @@
 """The commands as a user types them, in processes of their own."""
 
 import argparse
+import asyncio
 import json
 import os
 import re
@@ -8,12 +9,16 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from pymodbus.client import ModbusSerialClient
 
 from edgeagent import cli
+from edgeagent.config import Configuration
+from edgeagent.store import Database
+from edgeagent.tools.surroundings import look
 
 EDGEAGENT = (sys.executable, "-P", "-m", "edgeagent")
 
@@ -21,6 +26,12 @@ EDGEAGENT = (sys.executable, "-P", "-m", "edgeagent")
 def edgeagent(*arguments: str, timeout: float = 60, **more) -> subprocess.CompletedProcess:
     return subprocess.run([*EDGEAGENT, *arguments], capture_output=True, text=True,
                           timeout=timeout, check=False, **more)
+
+
+async def made(store: Path) -> None:
+    database = Database(store)
+    database.open()
+    database.close()
 
 
 @pytest.fixture
@@ -69,6 +80,31 @@ def test_check_tells_what_must_be_mended_around_a_good_configuration(tmp_path):
     for expected in (f"{tmp_path}/file cannot be written", f"port {port} on 127.0.0.1 cannot be listened at",
                      "choose another port", "/dev/serial/by-id/none is not there", "but 3 of the things around it"):
         assert expected in ended.stdout, ended.stdout
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (1, 2), (0, 1, 2)])
+def test_a_command_without_standard_streams_does_its_work(tmp_path, closed):
+    """A file that is opened next must never take their place: what is printed would go into it."""
+    store = tmp_path / "s.db"
+    asyncio.run(made(store))
+    redirections = " ".join(f"{number}>&-" for number in closed)
+    command = f'exec "{sys.executable}" -P -m edgeagent backup --store "{store}" "{tmp_path}/b.db" {redirections}'
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "b.db").read_bytes().startswith(b"SQLite format 3")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes somebody else")
+def test_check_tells_a_user_who_may_not_look_into_the_stores_folder():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "s.db").touch()
+        os.setresuid(65534, 65534, 0)
+        try:
+            finding = next(look(Configuration(()), Path(folder, "s.db")))
+        finally:
+            os.setresuid(0, 0, 0)
+    assert finding.text == f"{folder}/s.db: {folder} cannot be written by this user"
+    assert finding.mend
 
 
 def test_check_tells_the_faults_of_a_configuration_to_programs_too(tmp_path):

@@ -109,7 +109,9 @@ def test_it_is_ready_without_the_oven_and_tells_each_turn_of_its_life(tmp_path):
             configure(tmp_path, port)
             await its.start()
             await its.hear("READY=1")
-            assert its.told == ["STATUS=1 machine: RO0001 does not answer", "READY=1"]
+            assert [message for message in its.told if message != "WATCHDOG=1"] == [
+                "STATUS=begins: takes up the store and the machines", "STATUS=1 machine: RO0001 does not answer",
+                "READY=1"]
             its.process.send_signal(signal.SIGHUP)
             assert "\nMONOTONIC_USEC=" in await its.hear("RELOADING=1")
             await its.hear("READY=1")
@@ -152,8 +154,10 @@ def test_a_store_that_cannot_be_opened_is_told_and_ends_with_1_to_be_tried_again
 
 
 @pytest.mark.parametrize(("part", "told"), [
-    ("poller", "; source 1 of RO0001: has not turned for"), ("store", "; store's writer: has not turned for"),
-    ("loop", ""), ("server", "; TCP lines: does not listen any more"),
+    ("store", "; store's writer: has not turned for"),
+    pytest.param("poller", "; source 1 of RO0001: has not turned for", marks=pytest.mark.slow),
+    pytest.param("loop", "", marks=pytest.mark.slow),
+    pytest.param("server", "; TCP lines: does not listen any more", marks=pytest.mark.slow),
 ])  # fmt: skip
 def test_the_watchdog_is_not_fed_while_a_vital_part_hangs(tmp_path, part, told):
     async def life():
@@ -175,6 +179,26 @@ def test_the_watchdog_is_not_fed_while_a_vital_part_hangs(tmp_path, part, told):
     asyncio.run(life())
 
 
+def test_the_watchdog_is_fed_while_a_store_is_brought_to_a_new_layout_at_a_reload(tmp_path):
+    async def life():
+        async with systemd(tmp_path) as its:
+            configure(tmp_path, 9)
+            await its.start("opening")
+            await its.hear("READY=1")
+            its.flag.touch()
+            its.process.send_signal(signal.SIGHUP)
+            await its.hear("STATUS=begins: ")
+            since = len(its.told)
+            await its.fed()
+            assert set(its.told[since:]) == {"WATCHDOG=1"}
+            its.flag.unlink()
+            await its.hear("READY=1")
+            assert await its.end() == 0
+
+    asyncio.run(life())
+
+
+@pytest.mark.slow
 def test_an_oven_that_says_nothing_keeps_the_watchdog_fed(tmp_path):
     async def life(port):
         async with systemd(tmp_path) as its:

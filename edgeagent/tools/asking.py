@@ -45,8 +45,8 @@ def address_of(options: Namespace) -> Address:
     if options.agent is not None:
         address: Address = options.agent
         return address
-    file = options.config or INSTALLED
-    if options.config is None and not os.access(file, os.R_OK):
+    file = configuration_of(options)
+    if file is None:
         return Address(*_USUAL)
     from edgeagent.config import load_http  # noqa: PLC0415  it costs as much as all the rest
     from firmware_iface.map_reader import FileFault  # noqa: PLC0415
@@ -57,6 +57,12 @@ def address_of(options: Namespace) -> Address:
         mend = "say where it is with --agent URL"
         raise ConfigError([FileFault(str(file), None, f"openapps.http.{key}", reason, mend)])
     return Address(table.host, table.port)
+
+
+def configuration_of(options: Namespace) -> Path | None:
+    """The file that `--config` names, or that of the installed service; None where neither can be had."""
+    file: Path | None = options.config
+    return file or (INSTALLED if os.access(INSTALLED, os.R_OK) else None)
 
 
 def parsed(text: str) -> Address:

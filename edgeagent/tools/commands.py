@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
 from edgeagent.tools import clients, simulating
+from edgeagent.tools.asking import INSTALLED, parsed
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,11 +51,11 @@ def add_to(add: Add) -> None:
 
 
 def _support_options(support: argparse.ArgumentParser) -> None:
-    support.add_argument("--config", type=Path, default=Path("/etc/edgeagent/edgeagent.toml"), metavar="CONFIG",
-                         help="the agent's configuration (/etc/edgeagent/edgeagent.toml)")
+    support.add_argument("--config", type=Path, metavar="FILE", help=f"the agent's configuration ({INSTALLED})")
     support.add_argument("--output", type=Path, metavar="FILE",
                          help="a new file (edgeagent-support-DATE-TIME.tar.gz); none is ever overwritten")
-    support.add_argument("--agent", metavar="URL", help="where the agent listens, if the configuration does not say it")
+    support.add_argument("--agent", type=parsed, metavar="URL",
+                         help="where the agent is, if the configuration does not say it")
 
 
 def record_options(run: argparse.ArgumentParser) -> None:
@@ -113,8 +114,9 @@ def _store_options(backing: argparse.ArgumentParser, restoring: argparse.Argumen
 
 def _which_store(parser: argparse.ArgumentParser) -> None:
     """Let the store be named, by itself or by the configuration of its agent."""
-    which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--config", type=Path, metavar="FILE", help="the agent's configuration, which names the store")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--config", type=Path, metavar="FILE",
+                       help=f"the agent's configuration, which names the store ({INSTALLED})")
     which.add_argument("--store", type=Path, metavar="FILE", help="the store itself")
 
 
@@ -160,7 +162,7 @@ async def _replay(options: argparse.Namespace, stop: asyncio.Event) -> bool:
 async def _support(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     from edgeagent.tools.support import pack  # noqa: PLC0415
 
-    pack(options.config, options.output, options.agent, print)
+    pack(options, print)
     return True
 
 

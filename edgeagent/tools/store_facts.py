@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from contextlib import closing
@@ -20,7 +21,7 @@ def facts(path: Path, seconds: float) -> dict[str, object]:
         seconds: for all of it together.
     """
     told: dict[str, object] = {
-        "file": str(path), "open_in_process": holder(path) or None,
+        "file": str(path), "open_in_process": _holder(path),
         "bytes": {each.name: each.stat().st_size for each in sorted(path.parent.glob(f"{path.name}*"))},
     }  # fmt: skip
     if not path.is_file():
@@ -34,6 +35,13 @@ def facts(path: Path, seconds: float) -> dict[str, object]:
     except sqlite3.Error as error:
         told["fault"] = str(error)
     return told
+
+
+def _holder(path: Path) -> str | None:
+    lock = Path(f"{path}.lock")
+    if lock.exists() and not os.access(lock, os.R_OK | os.W_OK):
+        return "cannot be told: this user may not ask"
+    return holder(path) or None
 
 
 def _queries(connection: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent import config
-from edgeagent.errors import StoreError
+from edgeagent.errors import ConfigError, StoreError
 from edgeagent.store.connection import holder
+from edgeagent.tools.asking import INSTALLED, configuration_of
+from firmware_iface.map_reader import FileFault
 
 if TYPE_CHECKING:
     import argparse
@@ -23,11 +25,15 @@ if TYPE_CHECKING:
 
 
 def named(chosen: argparse.Namespace) -> Path:
-    """The store that the options name; raises ConfigError."""
+    """The store that the options name, or that of the installed service; raises ConfigError."""
     if chosen.store is not None:
         return Path(chosen.store)
-    configuration, _ = config.load(chosen.config)
-    return Path(chosen.config).parent / configuration.agent.store
+    file = configuration_of(chosen)
+    if file is None:
+        mend = "name the store with --config FILE or --store FILE"
+        raise ConfigError([FileFault(str(INSTALLED), None, "", "cannot be read", mend)])
+    configuration, _ = config.load(file)
+    return file.parent / configuration.agent.store
 
 
 def in_words(contents: Contents) -> list[str]:

@@ -14,16 +14,17 @@ import subprocess
 import sys
 import tarfile
 import time
+from argparse import Namespace
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import edgeagent
 from edgeagent import config
 from edgeagent.errors import ConfigError
 from edgeagent.tools import store_facts
+from edgeagent.tools.asking import INSTALLED, Address, address_of
 from edgeagent.tools.redaction import without_secrets
 from firmware_iface import catalog
 
@@ -45,15 +46,14 @@ class Support:
     """Gathers the parts of a support file; what cannot be had says why in its place.
 
     Args:
-        file: the configuration.
-        address: the agent's, "http://127.0.0.1:8480"; None takes it from the configuration.
+        options: with `config` and `agent`: the configuration, and where the agent is; each may be None.
     """
 
-    def __init__(self, file: Path, address: str | None) -> None:
-        self._file = file
+    def __init__(self, options: Namespace) -> None:
+        self._options = options
+        self._file = Path(options.config or INSTALLED)
         self._parts: dict[str, tuple[str, bytes]] = {}
         self._configuration: config.Configuration | None = None
-        self._address = address
 
     def write(self, path: Path) -> list[str]:
         """Gather everything and write it to a new file that only its owner may read; return what is in it, in words.
@@ -86,7 +86,8 @@ class Support:
             try:
                 gather()
             except Exception as error:  # noqa: BLE001  one part that fails must not cost the others
-                self._add(f"failed/{gather.__name__.strip('_')}.txt", "could not be gathered", repr(error))
+                name = f"failed/{gather.__name__.strip('_')}.txt"
+                self._add(name, f"could not be gathered: {error}", repr(error))
 
     def _add(self, name: str, text: str, body: object) -> None:
         told = body if isinstance(body, str) else json.dumps(body, indent=1, ensure_ascii=False)
@@ -117,9 +118,10 @@ class Support:
 
     def _live(self) -> None:
         """Ask the running agent."""
-        address = self._address or self._configured_address()
-        if isinstance(address, ValueError):
-            self._add("live-missing.txt", "why the running agent was not asked", str(address))
+        try:
+            address = address_of(self._options)
+        except ConfigError as error:
+            self._add("live-missing.txt", "why the running agent was not asked", str(error))
             return
         try:
             live = _asked(address)
@@ -131,15 +133,6 @@ class Support:
         for wire, lines in live.pop("frames").items():
             self._add(f"frames/{_safe(wire)}.txt", f"the last raw frames of {wire}", "\n".join(lines))
         self._add("live.json", "health, readiness, machines, values, boards, journal as they are now", live)
-
-    def _configured_address(self) -> str | ValueError:
-        if self._configuration is None:
-            return ValueError("the configuration cannot be used; name the agent with --agent URL")
-        table = self._configuration.openapps.http
-        if not table.enabled or not table.port:
-            return ValueError("the configuration gives HTTP no fixed port; name the agent with --agent URL")
-        host = f"[{table.host}]" if ":" in table.host else table.host
-        return f"http://{host}:{table.port}"
 
     def _store(self) -> None:
         if self._configuration is None:
@@ -158,10 +151,9 @@ class Support:
         self._add("journal.txt", "journalctl -u edgeagent", told)
 
 
-def _asked(address: str) -> dict[str, Any]:
+def _asked(address: Address) -> dict[str, Any]:
     """The agent's own part; raises OSError, HTTPException, or ValueError where it is not one of ours."""
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_PATIENCE_S)
+    connection = http.client.HTTPConnection(*address, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/support")
         answer = connection.getresponse()
@@ -191,9 +183,9 @@ def _add(archive: tarfile.TarFile, name: str, body: bytes) -> None:
     archive.addfile(entry, io.BytesIO(body))
 
 
-def pack(file: Path, output: Path | None, address: str | None, say: Callable[[str], None]) -> None:
+def pack(options: Namespace, say: Callable[[str], None]) -> None:
     """Write a support file, and say what is in it; raises OSError."""
-    path = output or Path(time.strftime("edgeagent-support-%Y%m%d-%H%M%S.tar.gz"))
-    for line in Support(file, address).write(path):
+    path = options.output or Path(time.strftime("edgeagent-support-%Y%m%d-%H%M%S.tar.gz"))
+    for line in Support(options).write(path):
         say(line)
     say(f"{path} holds production data (recipes, barcodes, values): hand it only to whoever may see these.")

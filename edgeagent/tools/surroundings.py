@@ -51,9 +51,10 @@ def _store(store: Path, owner: str) -> Finding:
     store = store.absolute()
     if owner:
         return Finding("store", f"{store} is open in the running agent (process {owner})")
-    folder = next(place for place in store.parents if place.exists())
+    # Whether a file is there raises where its folder is closed to whoever asks.
+    folder = next(place for place in store.parents if os.access(place, os.F_OK))
     for place, is_right in ((folder, folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)),
-                            (store, not store.exists() or (store.is_file() and os.access(store, os.W_OK)))):
+                            (store, not os.access(store, os.F_OK) or (os.access(store, os.W_OK) and store.is_file()))):
         if not is_right:
             return Finding("store", f"{store}: {place} cannot be written by this user",
                            "choose another agent.store, or run this as the user of the agent")
@@ -73,7 +74,7 @@ def _listener(what: str, host: str, port: int, owner: str) -> Finding:
             if owner:
                 return Finding(what, f"port {port} on {host} is in use, and the agent is running")
             return Finding(what, f"port {port} on {host} cannot be listened at: {error.strerror or error}",
-                           "end the program that has it, or choose another port")
+                           "unless it is this agent that runs, end the program that has it, or choose another port")
     return Finding(what, f"port {port} on {host} is free")
 
 

@@ -69,6 +69,20 @@ def test_a_backup_says_what_is_in_it(store, tmp_path, capsys):
     assert (told["backup"], told["stream"], told["boards"]) == (str(tmp_path / "b.db"), stream, 1)
 
 
+def test_the_store_of_the_installed_service_is_found_without_being_named(store, tmp_path, capsys, monkeypatch):
+    installed = tmp_path / "agent.toml"
+    monkeypatch.setattr("edgeagent.tools.asking.INSTALLED", installed)
+    assert main(["backup", str(tmp_path / "b.db")]) == 78
+    assert "name the store with --config FILE or --store FILE" in capsys.readouterr().err
+    installed.write_text('[agent]\nstore = "s.db"\n[[machines]]\nid = "M1"\n[[machines.sources]]\nkind = "modbus-tcp"\n'
+                         'map = "reflow10"\nhost = "127.0.0.1"\n')
+    happen(store)
+    assert main(["backup", str(tmp_path / "b.db")]) == 0
+    assert f"backup of {store}" in capsys.readouterr().out
+    assert main(["restore", str(tmp_path / "b.db"), "--yes"]) == 0
+    assert f"{store}: restored" in capsys.readouterr().out
+
+
 def test_a_backup_of_a_store_with_damaged_rows_is_kept_and_fails(store, tmp_path, capsys):
     with_store(store, lambda database: database.write(lambda c: c.execute("UPDATE boards SET body = x'00'").rowcount))
     assert main(["backup", "--store", str(store), str(tmp_path / "b.db")]) == 1

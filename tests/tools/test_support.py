@@ -116,6 +116,20 @@ def test_maps_of_the_same_name_in_two_folders_are_both_packed(tmp_path):
     assert {text.partition("\n")[0] for text in maps} == {"# of a", "# of b"}
 
 
+def test_a_configuration_that_is_not_there_is_told_at_once(tmp_path):
+    code, out, _ = asyncio.run(support(tmp_path, "--config", "none.toml", "--output", "a.tar.gz"))
+    assert code == 0
+    assert "could not be gathered: [Errno 2] No such file or directory: 'none.toml'" in out
+    assert "none.toml: cannot be read" in contents(tmp_path / "a.tar.gz")["live-missing.txt"]
+
+
+def test_the_agents_address_is_held_against_what_an_address_is(tmp_path):
+    code, _, err = asyncio.run(support(tmp_path, "--agent", "https://x"))
+    assert code == 2
+    assert "'https://x' is not an address like" in err
+    assert not list(tmp_path.iterdir())
+
+
 def test_no_file_is_overwritten_and_none_is_left_of_a_failure(tmp_path):
     (tmp_path / "a.tar.gz").write_text("precious")
     code, _, err = asyncio.run(support(tmp_path, "--config", "none.toml", "--output", "a.tar.gz"))
