@@ -77,12 +77,13 @@ class Session:
             cursor.end = partial(self._end, name)
         return name
 
-    def unsubscribe(self, subscription: str) -> bool:
-        """End a subscription; nothing of it is sent after this."""
+    def unsubscribe(self, subscription: str) -> int | None:
+        """End a subscription; nothing of it is sent after this; see `Subscriptions`."""
         flow = self._flows.pop(subscription, None) or self._new.pop(subscription, None)
-        if flow is not None:
-            flow.end()
-        return flow is not None
+        if flow is None:
+            return None
+        flow.end()
+        return flow.next
 
     @property
     def subscriptions(self) -> int:

@@ -276,7 +276,7 @@ def test_nothing_of_an_ended_subscription_is_sent_even_where_it_was_read_already
             peer.gate.clear()
             served.happen(10)
             assert (await peer.next())["params"]["sequence"] == 1
-            assert session.unsubscribe("1")
+            assert session.unsubscribe("1") == 2
             await session.subscribe(("Alarm.*",), None, 11)
             await session.answer(None)
             peer.gate.set()
