@@ -85,8 +85,8 @@ def _client(contract: Contract) -> Iterator[str]:
     yield f"    def events({_signature(subscribe, 'retry_s: float | None = 1.0')}) -> Iterator[AnyEvent]:"
     yield '        """Follow events for ever.'
     yield ""
-    yield "        A lost connection is made again after `retry_s` seconds and goes on where it broke; with None"
-    yield "        it raises ConnectionError."
+    yield "        A lost connection is made again after `retry_s` seconds and goes on where it broke, or at the cursor"
+    yield "        of a consumer: what was not acknowledged comes again. With None it raises ConnectionError."
     yield '        """'
     yield f"        return self._events({_given(subscribe)}, retry_s)"
 

@@ -89,6 +89,8 @@ namespace EdgeAgent
         internal IEnumerable<AgentEvent> Follow(
             Dictionary<string, object> wanted, Func<object, AgentEvent> read, int? retryMs, CancellationToken stop)
         {
+            object consumer;
+            var hasCursor = wanted.TryGetValue("consumer", out consumer) && consumer != null;
             for (Exception lost = null; ; lost = null)
             {
                 using (var connection = new TcpClient())
@@ -104,12 +106,13 @@ namespace EdgeAgent
                         if (!Json.Has(message, "method"))
                         {
                             var begun = Result(message);
-                            wanted["from"] = Place(Json.Member(begun, "stream"), Json.Member(begun, "nextSequence"));
+                            var place = Place(Json.Member(begun, "stream"), Json.Member(begun, "nextSequence"));
+                            wanted["from"] = hasCursor ? "cursor" : (object)place;
                             continue;
                         }
                         yield return read(message);
                         var parameters = Json.Member(message, "params");
-                        var reached = Reached(parameters);
+                        var reached = hasCursor ? null : Reached(parameters);
                         if (reached != null)
                             wanted["from"] = Place(Json.Member(parameters, "stream"), reached.Value + 1);
                     }

@@ -79,16 +79,18 @@ class Wire:
         return _decode(result, _result(answer))
 
     def _events(self, wanted: dict[str, Any], retry_s: float | None) -> Iterator[Any]:
-        """Subscribe over TCP; after a lost connection go on where it broke."""
+        """Subscribe over TCP; after a lost connection go on where it broke, or with a consumer at its cursor."""
+        has_cursor = wanted.get("consumer") is not None
         while True:
             try:
                 for message in self._messages(_request("Event.Subscribe", wanted)):
                     if "method" not in message:
                         answer = _result(message)
-                        wanted = {**wanted, "from": {"stream": answer["stream"], "sequence": answer["nextSequence"]}}
+                        place = {"stream": answer["stream"], "sequence": answer["nextSequence"]}
+                        wanted = {**wanted, "from": "cursor" if has_cursor else place}
                         continue
                     yield _event({"method": message["method"], **message["params"]})
-                    if reached := _reached(message["params"]):
+                    if not has_cursor and (reached := _reached(message["params"])):
                         wanted["from"]["sequence"] = max(wanted["from"]["sequence"], reached + 1)
                 lost: OSError = ConnectionError("the agent closed the connection")
             except OSError as error:

@@ -75,8 +75,8 @@ export class Wire {
   }
 
   /**
-   * Follows events for ever. A lost connection is made again after `retryMs` and goes on where it broke;
-   * with null it throws.
+   * Follows events for ever. A lost connection is made again after `retryMs` and goes on where it broke,
+   * or with a consumer at its cursor; with null it throws.
    */
   async *events(wanted: Subscribe, retryMs: number | null = 1000): AsyncGenerator<AgentEvent, void, undefined> {
     let from = wanted.from;
@@ -88,10 +88,10 @@ export class Wire {
           if ("method" in message) {
             yield message;
             const last = reached(message);
-            if (last !== null) from = { stream: message.params.stream, sequence: last + 1 };
+            if (last !== null && !wanted.consumer) from = { stream: message.params.stream, sequence: last + 1 };
           } else {
             const begun = result<Subscribed>(message);
-            from = { stream: begun.stream, sequence: begun.nextSequence };
+            from = wanted.consumer ? "cursor" : { stream: begun.stream, sequence: begun.nextSequence };
           }
         }
       } finally {
