@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edgeagent.model.events import matches
 from edgeagent.publish.cursors import Cursor
+from edgeagent.publish.notices import TELEMETRY
 
 BATCH = 32
 """Events that a session holds at once for a peer that does not read."""
@@ -18,7 +19,8 @@ class Flow:
     Attributes:
         cursor: of a consumer; None for a subscription that nobody acknowledges.
         opening: a message that goes before its first event.
-        ended: nothing more is told.
+        farewell: the last message, where it ends without being asked to.
+        ended: nothing but that is told any more.
     """
 
     topics: tuple[str, ...]
@@ -28,16 +30,21 @@ class Flow:
     told_at: float
     cursor: Cursor | None = None
     opening: bytes | None = None
+    farewell: bytes | None = None
     ended: bool = False
+    _hears: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._hears = any(matches(pattern, TELEMETRY) for pattern in self.topics)  # asked for at every beat
 
     @property
     def room(self) -> int:
         """Events that may be told now."""
         return BATCH if self.cursor is None else min(BATCH, self.cursor.room)
 
-    def wants(self, topic: str, machine: str) -> bool:
-        """Whether an event is wanted."""
-        return (self.machines is None or machine in self.machines) and any(matches(p, topic) for p in self.topics)
+    def hears(self, machine: str) -> bool:
+        """Whether a machine's telemetry is wanted."""
+        return self._hears and not self.ended and (self.machines is None or machine in self.machines)
 
     def tell(self, sequence: int, now: float, is_event: bool = True) -> None:
         """Go on beyond an event, or a gap up to a number, that is about to be told."""

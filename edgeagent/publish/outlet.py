@@ -66,8 +66,8 @@ class Subscriptions(Protocol):
             CommandRefused: tooMany on this connection.
         """
 
-    def unsubscribe(self, subscription: str) -> bool:
-        """End a flow; False where there is none of that name."""
+    def unsubscribe(self, subscription: str) -> int | None:
+        """End a flow; return the first sequence that it did not come to, None where there is none of that name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +13,16 @@ from edgeagent.errors import CommandRefused, DeliveryError, StoreError
 from edgeagent.model.events import EventGap, GapRange, Heartbeat, SubscriptionEnded
 from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
-from edgeagent.publish.notices import TELEMETRY, Notices, Telemetry, in_order
+from edgeagent.publish.notices import Notices, Telemetry, in_order
 from edgeagent.store.journal import Journal
 
 log = logging.getLogger(__name__)
 
 MOST_SUBSCRIPTIONS = 32
 """Of one connection."""
+
+_TURN = 32
+"""Messages of one session that are sent before the others have their turn: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Session:
         self._names = itertools.count(1)
         self._new: dict[str, Flow] = {}
         self._flows: dict[str, Flow] = {}
-        self._farewells: deque[bytes] = deque(maxlen=MOST_SUBSCRIPTIONS)
         self._telemetry: dict[str, Telemetry] = {}
+        self._pushed = 0
         self._wake = asyncio.Event()
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -77,12 +79,13 @@ class Session:
             cursor.end = partial(self._end, name)
         return name
 
-    def unsubscribe(self, subscription: str) -> bool:
-        """End a subscription; nothing of it is sent after this."""
+    def unsubscribe(self, subscription: str) -> int | None:
+        """End a subscription; nothing of it is sent after this; see `Subscriptions`."""
         flow = self._flows.pop(subscription, None) or self._new.pop(subscription, None)
-        if flow is not None:
-            flow.end()
-        return flow is not None
+        if flow is None:
+            return None
+        flow.end()
+        return flow.next
 
     @property
     def subscriptions(self) -> int:
@@ -98,7 +101,7 @@ class Session:
         """Send an answer, then begin the subscriptions that were made by its request."""
         if message is not None:
             await self.send(message)
-        if self._new or self._farewells:
+        if self._new:
             self._flows |= self._new
             self._new.clear()
             self._wake.set()
@@ -128,7 +131,7 @@ class Session:
 
     def hears(self, machine: str) -> bool:
         """Whether telemetry of a machine is to be told."""
-        return any(flow.wants(TELEMETRY, machine) for flow in self._flows.values())
+        return any(flow.hears(machine) for flow in self._flows.values())
 
     def offer(self, told: Telemetry) -> None:
         """Keep the newest values until the peer can take them."""
@@ -150,13 +153,13 @@ class Session:
         return self._pump
 
     def _end(self, subscription: str, reason: str) -> None:
-        """End a consumer's subscription and tell the peer why."""
+        """End a consumer's subscription; the peer is told why, once it knows of it."""
         flow = self._flows.get(subscription) or self._new.get(subscription)
         if flow is None or flow.cursor is None:
             return
-        self.unsubscribe(subscription)
+        flow.end()
         ended = SubscriptionEnded(subscription, flow.cursor.consumer, reason)
-        self._farewells.append(self._notices.passing("Event.SubscriptionEnded", ended))
+        flow.farewell = self._notices.passing("Event.SubscriptionEnded", ended)
         self._wake.set()
 
     async def _run(self) -> None:
@@ -177,10 +180,11 @@ class Session:
         """Tell what is due once; wait where nothing is."""
         self._wake.clear()
         behind = False
-        while self._farewells:
-            await self._push(self._farewells.popleft())
-        for flow in tuple(self._flows.values()):
-            if flow.opening is not None:
+        for name, flow in tuple(self._flows.items()):
+            if flow.farewell is not None:
+                self._flows.pop(name, None)
+                await self._push(flow.farewell)
+            if flow.opening is not None and not flow.ended:
                 await self._push(flow.opening)
                 flow.opening = None
             if self._is_due(flow):
@@ -216,6 +220,9 @@ class Session:
 
     async def _push(self, notification: bytes) -> None:
         await self.send(self._wire.form(notification))
+        self._pushed += 1
+        if self._pushed % _TURN == 0:
+            await asyncio.sleep(0)
 
     async def _beat(self) -> None:
         if self._alarm is not None:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -367,6 +369,90 @@ def test_two_that_take_up_a_consumer_at_once_do_not_both_keep_it(tmp_path: Path,
                 await client.close()
 
     run(main())
+
+
+@asynccontextmanager
+async def busy_disk(served: Served) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+    """Hold the disk; what is given waits until so many changes stand in its queue."""
+    free = threading.Event()
+    served.archive.database.submit(lambda _: free.wait(10) and None)
+    before = served.archive.consumers._pending
+
+    async def pending(count: int) -> None:
+        while served.archive.consumers._pending < before + count:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    try:
+        yield pending
+    finally:
+        free.set()
+
+
+def test_what_is_acknowledged_while_a_consumer_is_taken_over_makes_room_on_the_new_connection(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            served.happen(4)
+            first, _ = await listen(served, maxInFlight=4)
+            await sequences(first, 4)
+            second = await served.connect()
+            async with busy_disk(served) as pending:
+                second.write(request("Event.Subscribe", topics=["*"], consumer="mes", maxInFlight=4) + b"\n")
+                await pending(1)
+                ack = request("Event.Acknowledge", consumer="mes", stream=served.journal.stream, sequence=4)
+                first.write(ack + b"\n")
+                await pending(2)
+            assert (await second.message())["result"]["nextSequence"] == 1
+            assert await sequences(second, 4) == [1, 2, 3, 4]
+            served.happen(1)
+            assert await sequences(second, 1) == [5]
+            for client in (first, second):
+                await client.close()
+
+    asyncio.run(main())
+
+
+def test_a_consumer_that_is_deleted_while_it_is_taken_up_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            first, second = await served.connect(), await served.connect()
+            async with busy_disk(served) as pending:
+                first.write(request("Event.Subscribe", topics=["*"], consumer="mes") + b"\n")
+                await pending(1)
+                second.write(request("Event.DeleteConsumer", consumer="mes") + b"\n")
+                await pending(2)
+            assert "result" in await second.message()
+            refused = (await first.message())["error"]["data"]
+            assert (refused["kind"], refused["retry"]) == ("busy", True)
+            assert served.lines.load() == (2, 0)
+            for client in (first, second):
+                await client.close()
+
+    asyncio.run(main())
+
+
+def test_the_end_of_a_subscription_is_told_after_the_answer_that_names_it(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            first, second = await served.connect(), await served.connect()
+            await first.ask("Event.Subscribe", topics=["*"])
+            begin = request("Event.Subscribe", topics=["Alarm.*"], consumer="mes")
+            wait = request("Event.Read", topics=["*"], waitMs=10_000, **{"from": "now"})
+            first.write(b"[" + begin + b"," + wait + b"]\n")
+            while not (await second.ask("Event.Consumers"))["consumers"]:
+                pass
+            while not (await second.ask("Event.Consumers"))["consumers"][0]["connected"]:
+                pass
+            await second.ask("Event.Subscribe", topics=["*"], consumer="mes")
+            served.happen(1)
+            got = [await first.message() for _ in range(3)]
+            answer = next(n for n, message in enumerate(got) if isinstance(message, list))
+            ended = next(n for n, message in enumerate(got) if "Event.SubscriptionEnded" in str(message))
+            assert answer < ended
+            assert got[answer][0]["result"]["subscription"] == got[ended]["params"]["data"]["subscription"] == "2"
+            for client in (first, second):
+                await client.close()
+
+    asyncio.run(main())
 
 
 def test_the_parameters_are_named_as_the_profile_names_them() -> None:

@@ -276,12 +276,51 @@ def test_nothing_of_an_ended_subscription_is_sent_even_where_it_was_read_already
             peer.gate.clear()
             served.happen(10)
             assert (await peer.next())["params"]["sequence"] == 1
-            assert session.unsubscribe("1")
+            assert session.unsubscribe("1") == 2
             await session.subscribe(("Alarm.*",), None, 11)
             await session.answer(None)
             peer.gate.set()
             served.happen(topic="Alarm.Raised")
             assert (await peer.next())["params"]["sequence"] == 11
+
+    asyncio.run(main())
+
+
+def test_an_ended_subscription_says_where_to_go_on_so_that_nothing_is_missed(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            await served.journal.settled(served.happen(100))
+            client = await served.connect()
+            place = {"stream": served.journal.stream, "sequence": 8}
+            begin = request("Event.Subscribe", topics=["*"], **{"from": place})
+            client.write(b"[" + begin + b"," + request("Event.Unsubscribe", subscription="1") + b"]\n")
+            begun, ended = await client.message()
+            assert (begun["result"]["nextSequence"], ended["result"]["nextSequence"]) == (8, 8)
+            await client.close()
+
+    asyncio.run(main())
+
+
+def test_many_subscriptions_of_one_connection_share_the_loop(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            last = served.happen(32)
+            await served.journal.settled(last)
+            runs, whole = [0], asyncio.Event()
+
+            def send(_: bytes) -> None:
+                runs[-1] += 1
+                if sum(runs) == MOST_SUBSCRIPTIONS * last:
+                    whole.set()
+
+            session = served.delivery.session(send, lambda reason: reason)
+            for _ in range(MOST_SUBSCRIPTIONS):
+                await session.subscribe(("*",), None, 1)
+            await session.answer(None)
+            while not whole.is_set():
+                runs.append(0)
+                await asyncio.sleep(0)
+            assert max(runs) <= 64, "so many messages were sent before anybody else had a turn"
 
     asyncio.run(main())
 
@@ -305,7 +344,7 @@ def test_a_connection_has_a_largest_number_of_subscriptions(tmp_path: Path) -> N
             with pytest.raises(CommandRefused) as refused:
                 await session.subscribe(("*",), None, 1)
             assert refused.value.kind == "tooMany"
-            assert session.unsubscribe(names[0])
+            assert session.unsubscribe(names[0]) == 1
             await session.subscribe(("*",), None, 1)
 
     asyncio.run(main())

@@ -173,6 +173,23 @@ async def followed(served: Served, program: asyncio.subprocess.Process, lines: t
     assert await asyncio.wait_for(program.wait(), 30) == 0
 
 
+def test_a_client_with_a_consumer_gets_again_what_it_did_not_acknowledge(tmp_path: Path) -> None:
+    async def go() -> None:
+        async with serving(tmp_path) as served:
+            line = BreakingLine(served.lines_port)
+            wire = runtime.Wire(tcp_port=await line.start())
+            wanted = {"topics": ["*"], "consumer": "mes", "from": "beginning"}
+            events = wire._events(wanted, retry_s=0.05)
+            served.happen(3)
+            assert [(await asyncio.to_thread(next, events)).sequence for _ in range(3)] == [1, 2, 3]
+            line.cut()
+            assert [(await asyncio.to_thread(next, events)).sequence for _ in range(3)] == [1, 2, 3]
+            await asyncio.to_thread(events.close)
+            await line.stop()
+
+    asyncio.run(go())
+
+
 def test_what_a_newer_agent_adds_is_left_out_or_told_as_another_event() -> None:
     @dataclass(frozen=True)
     class Known:

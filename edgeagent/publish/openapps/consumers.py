@@ -77,9 +77,12 @@ class ConsumerAnswers:
             await self._consumers.put(Consumer(
                 name, owner, wanted.topics, wanted.machines, place.stream, acknowledged, made_ns, now_ns
             ))  # fmt: skip
+            if (kept := self._consumers.get(name)) is None:
+                raise CommandRefused("busy", f"The consumer {name!r} was deleted at this moment; subscribe again.")
         except BaseException:
             session.unsubscribe(subscription)
             raise
+        cursor.acknowledge(kept.acknowledged)
         self._cursors.take(cursor)
         return subscription, place.first
 

@@ -87,9 +87,10 @@ class EventAnswers:
 
     async def unsubscribe(self, wanted: Unsubscribe, caller: Caller) -> Subscribed:
         """End a subscription of the caller's connection."""
-        if not _session(caller).unsubscribe(wanted.subscription):
+        following = _session(caller).unsubscribe(wanted.subscription)
+        if following is None:
             raise CommandRefused("notFound", f"This connection has no subscription {wanted.subscription!r}.")
-        return Subscribed(wanted.subscription, self._journal.stream, self._journal.committed_sequence + 1)
+        return Subscribed(wanted.subscription, self._journal.stream, following)
 
     async def snapshot(self, wanted: OfMachine, _: Caller) -> Snapshot:
         """Take the state and its sequence at one moment; answer when that sequence is on disk."""
