@@ -62,7 +62,7 @@ async def journey(folder: Path, kills: int) -> tuple[Mes, list[str]]:
         laid_s = killed = 0.0
         while killed < kills or oven.boards:
             await asyncio.sleep(chance.uniform(0.2, 1.2))
-            # The last kills meet the boards that are inside by then, or one more where a slow computer let all of them out.
+            # The last kills meet the boards inside by then, or one more where a slow computer let all of them out.
             is_wanted = killed < kills - 10 or (killed < kills and not oven.boards)
             if oven.state == "ready" and oven.time - laid_s > 38 and is_wanted:
                 oven.insert_board(f"K{killed:02.0f}", BOARD_MM)
