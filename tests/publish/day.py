@@ -176,6 +176,10 @@ class Day:
         await self._until(lambda message: message["params"].get("sequence") == last)
         self.run(60)
         await self._until(lambda message: message["method"] == "Status.MeasuredValueChanged")
+        await self.caught_up()
+
+    async def caught_up(self) -> None:
+        """Take everything that is pushed, until nothing is left to tell."""
         last = await self.written()
         await self._until(lambda message: message["params"]["data"].get("lastSequence") == last)
 
