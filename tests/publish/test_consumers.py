@@ -14,7 +14,9 @@ import pytest
 from edgeagent.model.functions.events import Subscribe
 from edgeagent.publish.openapps import consumers
 from edgeagent.publish.outlet import Caller
+from edgeagent.publish.session import Session
 from tests.publish.serving import Line, Served, event, request, serving
+from tests.publish.test_delivery import Peer
 
 Run = Callable[..., None]
 
@@ -407,6 +409,35 @@ def test_what_is_acknowledged_while_a_consumer_is_taken_over_makes_room_on_the_n
             assert await sequences(second, 1) == [5]
             for client in (first, second):
                 await client.close()
+
+    asyncio.run(main())
+
+
+def test_what_the_connection_before_was_told_during_the_takeover_may_be_acknowledged(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            await served.journal.settled(served.happen(4))
+            peers = [Peer(), Peer()]
+            sessions = [served.delivery.session(peer.send, peer.hang_up) for peer in peers]
+
+            async def call(session: Session, method: str, **params: Any) -> Any:
+                caller = Caller("loopback", "viewer", "lines", "somewhere", session)
+                answer = await served.dispatcher.answer(request(method, **params), caller)
+                await session.answer(None)
+                return json.loads(answer or b"null")
+
+            await call(sessions[0], "Event.Subscribe", topics=["*"], consumer="mes")
+            for peer in peers:
+                peer.gate.clear()
+            assert (await peers[0].next())["params"]["sequence"] == 1
+            async with busy_disk(served) as pending:
+                again = asyncio.create_task(call(sessions[1], "Event.Subscribe", topics=["*"], consumer="mes"))
+                await pending(1)
+                peers[0].gate.set()
+                assert [(await peers[0].next())["params"]["sequence"] for _ in range(3)] == [2, 3, 4]
+            assert (await again)["result"]["nextSequence"] == 1
+            place = {"consumer": "mes", "stream": served.journal.stream, "sequence": 4}
+            assert (await call(sessions[1], "Event.Acknowledge", **place))["result"]["acknowledged"] == 4
 
     asyncio.run(main())
 

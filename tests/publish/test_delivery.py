@@ -12,7 +12,7 @@ import pytest
 from edgeagent.errors import CommandRefused
 from edgeagent.model.samples import MeasuredValue
 from edgeagent.publish.session import MOST_SUBSCRIPTIONS, Session
-from tests.publish.serving import STARTED_NS, Served, event, request, serving
+from tests.publish.serving import STARTED_NS, Served, event, ours, request, serving
 
 Run = Callable[..., None]
 
@@ -321,6 +321,17 @@ def test_many_subscriptions_of_one_connection_share_the_loop(tmp_path: Path) -> 
                 runs.append(0)
                 await asyncio.sleep(0)
             assert max(runs) <= 64, "so many messages were sent before anybody else had a turn"
+
+    asyncio.run(main())
+
+
+def test_a_task_of_the_agent_that_outlives_it_is_found(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            task = asyncio.create_task(served.delivery.next_commit())
+            await asyncio.sleep(0)
+            assert ours() == [task]
+            task.cancel()
 
     asyncio.run(main())
 

@@ -46,7 +46,7 @@ def test_any_subscription_over_any_journal_is_told_exactly_what_it_wants_with_th
     async def main(folder: Path) -> None:
         async with serving(folder, machines=MACHINES) as served:
             await served.journal.settled(served.journal.append([event(*kind) for kind in before]))
-        async with serving(folder, machines=MACHINES) as served:
+        async with serving(folder, machines=MACHINES, heartbeat_s=600.0) as served:
             clients = []
             for n, wanted in enumerate(subscriptions):
                 wanted["first"] = min(wanted["first"], len(before) + 1)

@@ -66,9 +66,7 @@ class ConsumerAnswers:
             The subscription and its first sequence, once the consumer is on disk.
         """
         place = self._place(self._admitted(name, caller)) if first is None else _Place(self._journal.stream, first)
-        before = self._cursors.get(name)
-        told = before.told if before and first is None else 0
-        cursor = Cursor(name, place.first - 1, max(told, place.first - 1), wanted.max_in_flight or _IN_FLIGHT)
+        cursor = Cursor(name, place.first - 1, place.first - 1, wanted.max_in_flight or _IN_FLIGHT)
         subscription = await session.subscribe(wanted.topics, wanted.machines, place.first, cursor, place.lost)
         try:
             found, now_ns = self._admitted(name, caller), self._clock.wall_ns()
@@ -82,6 +80,8 @@ class ConsumerAnswers:
         except BaseException:
             session.unsubscribe(subscription)
             raise
+        if first is None and (before := self._cursors.get(name)):
+            cursor.told = max(cursor.told, before.told)
         cursor.acknowledge(kept.acknowledged)
         self._cursors.take(cursor)
         return subscription, place.first
