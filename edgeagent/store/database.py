@@ -24,8 +24,6 @@ from edgeagent.store.restoring import take_up
 
 __all__ = ["Database", "StoreHealth", "attempt", "checksum"]
 
-__all__ = ["Database", "StoreHealth", "attempt", "checksum"]
-
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 
 _READERS = 2
