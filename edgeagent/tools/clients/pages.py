@@ -52,7 +52,8 @@ used twice. An event is sent only after it is on disk.
 4. `previous` is the sequence of the event before under the same topics: if it is not the one you had, something is
    missing. Events that cannot be delivered any more are told as [Event.Gap](#eventgap).
 5. A place in a stream that ended is refused as `notFound`, with the name of the new one in `error.data.stream`: take a
-   new snapshot, and go on from `"beginning"`, because what the new stream has is new to you.
+   new snapshot, and go on from `"beginning"`. Events that you had may come again under the new name; a board's `id` and
+   an alarm's stay.
 
 A subscription on which nothing happens says [Event.Heartbeat](#eventheartbeat) every 10 s; if there is none for 30
 s, the connection is dead. An event may come twice after a lost connection: `stream` and `sequence` together name it
