@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
 from edgeagent.tools import clients, simulating
+from edgeagent.tools.asking import INSTALLED, parsed
 
 if TYPE_CHECKING:
     import asyncio
@@ -50,11 +51,12 @@ def add_to(add: Add) -> None:
 
 
 def _support_options(support: argparse.ArgumentParser) -> None:
-    support.add_argument("--config", type=Path, default=Path("/etc/edgeagent/edgeagent.toml"), metavar="CONFIG",
-                         help="the agent's configuration (/etc/edgeagent/edgeagent.toml)")
+    support.add_argument("--config", type=Path, default=INSTALLED, metavar="CONFIG",
+                         help=f"the agent's configuration ({INSTALLED})")
     support.add_argument("--output", type=Path, metavar="FILE",
                          help="a new file (edgeagent-support-DATE-TIME.tar.gz); none is ever overwritten")
-    support.add_argument("--agent", metavar="URL", help="where the agent listens, if the configuration does not say it")
+    support.add_argument("--agent", type=parsed, metavar="URL",
+                         help="where the agent listens, if the configuration does not say it")
 
 
 def record_options(run: argparse.ArgumentParser) -> None:

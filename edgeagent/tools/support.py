@@ -18,12 +18,12 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import edgeagent
 from edgeagent import config
 from edgeagent.errors import ConfigError
 from edgeagent.tools import store_facts
+from edgeagent.tools.asking import Address, configured
 from edgeagent.tools.redaction import without_secrets
 from firmware_iface import catalog
 
@@ -46,10 +46,10 @@ class Support:
 
     Args:
         file: the configuration.
-        address: the agent's, "http://127.0.0.1:8480"; None takes it from the configuration.
+        address: the agent's; None takes it from the configuration.
     """
 
-    def __init__(self, file: Path, address: str | None) -> None:
+    def __init__(self, file: Path, address: Address | None) -> None:
         self._file = file
         self._parts: dict[str, tuple[str, bytes]] = {}
         self._configuration: config.Configuration | None = None
@@ -117,9 +117,10 @@ class Support:
 
     def _live(self) -> None:
         """Ask the running agent."""
-        address = self._address or self._configured_address()
-        if isinstance(address, ValueError):
-            self._add("live-missing.txt", "why the running agent was not asked", str(address))
+        try:
+            address = self._address or configured(self._file)
+        except ConfigError as error:
+            self._add("live-missing.txt", "why the running agent was not asked", str(error))
             return
         try:
             live = _asked(address)
@@ -131,15 +132,6 @@ class Support:
         for wire, lines in live.pop("frames").items():
             self._add(f"frames/{_safe(wire)}.txt", f"the last raw frames of {wire}", "\n".join(lines))
         self._add("live.json", "health, readiness, machines, values, boards, journal as they are now", live)
-
-    def _configured_address(self) -> str | ValueError:
-        if self._configuration is None:
-            return ValueError("the configuration cannot be used; name the agent with --agent URL")
-        table = self._configuration.openapps.http
-        if not table.enabled or not table.port:
-            return ValueError("the configuration gives HTTP no fixed port; name the agent with --agent URL")
-        host = f"[{table.host}]" if ":" in table.host else table.host
-        return f"http://{host}:{table.port}"
 
     def _store(self) -> None:
         if self._configuration is None:
@@ -158,10 +150,9 @@ class Support:
         self._add("journal.txt", "journalctl -u edgeagent", told)
 
 
-def _asked(address: str) -> dict[str, Any]:
+def _asked(address: Address) -> dict[str, Any]:
     """The agent's own part; raises OSError, HTTPException, or ValueError where it is not one of ours."""
-    parts = urlsplit(address)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_PATIENCE_S)
+    connection = http.client.HTTPConnection(*address, timeout=_PATIENCE_S)
     try:
         connection.request("GET", "/support")
         answer = connection.getresponse()
@@ -191,7 +182,7 @@ def _add(archive: tarfile.TarFile, name: str, body: bytes) -> None:
     archive.addfile(entry, io.BytesIO(body))
 
 
-def pack(file: Path, output: Path | None, address: str | None, say: Callable[[str], None]) -> None:
+def pack(file: Path, output: Path | None, address: Address | None, say: Callable[[str], None]) -> None:
     """Write a support file, and say what is in it; raises OSError."""
     path = output or Path(time.strftime("edgeagent-support-%Y%m%d-%H%M%S.tar.gz"))
     for line in Support(file, address).write(path):
