@@ -12,7 +12,7 @@ class Tally:
         coalesced: telemetry messages that a newer one took the place of, because the peer was slow.
         lost: events that a subscriber wanted and that were told as a gap.
         refused: transport → connections beyond the bound. cut: transport → connections ended for what the peer did.
-        forbidden: transport → requests refused for who asks: Host, Origin, rights.
+        forbidden: transport → requests refused for a strange Host or Origin.
     """
 
     def __init__(self) -> None:
