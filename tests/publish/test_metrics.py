@@ -140,7 +140,7 @@ def test_an_oven_that_is_off_is_told_and_the_agent_is_ready(tmp_path: Path) -> N
     async def main() -> None:
         async with agent(tmp_path, oven_is_on=False) as (_, address):
             async with asyncio.timeout(10):
-                while "edgeagent_source_errors_total" not in await scraped(address):
+                while "edgeagent_source_errors_total" not in await scraped(address):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             status, kind, text = await get(address, "/readyz")
             assert (status, kind) == (200, "application/json")
