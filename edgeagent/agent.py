@@ -43,7 +43,6 @@ _log = logging.getLogger(__name__)
 _RESTART_S = 1.0
 
 
-
 class Agent:
     """One running agent.
 

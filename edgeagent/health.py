@@ -32,11 +32,11 @@ class Health:
 
     def faults(self) -> dict[str, str]:
         """What is wrong with the needed parts that are not well."""
-        return {name: fault for name, part in self._parts.items() if part.is_needed and (fault := part.check())}
+        return {name: fault for name, fault in self.ready()[1].items() if fault and self._parts[name].is_needed}
 
     def dead(self) -> dict[str, str]:
         """What is wrong with the vital parts that are not well: the watchdog is fed while this is empty."""
-        return {name: fault for name, part in self._parts.items() if part.is_vital and (fault := part.check())}
+        return {name: fault for name, fault in self.alive()[1].items() if fault}
 
     def alive(self) -> tuple[bool, dict[str, str | None]]:
         """Whether the agent lives, and what is wrong with each vital part; None of one that is well."""

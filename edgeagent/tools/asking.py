@@ -48,6 +48,11 @@ def address_of(options: Namespace) -> Address:
     file = configuration_of(options)
     if file is None:
         return Address(*_USUAL)
+    return configured(file)
+
+
+def configured(file: Path) -> Address:
+    """Where the agent of a configuration answers; raises ConfigError like `address_of`."""
     from edgeagent.config import load_http  # noqa: PLC0415  it costs as much as all the rest
     from firmware_iface.map_reader import FileFault  # noqa: PLC0415
 
@@ -67,11 +72,11 @@ def configuration_of(options: Namespace) -> Path | None:
 
 def parsed(text: str) -> Address:
     """Read an address like http://127.0.0.1:8480; raises ArgumentTypeError."""
-    parts = urlsplit(text if "//" in text else f"//{text}", "http")
     try:
+        parts = urlsplit(text if "//" in text else f"//{text}", "http")
         port = parts.port
     except ValueError:
-        port = 0
+        parts, port = urlsplit(""), None
     if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/", "/rpc") or parts.query or not port:
         raise ArgumentTypeError(f"{text!r} is not an address like http://127.0.0.1:8480")
     return Address(parts.hostname, port)

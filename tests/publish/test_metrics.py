@@ -139,7 +139,9 @@ def test_metrics_tell_of_machine_source_store_loop_and_connections(tmp_path: Pat
 def test_an_oven_that_is_off_is_told_and_the_agent_is_ready(tmp_path: Path) -> None:
     async def main() -> None:
         async with agent(tmp_path, oven_is_on=False) as (_, address):
-            await asyncio.sleep(0.2)
+            async with asyncio.timeout(10):
+                while "edgeagent_source_errors_total" not in await scraped(address):  # noqa: ASYNC110
+                    await asyncio.sleep(0.02)
             status, kind, text = await get(address, "/readyz")
             assert (status, kind) == (200, "application/json")
             assert json.loads(text) == {"status": "ready", "parts": {

@@ -80,6 +80,25 @@ def test_a_running_agents_file_holds_everything_and_is_for_its_owner_alone(tmp_p
     asyncio.run(main())
 
 
+def test_a_running_agent_is_asked_though_its_configuration_cannot_be_used_any_more(tmp_path):
+    async def main() -> None:
+        async with agent(tmp_path) as (_, address):
+            port = address.rpartition(":")[2]
+            (tmp_path / "agent.toml").write_text(f'[openapps.http]\nport = {port}\n[[machines]]\nid = "?"\n')
+            await support(tmp_path, "--config", "agent.toml", "--output", "a.tar.gz")
+        assert {"configuration-faults.txt", "live.json", "metrics.txt"} <= contents(tmp_path / "a.tar.gz").keys()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("address", ["foo", "https://127.0.0.1:8480", "http://127.0.0.1:99999", "http://[::1"])
+def test_what_is_no_address_is_refused_before_anything_is_packed(tmp_path, address):
+    code, _, err = asyncio.run(support(tmp_path, "--agent", address, "--output", "a.tar.gz"))
+    assert code == 2
+    assert f"{address!r} is not an address like http://127.0.0.1:8480" in err
+    assert not (tmp_path / "a.tar.gz").exists()
+
+
 def test_an_agent_that_is_down_costs_only_its_live_part(tmp_path):
     (tmp_path / "agent.toml").write_text(CONFIGURATION + "[openapps.http]\nport = 1\n")
     code, out, err = asyncio.run(support(tmp_path, "--config", "agent.toml", "--output", "a.tar.gz"))

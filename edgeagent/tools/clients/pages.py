@@ -28,8 +28,8 @@ curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\
 - What is not known is `null`, never a guess; a value has a `quality`, and a stale one keeps the time at which it
   was read.
 - HTTP answers 200 to a refused call as well, and 204 to notifications. Any other code means that there was no call:
-  400, 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`), 503 (too many connections
-  or answers).
+  400, 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`), 426 (a GET that opens no
+  WebSocket), 503 (too many connections or answers).
 - A message holds at most 1 MiB, the parameters of a call 64 KiB, a batch 100 calls.
 - A WebSocket that asks for the subprotocol `msgpack` speaks MessagePack, a message in each binary frame: the same
   members with the same names. What it sends holds at most 64 KiB, and a list or map in it 4096 entries.
@@ -51,6 +51,9 @@ used twice. An event is sent only after it is on disk.
 3. Keep `stream` and `sequence` of the last event that is done. After a lost connection go on at the next number.
 4. `previous` is the sequence of the event before under the same topics: if it is not the one you had, something is
    missing. Events that cannot be delivered any more are told as [Event.Gap](#eventgap).
+5. A place in a stream that ended is refused as `notFound`, with the name of the new one in `error.data.stream`: take a
+   new snapshot, and go on from `"beginning"`. Events that you had may come again under the new name; a board's `id` and
+   an alarm's stay.
 
 A subscription on which nothing happens says [Event.Heartbeat](#eventheartbeat) every 10 s; if there is none for 30
 s, the connection is dead. An event may come twice after a lost connection: `stream` and `sequence` together name it
@@ -58,7 +61,7 @@ for ever.
 
 A slow reader costs others nothing. Of values that change it gets the newest only. A connection that takes nothing for
 a minute is ended, and what it missed comes when it goes on at its place: over TCP the last line is an error of kind
-`tooMany` without an id, a WebSocket is closed with the code 1013 and the reason.
+`tooMany` with the id null, a WebSocket is closed with the code 1013 and the reason.
 
 ### Let the agent keep the place
 
