@@ -15,7 +15,7 @@ from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
 from edgeagent.model.boards import BoardTrace
 from edgeagent.store import Archive, Checkpoints, Database, Journal
-from edgeagent.store.backup import back_up
+from edgeagent.store.backup import back_up, examine
 from edgeagent.store.checksums import checksum
 from edgeagent.store.restored import find, laid_file
 from edgeagent.store.restoring import lay, refused_file, take_up
@@ -222,6 +222,13 @@ def test_the_store_of_before_is_put_aside_and_can_be_had_back(store):
     stream, numbered, ids, *_, restored, events = seen(store)
     assert stream != before[0]
     assert (numbered, ids, events, restored.made) == (10, BOARDS, list(range(1, 11)), None)
+
+
+def test_a_store_that_goes_on_from_a_backup_is_no_backup(store):
+    assert examine(store.with_name("b.db"), is_thorough=False).made
+    lay(store.with_name("b.db"), store)
+    fill(store, (6,))
+    assert examine(store, is_thorough=False).made is None
 
 
 def test_each_restore_begins_a_stream_of_its_own(store):
