@@ -16,7 +16,6 @@ from edgeagent.store.connection import connect_reader, require_own_log
 from edgeagent.store.copying import Progress, copy
 from edgeagent.store.schema import MIGRATIONS
 
-_MADE = "backup.made"
 _OURS = {"meta", "events", "boards", "board_barcodes", "traces", "checkpoints", "history"}
 
 
@@ -95,7 +94,7 @@ def contents(connection: sqlite3.Connection, path: Path, is_thorough: bool) -> C
         pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
         stream = standing.last_stream(connection)
         found = damaged(connection) if is_thorough else None
-        return Contents(layout, meta.get(connection, _MADE), stream, first or 0, last or 0, events, boards,
+        return Contents(layout, meta.get(connection, standing.MADE), stream, first or 0, last or 0, events, boards,
                         pages * size, found)
     finally:
         connection.execute("ROLLBACK")
@@ -103,4 +102,4 @@ def contents(connection: sqlite3.Connection, path: Path, is_thorough: bool) -> C
 
 def _stamp(copied: sqlite3.Connection) -> None:
     standing.leave(copied, 0)
-    meta.put(copied, _MADE, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))
+    meta.put(copied, standing.MADE, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,8 +12,10 @@ from edgeagent.clock import instant_ns
 from edgeagent.model.boards import BoardRecord, BoardTrace
 from edgeagent.store import pages, traces
 from edgeagent.store.checksums import checksum
-from edgeagent.store.database import Database
 from edgeagent.store.pages import Place
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
 
 _BYTES_OF_A_VALUE = 32
 """A float in a list, in memory."""
@@ -70,14 +73,21 @@ class PreparedBoard(msgspec.Struct, frozen=True):
 
     row: tuple[str | int | bytes | None, ...]
     place: Place
+    is_lost: bool
     codes: frozenset[str]
     trace: BoardTrace | None
     size: int
     """Bytes of the record, and about those of the trace."""
 
     def insert(self, connection: sqlite3.Connection) -> None:
-        """Write record, barcodes and trace inside somebody's transaction; an older record of the id is replaced."""
+        """Write record, barcodes and trace inside somebody's transaction.
+
+        An older record of the id is replaced, but never that of a board that left by its loss: the agent can take a
+        board for lost whose exit it has forgotten.
+        """
         id = self.place[1]  # noqa: A001
+        if self.is_lost and has_left(connection, id):
+            return
         connection.execute("DELETE FROM board_barcodes WHERE board = ?", (id,))
         connection.execute(
             "INSERT OR REPLACE INTO boards(id, machine, lane, recipe, entered_ns, exited_ns, process, profile, "
@@ -110,7 +120,12 @@ def prepare(record: BoardRecord, trace: BoardTrace | None, lost: bool) -> Prepar
         record.identity, int(lost), checksum(record.id, body), body,
     )  # fmt: skip
     size = len(body) + (len(trace.seconds) * (len(trace.zones) + 2) * _BYTES_OF_A_VALUE if trace else 0)
-    return PreparedBoard(row, (entered_ns, record.id), frozenset(b.code for b in record.barcodes), trace, size)
+    return PreparedBoard(row, (entered_ns, record.id), lost, frozenset(b.code for b in record.barcodes), trace, size)
+
+
+def has_left(connection: sqlite3.Connection, id: str) -> bool:  # noqa: A002
+    """Say whether there is a record of a board that left."""
+    return connection.execute("SELECT 1 FROM boards WHERE id = ? AND NOT lost", (id,)).fetchone() is not None
 
 
 def search(

@@ -145,7 +145,7 @@ def _table(source: sqlite3.Connection, into: sqlite3.Connection, table: str, car
         is_written = _write(into, f"INSERT OR REPLACE INTO {table}({names}) VALUES({values})", whole)
         are_read &= is_written and rows is not None and len(whole) == len(rows)
     if not are_read:
-        carried.unread.append(f"all of the table of {table}")
+        carried.unread.append(f"some rows of {table}")
 
 
 def _states(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
@@ -156,7 +156,7 @@ def _states(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carri
         for row in rows or ():
             states.put(into, *row)
         if rows is None:
-            carried.unread.append("all of the table of states")
+            carried.unread.append("some rows of states")
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> list[str] | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from edgeagent.errors import StoreError
@@ -12,6 +14,8 @@ from edgeagent.store.migration import migrate
 
 _CACHE = "PRAGMA cache_size = -512"
 """Pages in memory, in KiB, of each connection: the system keeps the file's pages anyway, once for all of them."""
+
+_TRIES, _MOMENT_S = 10, 0.02
 
 _READ_VERSION, _HEADER = 19, 20
 """Place in the file's header of the byte that is 2 where there is a write-ahead log, else 1; bytes up to it."""
@@ -25,7 +29,7 @@ def lock(path: Path) -> int:
     """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _seize(descriptor)
     except BlockingIOError as error:
         owner = os.pread(descriptor, 20, 0).decode(errors="replace")
         os.close(descriptor)
@@ -36,6 +40,15 @@ def lock(path: Path) -> int:
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def _seize(descriptor: int) -> None:
+    """Take the lock, also from `holder`, which has it for a moment; raises BlockingIOError where another keeps it."""
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_MOMENT_S)
+    return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def holder(path: Path) -> str:

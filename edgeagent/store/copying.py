@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import time
 from collections.abc import Callable
@@ -40,7 +41,7 @@ def copy(
     for suffix in ("-wal", "-journal"):
         if Path(f"{target}{suffix}").exists():
             raise StoreError(f"{target}: belongs to a database that is in use: name another file")
-    part = Path(f"{target}.part")
+    part = _part(target)
     try:
         part.unlink(missing_ok=True)
         os.close(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
@@ -87,6 +88,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _part(target: Path) -> Path:
+    """Where this process makes its copy; what processes that are dead left of theirs is removed."""
+    of_copy = re.compile(re.escape(target.name) + r"\.(\d+)\.part(-\w+)?")
+    for file in target.parent.iterdir():
+        found = of_copy.fullmatch(file.name)
+        if found and not Path(f"/proc/{found[1]}").exists():
+            file.unlink(missing_ok=True)
+    return Path(f"{target}.{os.getpid()}.part")
 
 
 def _fill(source: sqlite3.Connection, part: Path, progress: Progress | None) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeagent.model.events import BoardLost, BoardUnexpected, Event, ProcessCompleted
+from edgeagent.store.boards import has_left
 from edgeagent.store.pages import END_OF_TIME
 
 if TYPE_CHECKING:
@@ -68,7 +69,12 @@ class Ending(msgspec.Struct, frozen=True):
     size: int = 0
 
     def insert(self, connection: sqlite3.Connection) -> None:
-        """Write it inside somebody's transaction; a second one of the same board and time takes its place."""
+        """Write it inside somebody's transaction; a second one of the same board and time takes its place.
+
+        A board of which there is a record that it left is not counted as lost.
+        """
+        if self.result == "lost" and has_left(connection, self.id):
+            return
         connection.execute(
             "INSERT OR REPLACE INTO endings(machine, recipe, result, at_ns, id) VALUES(?, ?, ?, ?, ?)",
             (self.machine, self.recipe, self.result, self.at_ns, self.id),

@@ -15,6 +15,9 @@ from edgeagent.store.mark import Reached
 
 _STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
 _LEFT = "journal.left"
+MADE = "backup.made"
+"""Name of the time at which a backup was made; a store that goes on from one is none any more."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -86,5 +89,6 @@ def leave(connection: sqlite3.Connection, beyond: int) -> None:
 
 def _begin(connection: sqlite3.Connection) -> str:
     stream = secrets.token_hex(8)
+    connection.execute("DELETE FROM meta WHERE key = ?", (MADE,))
     meta.put(connection, _STREAM, stream)
     return stream

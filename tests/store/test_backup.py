@@ -7,13 +7,15 @@ import os
 import shutil
 import sqlite3
 import stat
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from edgeagent.errors import StoreError
-from edgeagent.store import Journal, Meta
+from edgeagent.store import Journal, Meta, standing
 from edgeagent.store.backup import back_up, examine
 from edgeagent.store.schema import MIGRATIONS
 from tests.store.deaths import tables
@@ -101,6 +103,20 @@ def test_a_backup_that_is_stopped_or_finds_no_room_leaves_nothing(store, tmp_pat
     assert not list(tmp_path.glob("b.db*"))
 
 
+def test_two_backups_of_one_name_at_the_same_time_are_both_whole(store, tmp_path):
+    output = tmp_path / "b.db"
+    command = [sys.executable, "-P", "-m", "edgeagent", "backup", "--store", store, output, "--force"]
+
+    def meanwhile(*_):
+        subprocess.run(command, check=True, timeout=60, capture_output=True)
+        assert examine(output, is_thorough=True).events == 2
+
+    assert back_up(store, output, replace=True, progress=meanwhile).events == 2
+    with closing(sqlite3.connect(output)) as connection:
+        assert not standing.has_stream(connection)
+    assert not list(tmp_path.glob("*.part*"))
+
+
 def test_damaged_rows_are_counted(store, tmp_path):
     with closing(sqlite3.connect(store)) as connection, connection:
         connection.execute("UPDATE events SET body = x'00' WHERE sequence = 1")
@@ -145,6 +161,9 @@ def test_what_is_none_of_ours_is_refused_with_a_reason(store, tmp_path):
 
 
 def test_what_a_killed_backup_left_is_replaced(store, tmp_path):
-    (tmp_path / "b.db.part").write_text("half")
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for suffix in ("", "-journal"):
+        (tmp_path / f"b.db.{ended.pid}.part{suffix}").write_text("half")
     assert back_up(store, tmp_path / "b.db").events == 2
     assert not list(tmp_path.glob("*.part*"))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 
 from edgeagent.model.events import BoardLost, Event
-from edgeagent.store import Journal
+from edgeagent.store import Boards, Journal
 from edgeagent.store.counters import Counted, Counters
 from tests.store.samples import NOON, board, left, unexpected, with_store
 
@@ -46,6 +46,20 @@ def test_boards_are_counted_when_they_left_by_recipe_and_verdict(tmp_path):
     ]  # fmt: skip
     assert early == [("SAC305-A", "pass", 1)]
     assert other == [("SAC305-A", "pass", 1)]
+
+
+def test_a_board_that_left_stays_so_though_its_exit_is_forgotten_and_it_is_told_as_lost(tmp_path):
+    async def use(database):
+        journal = await Journal.open(database)
+        await journal.settled(journal.append([at(left(board("b1", codes=("PCB1",))), 1), lost("b1", 5), lost("b2", 6)]))
+        counted = await Counters(database).count("RO0001", 0, 1 << 62)
+        assert [(it.result, it.boards) for it in counted] == [("lost", 1), ("pass", 1)]
+        boards = Boards(database)
+        assert [msgspec.json.decode(it)["id"] for it in (await boards.find(barcode="PCB1"))[0]] == ["b1"]
+        rows = await database.read(lambda c: c.execute("SELECT id, lost FROM boards ORDER BY id").fetchall())
+        assert rows == [("b1", 0), ("b2", 1)]
+
+    with_store(tmp_path / "s.db", use)
 
 
 def test_two_lanes_may_find_a_board_at_the_same_moment(tmp_path):

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
 from edgeagent.errors import StoreError
 from edgeagent.store import Database
+from edgeagent.store.connection import holder, lock
 from edgeagent.store.schema import MIGRATIONS
 from tests.store.samples import with_store
 
@@ -226,6 +230,18 @@ def test_a_second_process_is_refused_and_told_who_has_the_file(tmp_path):
     second = with_store(tmp_path / "s.db", use)
     assert second.returncode == 1
     assert "already open in another edgeagent (process " in second.stderr
+
+
+def test_whoever_only_looks_who_has_the_store_open_does_not_keep_an_agent_from_it(tmp_path, monkeypatch):
+    looking = os.open(tmp_path / "s.db.lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(looking, fcntl.LOCK_EX)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "sleep", lambda _: fcntl.flock(looking, fcntl.LOCK_UN))
+        descriptor = lock(tmp_path / "s.db")
+    assert holder(tmp_path / "s.db") == str(os.getpid())
+    os.close(descriptor)
+    assert holder(tmp_path / "s.db") == ""
+    os.close(looking)
 
 
 def test_a_second_opener_in_the_same_process_is_refused_until_the_first_closes(tmp_path):

@@ -15,7 +15,7 @@ from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
 from edgeagent.model.boards import BoardTrace
 from edgeagent.store import Archive, Checkpoints, Database, Journal
-from edgeagent.store.backup import back_up
+from edgeagent.store.backup import back_up, examine
 from edgeagent.store.checksums import checksum
 from edgeagent.store.restored import find, laid_file
 from edgeagent.store.restoring import lay, refused_file, take_up
@@ -145,7 +145,7 @@ def test_a_damaged_row_does_not_take_the_place_of_a_whole_one(store):
         insert(path, "alarms", [alarm(1, "whole")])
     insert(store, "alarms", [(*alarm(1, "whole")[:4], b"damaged"), alarm(2, "newer")])
     lay(store.with_name("b.db"), store)
-    assert seen(store)[5].unread == ["all of the table of alarms"]
+    assert seen(store)[5].unread == ["some rows of alarms"]
     assert tables(store, ("alarms",))["alarms"] == [alarm(1, "whole"), alarm(2, "newer")]
 
 
@@ -158,7 +158,7 @@ def test_rows_before_a_damaged_place_are_taken_over(store):
         file.seek(body // 4096 * 4096)
         file.write(bytes(4096))
     lay(store.with_name("b.db"), store)
-    assert seen(store)[5].unread == ["all of the table of alarms"]
+    assert seen(store)[5].unread == ["some rows of alarms"]
     assert 0 < len(tables(store, ("alarms",))["alarms"]) < 1000
 
 
@@ -222,6 +222,13 @@ def test_the_store_of_before_is_put_aside_and_can_be_had_back(store):
     stream, numbered, ids, *_, restored, events = seen(store)
     assert stream != before[0]
     assert (numbered, ids, events, restored.made) == (10, BOARDS, list(range(1, 11)), None)
+
+
+def test_a_store_that_goes_on_from_a_backup_is_no_backup(store):
+    assert examine(store.with_name("b.db"), is_thorough=False).made
+    lay(store.with_name("b.db"), store)
+    fill(store, (6,))
+    assert examine(store, is_thorough=False).made is None
 
 
 def test_each_restore_begins_a_stream_of_its_own(store):
