@@ -27,6 +27,7 @@ from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database
 from edgeagent.store.restored import restored_from
+from edgeagent.store.restoring import refusal
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -127,6 +128,7 @@ class Agent:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
         places = Counter[str]()
