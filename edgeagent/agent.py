@@ -26,7 +26,7 @@ from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database
-from edgeagent.store.restored import restored_from
+from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
 from edgeagent.unit import Unit
 
@@ -95,6 +95,10 @@ class Agent:
             unit.save()
         await asyncio.to_thread(self._database.close)
         self._tasks, self._stops, self.units = [], [], []
+
+    def unsaved(self) -> str | None:
+        """Why ending now would lose what the store is to keep; None where it would not, or a restore waits for it."""
+        return None if laid_file(self._database.path).exists() else self._database.health().failing
 
     async def _start(self) -> None:
         await asyncio.to_thread(self._database.open, asyncio.get_running_loop())

@@ -216,7 +216,7 @@ def test_an_oven_that_says_nothing_keeps_the_watchdog_fed(tmp_path):
         asyncio.run(life(port))
 
 
-def test_a_full_disk_keeps_the_watchdog_fed_and_is_told_in_the_status(tmp_path):
+def test_a_full_disk_keeps_the_watchdog_fed_is_told_and_is_waited_for_before_it_begins_anew(tmp_path):
     async def life():
         async with plant(tmp_path, 10.0) as the_plant, systemd(tmp_path) as its:
             await its.start()
@@ -226,11 +226,16 @@ def test_a_full_disk_keeps_the_watchdog_fed_and_is_told_in_the_status(tmp_path):
             everything = resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE, (0, everything[1]))
             assert "; store: " in await its.hear("; store: ")
+            its.process.send_signal(signal.SIGHUP)
             await its.fed(10)
+            assert not [message for message in its.told if "RELOADING" in message]
             resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE, everything)
-            while "store: " in await its.hear("STATUS="):
-                pass
+            await its.hear("RELOADING=1")
+            assert "1 board inside" in await its.hear("STATUS=1 machine")
+            assert "store: " not in its.told[-1]
             assert await its.end() == 0
+            assert b"it begins anew once the store can be written" in its.errors
+            assert b"could not be saved" not in its.errors
             assert b"has not turned" not in its.errors
 
     asyncio.run(life())
