@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from pathlib import Path
 
 from edgeagent.errors import StoreError
@@ -12,6 +13,8 @@ from edgeagent.store.migration import migrate
 
 _CACHE = "PRAGMA cache_size = -512"
 """Pages in memory, in KiB, of each connection: the system keeps the file's pages anyway, once for all of them."""
+
+_INSTANT_S = 0.2
 
 
 def lock(path: Path) -> int:
@@ -22,7 +25,7 @@ def lock(path: Path) -> int:
     """
     descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _take(descriptor)
     except BlockingIOError as error:
         owner = os.pread(descriptor, 20, 0).decode(errors="replace")
         os.close(descriptor)
@@ -33,6 +36,18 @@ def lock(path: Path) -> int:
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
+
+
+def _take(descriptor: int) -> None:
+    """Take a lock; raises BlockingIOError when another keeps it longer than `holder`, which only asks."""
+    end = time.monotonic() + _INSTANT_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(_INSTANT_S / 10)
 
 
 def holder(path: Path) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import sqlite3
 import stat
 import subprocess
@@ -11,6 +13,7 @@ import pytest
 
 from edgeagent.errors import StoreError
 from edgeagent.store import Database
+from edgeagent.store.connection import lock
 from edgeagent.store.schema import MIGRATIONS
 from tests.store.samples import with_store
 
@@ -226,6 +229,17 @@ def test_a_second_process_is_refused_and_told_who_has_the_file(tmp_path):
     second = with_store(tmp_path / "s.db", use)
     assert second.returncode == 1
     assert "already open in another edgeagent (process " in second.stderr
+
+
+def test_an_agent_that_begins_while_somebody_asks_who_has_the_file_begins(tmp_path):
+    path = tmp_path / "store.db"
+    os.close(lock(path))
+    asking = os.open(f"{path}.lock", os.O_RDWR)
+    fcntl.flock(asking, fcntl.LOCK_EX)
+    answered = threading.Timer(0.02, os.close, (asking,))
+    answered.start()
+    os.close(lock(path))
+    answered.join()
 
 
 def test_a_second_opener_in_the_same_process_is_refused_until_the_first_closes(tmp_path):
