@@ -31,11 +31,11 @@ class Systemd:
         self.flag = folder / "hang"
         self.told: list[str] = []
 
-    async def start(self, part: str = "nothing") -> None:
+    async def start(self, part: str = "nothing", output: int = asyncio.subprocess.DEVNULL) -> None:
         variables = {"NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6))}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", str(SABOTAGED), part, str(self.flag), "run", str(self.folder / "agent.toml"),
-            env=os.environ | variables, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)  # fmt: skip
+            env=os.environ | variables, stdout=output, stderr=asyncio.subprocess.PIPE)  # fmt: skip
 
     async def hear(self, wanted: str, within_s: float = 30.0) -> str:
         """The next message that has the wanted words; all that came are kept in `told`."""
@@ -125,6 +125,24 @@ def test_it_is_ready_without_the_oven_and_tells_each_turn_of_its_life(tmp_path):
 
     with silent_oven() as port:
         asyncio.run(life(port))
+
+
+def test_it_runs_on_where_nobody_reads_its_output(tmp_path):
+    async def life():
+        read, write = os.pipe()
+        async with systemd(tmp_path) as its:
+            configure(tmp_path, 9)
+            os.close(read)
+            await its.start(output=write)
+            os.close(write)
+            await its.hear("READY=1")
+            its.process.send_signal(signal.SIGHUP)
+            await its.hear("READY=1")
+            assert await its.end() == 0
+            assert b"Traceback" not in its.errors
+            assert b"BrokenPipe" not in its.errors
+
+    asyncio.run(life())
 
 
 def test_a_configuration_that_cannot_be_used_is_told_and_ends_with_78(tmp_path):
