@@ -26,7 +26,8 @@ from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database
-from edgeagent.store.restored import restored_from
+from edgeagent.store.restored import laid_file, restored_from
+from edgeagent.store.restoring import refusal
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -94,6 +95,10 @@ class Agent:
         await asyncio.to_thread(self._database.close)
         self._tasks, self._stops, self.units = [], [], []
 
+    def unsaved(self) -> str | None:
+        """Why ending now would lose what the store is to keep; None where it would not, or a restore waits for it."""
+        return None if laid_file(self._database.path).exists() else self._database.health().failing
+
     async def _start(self) -> None:
         await asyncio.to_thread(self._database.open, asyncio.get_running_loop())
         archive = await Archive.open(self._database, self._clock)
@@ -126,6 +131,7 @@ class Agent:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
         places = Counter[str]()

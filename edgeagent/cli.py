@@ -55,8 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return BAD_CONFIGURATION
     except BrokenPipeError:
-        # Whoever read the output has enough; without this Python complains once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _read_no_more()
         return OK
     except (EdgeAgentError, OSError) as error:
         print(f"edgeagent: {error}", file=sys.stderr)
@@ -75,6 +74,11 @@ def _open_streams() -> None:
             os.open(os.devnull, os.O_RDWR)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
     sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
+def _read_no_more() -> None:
+    """Whoever read the output has enough; without this Python complains once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class _Parser(argparse.ArgumentParser):
@@ -194,8 +198,16 @@ def _run(options: argparse.Namespace) -> int:
 async def _serve(options: argparse.Namespace) -> int:
     from edgeagent.service import Service  # noqa: PLC0415
 
-    await Service(options.configuration, options.record, options.megabytes, lambda line: print(line, flush=True)).run()
+    await Service(options.configuration, options.record, options.megabytes, _say).run()
     return OK
+
+
+def _say(line: str) -> None:
+    """Print a line; that nobody takes it is no reason for an agent to end."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        _read_no_more()
 
 
 def _signals() -> asyncio.Event:

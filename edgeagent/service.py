@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,7 @@ class Service:
                 self._notifier.status(told(agent))
                 self._notifier.ready()
                 await self._told()
+                await self._saved(agent)
             finally:
                 watched.cancel()
                 if self._stop.is_set():
@@ -130,6 +132,14 @@ class Service:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for future in waiting:
             future.cancel()
+
+    async def _saved(self, agent: Agent) -> None:
+        """Wait until nothing is lost by beginning anew, or until it is told to end."""
+        if (fault := agent.unsaved()) and not self._stop.is_set():
+            _log.error("it begins anew once the store can be written: %s", fault)
+        while agent.unsaved() and not self._stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), _LOOK_S)
 
     def _loaded(self, before: tuple[config.Configuration, config.Maps]) -> tuple[config.Configuration, config.Maps]:
         """The configuration as it is now, or as it was where it cannot be used now."""

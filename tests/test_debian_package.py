@@ -183,6 +183,8 @@ def test_it_installs_runs_upgrades_and_is_removed_without_a_trace(computer, pack
     assert (unit["ActiveState"], unit["ConditionResult"]) == ("inactive", "no"), "nobody said which machine it is"
     assert computer.run("stat", "-c", "%a %U %G", "/etc/edgeagent", "/var/lib/edgeagent").splitlines() == [
         "750 root edgeagent", "700 edgeagent edgeagent"]
+    for place in ("bash-completion/completions/edgeagent", "zsh/vendor-completions/_edgeagent"):
+        assert re.search(r"(?m)^(#compdef|complete .*) edgeagent$", computer.run("cat", f"/usr/share/{place}"))
     lines = free_port()
     with oven() as modbus:
         configure(computer, modbus, lines)

@@ -31,11 +31,11 @@ class Systemd:
         self.flag = folder / "hang"
         self.told: list[str] = []
 
-    async def start(self, part: str = "nothing") -> None:
+    async def start(self, part: str = "nothing", output: int = asyncio.subprocess.DEVNULL) -> None:
         variables = {"NOTIFY_SOCKET": str(self.folder / "notify"), "WATCHDOG_USEC": str(round(WATCHDOG_S * 1e6))}
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", str(SABOTAGED), part, str(self.flag), "run", str(self.folder / "agent.toml"),
-            env=os.environ | variables, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE)  # fmt: skip
+            env=os.environ | variables, stdout=output, stderr=asyncio.subprocess.PIPE)  # fmt: skip
 
     async def hear(self, wanted: str, within_s: float = 30.0) -> str:
         """The next message that has the wanted words; all that came are kept in `told`."""
@@ -127,6 +127,24 @@ def test_it_is_ready_without_the_oven_and_tells_each_turn_of_its_life(tmp_path):
         asyncio.run(life(port))
 
 
+def test_it_runs_on_where_nobody_reads_its_output(tmp_path):
+    async def life():
+        read, write = os.pipe()
+        async with systemd(tmp_path) as its:
+            configure(tmp_path, 9)
+            os.close(read)
+            await its.start(output=write)
+            os.close(write)
+            await its.hear("READY=1")
+            its.process.send_signal(signal.SIGHUP)
+            await its.hear("READY=1")
+            assert await its.end() == 0
+            assert b"Traceback" not in its.errors
+            assert b"BrokenPipe" not in its.errors
+
+    asyncio.run(life())
+
+
 def test_a_configuration_that_cannot_be_used_is_told_and_ends_with_78(tmp_path):
     async def life():
         async with systemd(tmp_path) as its:
@@ -216,7 +234,7 @@ def test_an_oven_that_says_nothing_keeps_the_watchdog_fed(tmp_path):
         asyncio.run(life(port))
 
 
-def test_a_full_disk_keeps_the_watchdog_fed_and_is_told_in_the_status(tmp_path):
+def test_a_full_disk_keeps_the_watchdog_fed_is_told_and_is_waited_for_before_it_begins_anew(tmp_path):
     async def life():
         async with plant(tmp_path, 10.0) as the_plant, systemd(tmp_path) as its:
             await its.start()
@@ -226,11 +244,16 @@ def test_a_full_disk_keeps_the_watchdog_fed_and_is_told_in_the_status(tmp_path):
             everything = resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE)
             resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE, (0, everything[1]))
             assert "; store: " in await its.hear("; store: ")
+            its.process.send_signal(signal.SIGHUP)
             await its.fed(10)
+            assert not [message for message in its.told if "RELOADING" in message]
             resource.prlimit(its.process.pid, resource.RLIMIT_FSIZE, everything)
-            while "store: " in await its.hear("STATUS="):
-                pass
+            await its.hear("RELOADING=1")
+            assert "1 board inside" in await its.hear("STATUS=1 machine")
+            assert "store: " not in its.told[-1]
             assert await its.end() == 0
+            assert b"it begins anew once the store can be written" in its.errors
+            assert b"could not be saved" not in its.errors
             assert b"has not turned" not in its.errors
 
     asyncio.run(life())

@@ -35,6 +35,12 @@ def refused_file(store: Path) -> Path:
     return Path(f"{store}.restore-refused")
 
 
+def refusal(store: Path) -> str | None:
+    """What is told of a restore that could not be taken up, as long as it lies there."""
+    file = refused_file(store)
+    return f"{file} could not be taken up, the log says why: delete it, or restore another" if file.exists() else None
+
+
 def lay(backup: Path, store: Path, progress: Progress | None = None) -> str:
     """Lay a checked copy of a backup beside a store, and return the name of this restore.
 

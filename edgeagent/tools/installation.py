@@ -58,16 +58,19 @@ class Root:
         """Refuse what would fail half-way.
 
         Raises:
-            EdgeAgentError: this computer is changed by its administrator only, or dpkg has installed the agent.
+            EdgeAgentError: there is no such tree, this computer is changed by its administrator only, or dpkg has
+                installed the agent.
         """
+        if not self.folder.is_dir():
+            raise EdgeAgentError(f"{self.folder} is no folder: name the tree of an image")
         if self.is_this_computer and not self.may_own:
             raise EdgeAgentError("only root may change this computer's services: use sudo")
         if self.is_this_computer and _PACKAGED.exists() and sys.prefix == "/opt/edgeagent":
             raise EdgeAgentError("this agent came as a Debian package: use apt or dpkg")
 
     def owner(self, user: str, group: str) -> tuple[int, int] | None:
-        """Numbers of a user and a group of the tree; None where it has not both."""
-        numbers = (self._number("/etc/passwd", user), self._number("/etc/group", group))
+        """Numbers of a user and a group of the tree; None where it has not both; root is 0 in every tree."""
+        numbers = ("0" if user == "root" else self._number("/etc/passwd", user), self._number("/etc/group", group))
         return None if None in numbers else (int(numbers[0] or 0), int(numbers[1] or 0))
 
     def _number(self, database: str, name: str) -> str | None:

@@ -117,10 +117,15 @@ def _board(options: Namespace) -> bool:
 
 
 def _tail(options: Namespace) -> bool:
+    from edgeagent.model.events import TOPICS, matches  # noqa: PLC0415
     from edgeagent.tools import showing, tables  # noqa: PLC0415
     from edgeagent.tools.following import Following  # noqa: PLC0415
 
     topics = options.topics or ["*"]
+    for topic in topics:
+        if not any(matches(topic, name) for name in TOPICS):
+            print(f"edgeagent: no event that this version knows is called {topic}: write it like "
+                  "Board.ProcessCompleted, 'Alarm.*' or '*'", file=sys.stderr, flush=True)  # fmt: skip
     following = Following(address_of(options), topics, options.machine, options.begin, sys.stdout.fileno(),
                           lambda text: print(f"edgeagent: {text}", file=sys.stderr, flush=True))
     today = ""

@@ -145,14 +145,30 @@ def test_an_oven_that_is_off_is_told_and_the_agent_is_ready(tmp_path: Path) -> N
             status, kind, text = await get(address, "/readyz")
             assert (status, kind) == (200, "application/json")
             assert json.loads(text) == {"status": "ready", "parts": {
-                "store": "ok", "store's writer": "ok", "machine RO0001": "does not answer", "source 1 of RO0001": "ok",
-                "HTTP": "ok", "TCP lines": "ok"}}
+                "store": "ok", "store's writer": "ok", "restore": "ok", "machine RO0001": "does not answer",
+                "source 1 of RO0001": "ok", "HTTP": "ok", "TCP lines": "ok"}}
             assert (await get(address, "/healthz"))[0] == 200
             found = await scraped(address)
             assert only(found, "edgeagent_source_errors_total", kind="unreachable") >= 1
             assert only(found, "edgeagent_values", quality="bad") == 139
             assert only(found, "edgeagent_machine_connected") == 0
             assert only(found, "edgeagent_source_poll_duration_seconds_count") == 0
+
+    asyncio.run(main())
+
+
+def test_a_restore_that_was_refused_is_told_until_it_is_deleted_and_the_agent_is_ready(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with agent(tmp_path, oven_is_on=False):
+            pass
+        (tmp_path / "store.sqlite3.restore").write_bytes(b"no database")
+        async with agent(tmp_path, oven_is_on=False) as (_, address):
+            status, _, text = await get(address, "/readyz")
+            assert status == 200
+            refused = tmp_path / "store.sqlite3.restore-refused"
+            assert f"{refused} could not be taken up" in json.loads(text)["parts"]["restore"]
+            refused.unlink()
+            assert json.loads((await get(address, "/readyz"))[2])["parts"]["restore"] == "ok"
 
     asyncio.run(main())
 

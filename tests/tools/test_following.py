@@ -193,3 +193,13 @@ def test_it_ends_when_nobody_reads_any_more_although_nothing_happens(tmp_path):
             assert (code, errors) == ("0", b"")
 
     asyncio.run(main())
+
+
+def test_a_topic_that_no_event_has_is_told(tmp_path):
+    async def main() -> None:
+        async with serving(tmp_path) as served, tail(served, "--topic", "Boad.*", "--topic", "Board.*") as following:
+            assert "no event that this version knows is called Boad.*: " in await following.said()
+            await until_followed(served)
+            assert await following.interrupted() == (0, "")
+
+    asyncio.run(main())

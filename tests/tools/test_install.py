@@ -86,6 +86,23 @@ def test_nothing_is_changed_where_nobody_can_be_asked(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_a_tree_that_is_not_there_is_not_made(tmp_path, command):
+    done = edgeagent(command, "--root", str(tmp_path / "imgae"), "--yes")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"edgeagent: {tmp_path / 'imgae'} is no folder: name the tree of an image\n"
+    assert not any(tmp_path.iterdir())
+
+
+@needs_sysusers
+@pytest.mark.skipif(not IS_ROOT, reason="only root gives folders away")
+def test_the_agent_may_read_its_configuration_in_a_tree_that_has_no_users_yet(tmp_path):
+    assert edgeagent("install", "--root", str(tmp_path), "--yes").returncode == 0
+    group = next(line.split(":")[2] for line in (tmp_path / "etc/group").read_text().splitlines()
+                 if line.startswith("edgeagent:"))  # fmt: skip
+    assert ((tmp_path / "etc/edgeagent").stat().st_uid, (tmp_path / "etc/edgeagent").stat().st_gid) == (0, int(group))
+
+
 @needs_sysusers
 @pytest.mark.parametrize(("answer", "is_done"), [("y\n", True), ("\n", False), (None, False)])
 def test_on_a_terminal_it_asks(tmp_path, answer, is_done):
