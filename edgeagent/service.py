@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -77,6 +78,9 @@ class Service:
         with recorder(self._record, self._megabytes, self._file, configuration, maps, clock) as recording:
             agent = Agent(configuration, maps, self._file.parent / configuration.agent.store, clock, recording)
             await agent.start()
+            # What is there now stays: walked through again and again, it would hold the loop for 20 ms each time.
+            gc.collect()
+            gc.freeze()
             for name, address in agent.addresses.items():
                 self._say(f"{name}: {address}")
             self._notifier.status(told(agent))
@@ -91,6 +95,7 @@ class Service:
                 else:
                     self._notifier.reloading()
                 await agent.stop()
+                gc.unfreeze()
 
     async def _watch(self, agent: Agent) -> None:
         """Tell systemd how the agent stands, and feed its watchdog while every vital part lives."""
