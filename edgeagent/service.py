@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -98,6 +99,7 @@ class Service:
                 else:
                     self._notifier.reloading()
                 await agent.stop()
+                gc.unfreeze()
 
     async def _start(self, agent: Agent) -> None:
         """Start it; the watchdog, which waits since an earlier start, is fed meanwhile."""
@@ -107,6 +109,9 @@ class Service:
             await agent.start()
         finally:
             fed.cancel()
+        # What is there now stays: walked through again and again, it would hold the loop for 20 ms each time.
+        gc.collect()
+        gc.freeze()
 
     async def _feed(self) -> None:
         end = time.monotonic() + _LONGEST_START_S

@@ -3,11 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from edgeagent.tools import installation
+from tests.surroundings import of_the_service
 
 needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is missing")
 
@@ -25,6 +27,12 @@ def unit(tmp_path) -> Path:
     program.chmod(0o755)
     (tmp_path / "edgeagent.service").write_text(installation.unit(program))
     return tmp_path / "edgeagent.service"
+
+
+def test_the_agent_reads_no_authorities_at_its_start():
+    count = "import aiohttp.web, aiohttp.connector as c; print(len(c._SSL_CONTEXT_VERIFIED.get_ca_certs()))"
+    told = subprocess.run([sys.executable, "-P", "-c", count], env=of_the_service(), capture_output=True, check=True)
+    assert told.stdout.strip() == b"0"
 
 
 @needs_systemd

@@ -95,6 +95,17 @@ class Inside(NamedTuple):
     trace: BoardTrace | None = None
 
 
+def judged_columns(machine: Machine) -> set[int]:
+    """What boards are judged by: the columns of belts and zones, and what a stay is measured by."""
+    zones = (column for zone in machine.map.zones for column in machine.columns(zone.temperatures + zone.measures))
+    return {*zones, *(column for lane in machine.map.lanes for column in _stay(machine, lane))}
+
+
+def _stay(machine: Machine, lane: Lane) -> tuple[int, ...]:
+    """The columns of the lane's belt speed and of the oxygen, over a whole stay."""
+    return machine.columns((lane.speed, *(f"{name}/concentration" for name in machine.map.oxygen)))
+
+
 class LaneWatch:
     """Follows one lane.
 
@@ -114,8 +125,7 @@ class LaneWatch:
         self._state = state
         self._settings = settings
         map_ = machine.map
-        oxygen = tuple(machine.column[f"{name}/concentration"] for name in map_.oxygen)
-        stay = (machine.column[lane.speed], *oxygen)
+        stay = _stay(machine, lane)
         period_ns = machine.groups[machine.pace].period_ns
         speed_unit = machine.point(lane.speed).unit or ""
         shortest_mm = map_.capture.min_board_mm + map_.capture.min_gap_mm

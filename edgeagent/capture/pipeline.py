@@ -9,7 +9,7 @@ import msgspec
 from edgeagent._core.ring import Ring
 from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
-from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch
+from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch, judged_columns
 from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
 from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
 from edgeagent.clock import iso
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edgeagent.model.samples import MeasuredValue, Row
 
 _RING_S = 5 * 60
-"""Reach of the ring of rows, in seconds: longer than a board takes to enter, some MB of memory."""
+"""Reach of the ring of rows, in seconds: longer than a board takes to enter."""
 
 
 class Memory(msgspec.Struct):
@@ -65,7 +65,7 @@ class Pipeline:
         m = self._memory
         pace = machine.groups[machine.pace]
         self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns),
-                          *row.first(len(machine.map.registers)), row.times)
+                          *row.first(len(machine.map.registers)), judged_columns(machine))
         self._state = StateWatch(machine, m.state)
         self._control = ControlWatch(machine, m.state)
         self._settings = SettingsWatch(machine, m.settings)

@@ -1,6 +1,7 @@
 """What the whole agent costs: `python tests/benchmarks/bench_agent.py [SECONDS]`, real time, real sockets, no speed-up.
 
-The agent runs as a process of its own with `edgeagent run`; this process is the oven and the MES. About 60 points are
+The agent runs as a process of its own with `edgeagent run`, in the environment that the unit gives it; this process is
+the oven and the MES. About 60 points are
 read at 10 Hz, boards are inside, one subscriber takes every event. The bare client is the plain loop that the agent is
 held against: the same reads by the same library, nothing kept, nothing told.
 """
@@ -8,6 +9,7 @@ held against: the same reads by the same library, nothing kept, nothing told.
 from __future__ import annotations
 
 import asyncio
+import compileall
 import json
 import os
 import re
@@ -18,6 +20,9 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import edgeagent
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.clock import Clock
@@ -25,6 +30,7 @@ from edgeagent.model.machine import Machine
 from edgeagent.model.samples import Row
 from edgeagent.simulate import SimulatedOven
 from firmware_iface import catalog
+from tests.surroundings import of_the_service
 
 WARM_S, FILL_S = 180.0, 60.0
 MARKER = "oxygen/1/concentration"
@@ -102,7 +108,8 @@ async def bare_start_s() -> float:
     """How long an interpreter needs for the libraries alone, s."""
     started = time.perf_counter()
     bare = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import aiohttp.web, msgspec, pymodbus.client, sqlite3, uvloop")
+        sys.executable, "-c", "import aiohttp.web, msgspec, pymodbus.client, sqlite3, uvloop",
+        env=of_the_service())
     await bare.wait()
     return time.perf_counter() - started
 
@@ -121,10 +128,13 @@ async def main(seconds: float) -> None:
         (folder / "agent.toml").write_text(
             f'[openapps.http]\nport = 0\n[openapps.lines]\nport = 0\n[[machines]]\nid = "M"\n[[machines.sources]]\n'
             f'kind = "modbus-tcp"\nmap = "./map.toml"\nhost = "127.0.0.1"\nport = {port}\n')
+        for package in (edgeagent, sys.modules["firmware_iface"]):  # as every installed package is
+            compileall.compile_dir(Path(package.__file__).parent, quiet=1)
         libraries_s = await bare_start_s()
         oven.first_read_s, started = 0.0, time.perf_counter()
         agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "edgeagent", "run", str(folder / "agent.toml"), stdout=asyncio.subprocess.PIPE)
+            sys.executable, "-P", "-m", "edgeagent", "run", str(folder / "agent.toml"), stdout=asyncio.subprocess.PIPE,
+            env=of_the_service())
         address = ""
         while not address:
             line = (await agent.stdout.readline()).decode()

@@ -24,6 +24,8 @@ LANE = {
     "zones": [(250 + 355.0 * k, 555 + 355.0 * k, k < 9, (1 + 2 * k, 2 + 2 * k)) for k in range(11)],
     "stay": (0, 23, 24, 25), "thermal": (48.53, 78.2, 502.5, 630.3, 22.22, 25.0),
 }  # fmt: skip
+JUDGED = range(26)
+"""Columns of the lane: belt, zones, oxygen."""
 ROW = [70.0, *(random.Random(1).uniform(100, 255) for _ in range(POINTS - 1))]
 NO_ROWS = array("q"), array("d"), bytearray()
 
@@ -43,7 +45,7 @@ def per(count: int, work: Callable[[], object]) -> float:
 def a_capture() -> tuple[Capture, Ring]:
     """A lane with boards spread over the tunnel."""
     row = array("d", ROW), bytearray(POINTS)
-    capture, ring = Capture(*row, **LANE), Ring(9000, *row, array("q", [0, 0]))
+    capture, ring = Capture(*row, **LANE), Ring(9000, *row, JUDGED)
     for board in range(BOARDS):
         capture.move(capture.enter(0, 160.0, *NO_ROWS), 4200.0 - 200 * board)
     capture.feed(0)

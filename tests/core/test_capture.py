@@ -24,7 +24,7 @@ class Lane:
     points = 7
 
     def __init__(self, **changes):
-        self.values, self.quality, self.times = array("d", [0.0]) * self.points, bytearray(self.points), array("q")
+        self.values, self.quality = array("d", [0.0]) * self.points, bytearray(self.points)
         self.layout = {
             "speed": 0, "millimetres_per_second": 10 / 60, "period_ns": SECOND // 10, "inlet_mm": 0.0,
             "zones": [(50.0, 150.0, True, (1, 2)), (170.0, 270.0, True, (3, 4)), (280.0, 380.0, False, (5,))],
@@ -32,7 +32,7 @@ class Lane:
         }  # fmt: skip
         self.layout |= changes
         self.capture = Capture(self.values, self.quality, **self.layout)
-        self.ring = Ring(1000, self.values, self.quality, self.times)
+        self.ring = Ring(1000, self.values, self.quality, range(self.points))
 
     def feed(self, t, values, quality=None):
         self.values[:] = array("d", values)

@@ -17,6 +17,7 @@ import pytest
 
 from edgeagent.clock import Clock
 from tests.journeys.visitors import Follower, Visitors, lines
+from tests.surroundings import of_the_service
 
 MINUTES = float(os.environ.get("EDGEAGENT_SOAK_MINUTES", "60"))
 SPEED, INTERVAL_S = 20.0, 60.0
@@ -108,7 +109,8 @@ class Soak:
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             return await asyncio.create_subprocess_exec(sys.executable, "-P", "-m", "edgeagent", *arguments,
                                                         stdin=asyncio.subprocess.DEVNULL,
-                                                        stdout=asyncio.subprocess.PIPE, stderr=log)
+                                                        stdout=asyncio.subprocess.PIPE, stderr=log,
+                                                        env=of_the_service())
 
     async def _said(self, process: asyncio.subprocess.Process, pattern: str) -> re.Match:
         async with asyncio.timeout(30):
