@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgeagent.errors import EdgeAgentError
 from edgeagent.tools import installation as its
+from edgeagent.tools.consent import agreed
 from edgeagent.tools.installation import Root, Step
 
 _RUNNING = Path("/run/systemd/system")
@@ -76,34 +75,13 @@ async def _carried_out(
         return True
     missing += after
     print("To be done:", *(f"  {step.text}" for step in missing), sep="\n")
-    if not is_agreed and not await _agreed(f"{warning}Do that? [y/N]", stop):
+    if not is_agreed and not await agreed(f"{warning}Do that?", stop):
         print("Nothing was changed.")
         return False
     for step in missing:
         step.work()
         print(f"done: {step.text}", flush=True)
     return True
-
-
-async def _agreed(question: str, stop: asyncio.Event) -> bool:
-    if not sys.stdin.isatty():
-        raise EdgeAgentError("nobody is there to be asked: say --yes")
-    print(question, end=" ", flush=True)
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[str] = loop.create_future()
-
-    def read() -> None:
-        loop.remove_reader(sys.stdin)
-        answer.set_result(sys.stdin.readline())
-
-    loop.add_reader(sys.stdin, read)
-    stopped = asyncio.ensure_future(stop.wait())
-    try:
-        await asyncio.wait((answer, stopped), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        loop.remove_reader(sys.stdin)
-        stopped.cancel()
-    return answer.done() and answer.result().strip().lower() in {"y", "yes"}
 
 
 def _is_live(root: Root) -> bool:

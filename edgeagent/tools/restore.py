@@ -16,6 +16,7 @@ from edgeagent.store.backup import Contents, examine
 from edgeagent.store.connection import connect_reader, lock
 from edgeagent.store.restored import Restored, find, laid_file
 from edgeagent.tools import stores
+from edgeagent.tools.consent import agreed
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ async def restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
         print(f"  {line}")
     for line in await asyncio.to_thread(_losses, store, options.backup, backup):
         print(line)
-    if not options.yes and not await _agreed(stop):
+    if not options.yes and not await agreed("restore it?", stop):
         print("nothing was changed", file=sys.stderr)
         return False
     name = await asyncio.to_thread(restoring.lay, options.backup, store, stores.progress("copy", stop))
@@ -71,21 +72,6 @@ def _losses(store: Path, file: Path, backup: Contents) -> list[str]:
         f"  {boards} board records that the backup lacks, and the boards inside now, are taken over",
         "  the store of now is put aside and not deleted",
     ]
-
-
-async def _agreed(stop: asyncio.Event) -> bool:
-    """Ask at the terminal; raises StoreError where there is none."""
-    if not sys.stdin.isatty():
-        raise StoreError("there is nobody to ask: give --yes to restore without a question")
-    print("restore it? [y/N] ", end="", file=sys.stderr, flush=True)
-    loop, answered = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(sys.stdin, answered.set)
-    waiting = [asyncio.ensure_future(event.wait()) for event in (answered, stop)]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    loop.remove_reader(sys.stdin)
-    for future in waiting:
-        future.cancel()
-    return not stop.is_set() and sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 async def _taken_up(store: Path, name: str, stop: asyncio.Event) -> Restored | None:

@@ -109,7 +109,7 @@ def test_nobody_to_ask_and_no_yes_changes_nothing(store, tmp_path):
     main(["backup", "--store", str(store), backup])
     before = store.read_bytes()
     done = run("restore", "--store", store, backup, stdin=subprocess.DEVNULL)
-    assert (done.returncode, "give --yes" in done.stderr) == (1, True)
+    assert (done.returncode, "say --yes" in done.stderr) == (1, True)
     assert store.read_bytes() == before
     assert not list(tmp_path.glob("s.db.restore*"))
 
