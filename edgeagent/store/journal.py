@@ -165,13 +165,19 @@ class Journal:
         last = min(self.committed_sequence, first + _SPAN - 1)
         if first > last:
             return [], first, _told(gaps)
-        wanted = self._wanted(topics, machines)
-        if first >= self._tail.first_sequence:
-            found, following = self._tail.read(first, wanted, limit)
-            return found, following, _told(gaps)
-        known = tuple(self._kinds)
+        if at_hand := self.at_hand(first, topics, machines, limit):
+            return *at_hand, _told(gaps)
+        known, wanted = tuple(self._kinds), self._wanted(topics, machines)
         found, last, lost = await self._database.read(lambda c: table.examine(c, first, last, known, wanted, limit))
         return found, last + 1, _told(gaps + lost)
+
+    def at_hand(
+        self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
+    ) -> tuple[list[StoredEvent], int] | None:
+        """Find events and the number to go on from as `read` does; None where the file must be asked."""
+        if first < self._tail.first_sequence:
+            return None
+        return self._tail.read(first, self._wanted(topics, machines), limit)
 
     async def previous(self, sequence: int, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> int:
         """Find the last matching event on disk before `sequence`; 0 if there is none."""
