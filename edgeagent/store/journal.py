@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from edgeagent.store import events as table
 from edgeagent.store.alarms import AlarmNote, noted
 from edgeagent.store.boards import PreparedBoard
 from edgeagent.store.counters import Ending, ending
-from edgeagent.store.database import Database, attempt
+from edgeagent.store.database import Database
 from edgeagent.store.events import Kind
 from edgeagent.store.mark import Mark
 from edgeagent.store.standing import Standing
@@ -107,22 +108,23 @@ class Journal:
         if not stored and saved is None:
             return self.last_sequence
 
-        def write(connection: sqlite3.Connection) -> None:
-            table.insert(connection, stored)
-            for row in rows:
-                row.insert(connection)
-            if saved:
-                checkpoints.put(connection, saved)
-
-        def work(connection: sqlite3.Connection) -> BaseException | None:
-            _, refusal = attempt(connection, write)
+        def write(connection: sqlite3.Connection, is_refused: bool = False) -> bool:
+            if not is_refused:
+                table.insert(connection, stored)
+                for row in rows:
+                    row.insert(connection)
+                if saved:
+                    checkpoints.put(connection, saved)
             if stored:
-                standing.keep(connection, stored[-1].sequence, refusal is not None)
+                standing.keep(connection, stored[-1].sequence, is_refused)
                 self._mark.reach(stored[-1].sequence)
-            return refusal
+            return True
 
         size = sum(len(event.body) for event in stored) + sum(row.size for row in rows)
-        self._database.submit(work, lambda refusal, error: self._settle(stored, refusal, error), size=size)
+        self._database.submit(
+            write, lambda is_noted, error: self._settle(stored, bool(is_noted), error),
+            size=size, refused=partial(write, is_refused=True),
+        )  # fmt: skip
         self.last_sequence += len(stored)
         return self.last_sequence
 
@@ -208,17 +210,17 @@ class Journal:
         return wanted
 
     def _settle(
-        self, stored: list[StoredEvent], refusal: BaseException | None, error: BaseException | None
+        self, stored: list[StoredEvent], is_noted: bool, error: BaseException | None
     ) -> None:
-        fault = refusal or error
-        if fault is not None:
-            _log.error("the journal could not take %d events and the records with them: %r", len(stored), fault)
+        """Go on after events, or after numbers that are noted on disk as refused; after neither where it is closed."""
+        if error is not None:
+            _log.error("the journal could not take %d events and the records with them: %r", len(stored), error)
         if not stored:
             return
         last = stored[-1].sequence
-        if error is None:
-            self._advance([] if refusal else stored, last)
-        self._wake(last, None if fault is None else StoreError(f"an event could not be written: {fault}"))
+        if is_noted:
+            self._advance([] if error else stored, last)
+        self._wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
 
     def _advance(self, stored: list[StoredEvent], last: int) -> None:
         self.committed_sequence = last
