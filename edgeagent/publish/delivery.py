@@ -75,7 +75,9 @@ class Delivery:
         self._tell(tuple(self._sessions))
 
     def _tell(self, sessions: tuple[Session, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
         for session in sessions[:_TURN]:
-            session.tell()
+            session.tell(now)
         if waiting := sessions[_TURN:]:
-            asyncio.get_running_loop().call_soon(self._tell, waiting)
+            loop.call_soon(self._tell, waiting)

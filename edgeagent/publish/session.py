@@ -132,9 +132,9 @@ class Session:
         """There may be something to tell."""
         self._wake.set()
 
-    def tell(self) -> None:
+    def tell(self, now: float) -> None:
         """There is something new in the journal: send it at once where nothing goes before it, or else in a while."""
-        if not (self._is_resting and self._tell_at_once()):
+        if not (self._is_resting and self._tell_at_once(now)):
             self._wake.set()
 
     def hears(self, machine: str) -> bool:
@@ -207,25 +207,25 @@ class Session:
         else:
             await self._rest()
 
-    def _tell_at_once(self) -> bool:
-        """Send what was just committed to a peer that keeps up; False where more is to be told than this."""
+    def _tell_at_once(self, now: float) -> bool:
+        """Send what was just committed to a peer that keeps up; False where there is more to do than this."""
         if self._wake.is_set():
             return False
-        room = _AT_ONCE
+        journal, wire, most = self._journal, self._wire, _AT_ONCE
         for flow in self._flows.values():
-            if not self._is_due(flow):
+            if flow.next > journal.committed_sequence or not (room := flow.room):
                 continue
-            at_hand = self._journal.at_hand(flow.next, flow.topics, flow.machines, min(flow.room, room))
+            at_hand = journal.at_hand(flow.next, flow.topics, flow.machines, min(room, most))
             if at_hand is None:
                 return False
             events, following = at_hand
             for event in events:
-                if not self._wire.send_at_once(self._wire.form(self._notices.durable(event, flow.previous))):
+                if not wire.send_at_once(wire.form(self._notices.durable(event, flow.previous))):
                     return False
-                flow.tell(event.sequence, _now())
+                flow.tell(event.sequence, now)
             flow.next = following
-            room -= len(events)
-            if self._is_due(flow) or not room:
+            most -= len(events)
+            if not most or following <= journal.committed_sequence:
                 return False
         return True
 
