@@ -134,7 +134,11 @@ class Session:
 
     def tell(self, now: float) -> None:
         """There is something new in the journal: send it at once where nothing goes before it, or else in a while."""
-        if not (self._is_resting and self._tell_at_once(now)):
+        try:
+            is_told = self._is_resting and self._tell_at_once(now)
+        except Exception:  # noqa: BLE001  the pump meets it again, and ends this connection alone
+            is_told = False
+        if not is_told:
             self._wake.set()
 
     def hears(self, machine: str) -> bool:
