@@ -1,4 +1,4 @@
-"""What one connection is told: it pulls from the journal at the pace at which its peer reads."""
+"""What one connection is told: at once while its peer keeps up, or at the pace at which it reads."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ MOST_SUBSCRIPTIONS = 32
 
 _TURN = 32
 """Messages of one session that are sent before the others have their turn: about a millisecond."""
+_AT_ONCE = 8
+"""Messages that a session sends in one go when something was committed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,13 @@ class Wire:
         send: writes one message; what it returns, if anything, ends when the peer can take more.
         hang_up: ends the connection, telling the peer the reason if it still reads.
         form: makes of a notification (JSON) what is sent; the same object makes the same object.
+        send_at_once: writes one message to a peer that keeps up; False, and nothing is written, where it does not.
     """
 
     send: Callable[[bytes], Awaitable[object] | None]
     hang_up: Callable[[str], object]
     form: Callable[[bytes], bytes]
+    send_at_once: Callable[[bytes], bool]
 
 
 class Session:
@@ -59,6 +63,7 @@ class Session:
         self._telemetry: dict[str, Telemetry] = {}
         self._pushed = 0
         self._wake = asyncio.Event()
+        self._is_resting = False
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
 
@@ -126,8 +131,17 @@ class Session:
             raise DeliveryError(reason) from None
 
     def wake(self) -> None:
-        """There is something new in the journal."""
+        """There may be something to tell."""
         self._wake.set()
+
+    def tell(self, now: float) -> None:
+        """There is something new in the journal: send it at once where nothing goes before it, or else in a while."""
+        try:
+            is_told = self._is_resting and self._tell_at_once(now)
+        except Exception:  # noqa: BLE001  the pump meets it again, and ends this connection alone
+            is_told = False
+        if not is_told:
+            self._wake.set()
 
     def hears(self, machine: str) -> bool:
         """Whether telemetry of a machine is to be told."""
@@ -200,6 +214,28 @@ class Session:
         else:
             await self._rest()
 
+    def _tell_at_once(self, now: float) -> bool:
+        """Send what was just committed to a peer that keeps up; False where there is more to do than this."""
+        if self._wake.is_set():
+            return False
+        journal, wire, most = self._journal, self._wire, _AT_ONCE
+        for flow in self._flows.values():
+            if flow.next > journal.committed_sequence or not (room := flow.room):
+                continue
+            at_hand = journal.at_hand(flow.next, flow.topics, flow.machines, min(room, most))
+            if at_hand is None:
+                return False
+            events, following = at_hand
+            for event in events:
+                if not wire.send_at_once(wire.form(self._notices.durable(event, flow.previous))):
+                    return False
+                flow.tell(event.sequence, now)
+            flow.next = following
+            most -= len(events)
+            if not most or following <= journal.committed_sequence:
+                return False
+        return True
+
     def _is_due(self, flow: Flow) -> bool:
         return flow.next <= self._journal.committed_sequence and flow.room > 0 and not flow.ended
 
@@ -239,7 +275,9 @@ class Session:
         if self._flows and self._alarm is None:
             due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
             self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
+        self._is_resting = True
         await self._wake.wait()
+        self._is_resting = False
 
     def _ring(self) -> None:
         self._alarm = None

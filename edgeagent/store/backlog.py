@@ -19,10 +19,11 @@ _MOST_BYTES = 64 << 20
 class Write:
     """One write that waits; without work when a newer one took its place or it is on disk."""
 
-    __slots__ = ("done", "queued_at", "size", "work")
+    __slots__ = ("done", "queued_at", "refused", "size", "work")
 
-    def __init__(self, work: Work[Any], done: Done[Any] | None, size: int) -> None:
+    def __init__(self, work: Work[Any], done: Done[Any] | None, size: int, refused: Work[Any] | None = None) -> None:
         self.work: Work[Any] | None = work
+        self.refused = refused
         self.done = done
         self.size = size
         self.queued_at = monotonic()

@@ -22,6 +22,7 @@ from edgeagent.store.connection import connect_reader, connect_writer, lock
 from edgeagent.store.restoring import take_up
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
+Doing = Callable[[sqlite3.Connection, Work[Any], Work[Any] | None], tuple[Any, BaseException | None]]
 
 _READERS = 2
 _MOST_READS = 64
@@ -130,14 +131,16 @@ class Database:
             raise error
 
     def submit(
-        self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None, most: int = 1, size: int = 0
-    ) -> None:
+        self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None, most: int = 1, size: int = 0,
+        refused: Work[T] | None = None,
+    ) -> None:  # fmt: skip
         """Queue one write, in order; it is kept however long the disk refuses.
 
         Args:
             work: runs on the writer's thread inside a transaction, again after a failed commit, and must not commit.
             done: called on the loop after the commit, with the result or with what the work raised.
             replaces: a name; of one name at most `most` writes wait, the oldest is left out, its `done` is not called.
+            refused: runs in place of a work that raised, in the same transaction; its result goes to `done` as well.
             size: bytes held by a write that is never left out; of 64 MiB and more `health` tells.
 
         Raises:
@@ -146,7 +149,7 @@ class Database:
         with self._change:
             if self._thread is None:
                 raise StoreError(f"{self.path}: is closed, nothing more can be written")
-            self._backlog.add(Write(work, done, size), replaces, most)
+            self._backlog.add(Write(work, done, size, refused), replaces, most)
             self._change.notify()
 
     async def write(self, work: Work[T]) -> T:
@@ -213,13 +216,19 @@ class Database:
             self._took(batch, outcomes)
 
     def _commit(self, batch: tuple[Write, ...]) -> list[Outcome]:
+        """Write all of a batch as one; where one of it is refused, begin again and let each fail by itself."""
+        try:
+            return self._transact(batch, _trust)
+        except Exception as error:
+            if _is_passing(error):
+                raise
+            return self._transact(batch, _attempt)
+
+    def _transact(self, batch: tuple[Write, ...], do: Doing) -> list[Outcome]:
         connection = self._writer
-        outcomes: list[Outcome] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
-            for write in batch:
-                if work := write.work:
-                    outcomes.append((write.done, *attempt(connection, work)))
+            outcomes = [(w.done, *do(connection, work, w.refused)) for w in batch if (work := w.work)]
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -265,8 +274,14 @@ class Database:
             self._lock = -1
 
 
-def attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, BaseException | None]:
-    """Do work inside somebody's transaction: its result, or what it raised once all it wrote is undone.
+def _trust(connection: sqlite3.Connection, work: Work[Any], _: Work[Any] | None) -> tuple[Any, None]:
+    return work(connection), None
+
+
+def _attempt(
+    connection: sqlite3.Connection, work: Work[Any], refused: Work[Any] | None
+) -> tuple[Any, BaseException | None]:
+    """Do work inside somebody's transaction: its result; or that of `refused` and what it raised, all of it undone.
 
     Raises:
         sqlite3.Error: a fault of the disk and not of the work: the whole transaction is to be tried again.
@@ -275,10 +290,14 @@ def attempt(connection: sqlite3.Connection, work: Work[T]) -> tuple[T | None, Ba
     try:
         value = work(connection)
     except Exception as error:
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+        if _is_passing(error):
             raise
         connection.execute("ROLLBACK TO work")
         connection.execute("RELEASE work")
-        return None, error
+        return _attempt(connection, refused, None)[0] if refused else None, error
     connection.execute("RELEASE work")
     return value, None
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from edgeagent.store import events as table
 from edgeagent.store.alarms import AlarmNote, noted
 from edgeagent.store.boards import PreparedBoard
 from edgeagent.store.counters import Ending, ending
-from edgeagent.store.database import Database, attempt
+from edgeagent.store.database import Database
 from edgeagent.store.events import Kind
 from edgeagent.store.mark import Mark
 from edgeagent.store.standing import Standing
@@ -107,22 +108,23 @@ class Journal:
         if not stored and saved is None:
             return self.last_sequence
 
-        def write(connection: sqlite3.Connection) -> None:
-            table.insert(connection, stored)
-            for row in rows:
-                row.insert(connection)
-            if saved:
-                checkpoints.put(connection, saved)
-
-        def work(connection: sqlite3.Connection) -> BaseException | None:
-            _, refusal = attempt(connection, write)
+        def write(connection: sqlite3.Connection, is_refused: bool = False) -> bool:
+            if not is_refused:
+                table.insert(connection, stored)
+                for row in rows:
+                    row.insert(connection)
+                if saved:
+                    checkpoints.put(connection, saved)
             if stored:
-                standing.keep(connection, stored[-1].sequence, refusal is not None)
+                standing.keep(connection, stored[-1].sequence, is_refused)
                 self._mark.reach(stored[-1].sequence)
-            return refusal
+            return True
 
         size = sum(len(event.body) for event in stored) + sum(row.size for row in rows)
-        self._database.submit(work, lambda refusal, error: self._settle(stored, refusal, error), size=size)
+        self._database.submit(
+            write, lambda is_noted, error: self._settle(stored, bool(is_noted), error),
+            size=size, refused=partial(write, is_refused=True),
+        )  # fmt: skip
         self.last_sequence += len(stored)
         return self.last_sequence
 
@@ -165,13 +167,19 @@ class Journal:
         last = min(self.committed_sequence, first + _SPAN - 1)
         if first > last:
             return [], first, _told(gaps)
-        wanted = self._wanted(topics, machines)
-        if first >= self._tail.first_sequence:
-            found, following = self._tail.read(first, wanted, limit)
-            return found, following, _told(gaps)
-        known = tuple(self._kinds)
+        if at_hand := self.at_hand(first, topics, machines, limit):
+            return *at_hand, _told(gaps)
+        known, wanted = tuple(self._kinds), self._wanted(topics, machines)
         found, last, lost = await self._database.read(lambda c: table.examine(c, first, last, known, wanted, limit))
         return found, last + 1, _told(gaps + lost)
+
+    def at_hand(
+        self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
+    ) -> tuple[list[StoredEvent], int] | None:
+        """Find events and the number to go on from as `read` does; None where the file must be asked."""
+        if first < self._tail.first_sequence:
+            return None
+        return self._tail.read(first, self._wanted(topics, machines), limit)
 
     async def previous(self, sequence: int, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> int:
         """Find the last matching event on disk before `sequence`; 0 if there is none."""
@@ -202,17 +210,17 @@ class Journal:
         return wanted
 
     def _settle(
-        self, stored: list[StoredEvent], refusal: BaseException | None, error: BaseException | None
+        self, stored: list[StoredEvent], is_noted: bool, error: BaseException | None
     ) -> None:
-        fault = refusal or error
-        if fault is not None:
-            _log.error("the journal could not take %d events and the records with them: %r", len(stored), fault)
+        """Go on after events, or after numbers that are noted on disk as refused; after neither where it is closed."""
+        if error is not None:
+            _log.error("the journal could not take %d events and the records with them: %r", len(stored), error)
         if not stored:
             return
         last = stored[-1].sequence
-        if error is None:
-            self._advance([] if refusal else stored, last)
-        self._wake(last, None if fault is None else StoreError(f"an event could not be written: {fault}"))
+        if is_noted:
+            self._advance([] if error else stored, last)
+        self._wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
 
     def _advance(self, stored: list[StoredEvent], last: int) -> None:
         self.committed_sequence = last

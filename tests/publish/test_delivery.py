@@ -359,3 +359,109 @@ def test_a_connection_has_a_largest_number_of_subscriptions(tmp_path: Path) -> N
             await session.subscribe(("*",), None, 1)
 
     asyncio.run(main())
+
+
+async def keeping_up(served: Served, send_at_once: Callable[[bytes], bool]) -> tuple[Session, Peer]:
+    """A session at the end of the journal whose peer can be sent messages at once."""
+    peer = Peer()
+    session = served.delivery.session(peer.send, peer.hang_up, send_at_once=send_at_once)
+    await session.subscribe(("*",), None, served.journal.committed_sequence + 1)
+    await session.answer(None)
+    await asyncio.sleep(0)
+    return session, peer
+
+
+def test_events_go_at_once_to_a_peer_that_keeps_up_and_in_a_while_to_one_that_does_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            told: list[tuple[int, int]] = []
+            keeps_up = True
+
+            def send_at_once(message: bytes) -> bool:
+                if keeps_up:
+                    params = json.loads(message)["params"]
+                    told.append((params["sequence"], params["previous"]))
+                return keeps_up
+
+            _, peer = await keeping_up(served, send_at_once)
+            for _ in range(3):
+                await served.journal.settled(served.happen())
+                await asyncio.sleep(0)
+            assert (told, peer.messages.qsize()) == ([(1, 0), (2, 1), (3, 2)], 0)
+            keeps_up = False
+            served.happen(2)
+            later = [(await peer.next())["params"] for _ in range(2)]
+            assert [(it["sequence"], it["previous"]) for it in later] == [(4, 3), (5, 4)]
+            await asyncio.sleep(0)
+            keeps_up = True
+            await served.journal.settled(served.happen())
+            await asyncio.sleep(0)
+            assert (told[3:], peer.messages.qsize()) == ([(6, 5)], 0)
+
+    asyncio.run(main())
+
+
+def test_many_events_at_once_are_all_told_in_order(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            told: list[int] = []
+
+            def send_at_once(message: bytes) -> bool:
+                told.append(json.loads(message)["params"]["sequence"])
+                return True
+
+            _, peer = await keeping_up(served, send_at_once)
+            served.happen(100)
+            for _ in range(100 - 8):
+                told.append((await peer.next())["params"]["sequence"])
+            assert told == list(range(1, 101))
+
+    asyncio.run(main())
+
+
+def test_many_peers_that_keep_up_are_told_in_turns_of_the_loop(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            loop, told, turns = asyncio.get_running_loop(), 0, []
+
+            def send_at_once(_: bytes) -> bool:
+                nonlocal told
+                told += 1
+                if told == 1:
+                    loop.call_soon(lambda: turns.append(told))
+                return True
+
+            for _ in range(100):
+                await keeping_up(served, send_at_once)
+            await served.journal.settled(served.happen())
+            async with asyncio.timeout(10):
+                while told < 100:  # noqa: ASYNC110  turns of the loop are what is looked at
+                    await asyncio.sleep(0)
+            assert 0 < turns[0] < 100
+
+    asyncio.run(main())
+
+
+def test_a_session_that_fails_ends_its_own_connection_and_no_other(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            told: list[bytes] = []
+
+            def failing(_: bytes) -> bytes:
+                raise ValueError("no form")
+
+            def send_at_once(message: bytes) -> bool:
+                told.append(message)
+                return True
+
+            peer = Peer()
+            session = served.delivery.session(peer.send, peer.hang_up, failing, send_at_once)
+            await session.subscribe(("*",), None, 1)
+            await session.answer(None)
+            others = [await keeping_up(served, send_at_once) for _ in range(3)]
+            await served.journal.settled(served.happen())
+            assert await asyncio.wait_for(peer.ended, 10) == "delivery failed"
+            assert len(told) == 3
+            assert not any(other.ended.done() for _, other in others)
+
+    asyncio.run(main())

@@ -110,6 +110,34 @@ def test_a_write_that_fails_by_itself_does_not_take_the_others(tmp_path):
     with_store(tmp_path / "s.db", use)
 
 
+def test_what_is_to_be_written_in_place_of_a_refused_work_is_written_with_its_batch(tmp_path):
+    async def use(database):
+        told = []
+        go = held(database)
+
+        def twice(connection):
+            put("b")(connection)
+            put("a")(connection)
+
+        def fail(_):
+            raise KeyError("mine as well")
+
+        def tell(value, error):
+            told.append((value, type(error)))
+
+        database.submit(put("a"), tell)
+        database.submit(twice, tell, refused=lambda c: put("c")(c) or "noted")
+        database.submit(twice, tell, refused=fail)
+        database.submit(put("d"), tell)
+        go.set()
+        await until(lambda: len(told) == 4)
+        refused = sqlite3.IntegrityError
+        assert told == [(None, type(None)), ("noted", refused), (None, refused), (None, type(None))]
+        assert await database.read(keys) == ["a", "c", "d"]
+
+    with_store(tmp_path / "s.db", use)
+
+
 def test_a_full_disk_keeps_every_write_in_order_until_there_is_room(tmp_path, caplog):
     async def use(database):
         room = [30]

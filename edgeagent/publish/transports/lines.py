@@ -105,7 +105,7 @@ class _Connection(asyncio.Protocol):
             self._turn_away()
             return
         self._server.connections.add(self)
-        self._session = self._server.delivery.session(self._send, self.hang_up)
+        self._session = self._server.delivery.session(self._send, self.hang_up, send_at_once=self._send_at_once)
         self._work = asyncio.get_running_loop().create_task(self._serve())
 
     @property
@@ -186,6 +186,12 @@ class _Connection(asyncio.Protocol):
             raise ConnectionResetError(f"{self._peer} is gone")
         self._transport.write(message + b"\n")
         return None if self._writable.is_set() else self._writable.wait()
+
+    def _send_at_once(self, message: bytes) -> bool:
+        keeps_up = self._writable.is_set() and not self._transport.is_closing()
+        if keeps_up:
+            self._transport.write(message + b"\n")
+        return keeps_up
 
     async def _serve(self) -> None:
         caller = Caller(ANYBODY, self._server.role, "lines", self._peer, self._session)

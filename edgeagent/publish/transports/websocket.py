@@ -27,6 +27,9 @@ _PING_S = 60.0
 _STOP_S = 2.0
 """Time for the answers to the last frame when the agent stops, in seconds."""
 
+_WAITING = 16 << 10
+"""Bytes that may wait for a peer that keeps up: what one turn of the loop writes goes out at its end."""
+
 _MOST_REASON = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
 
@@ -99,7 +102,7 @@ class _Connection:
         self._peer = request.remote or "unknown"
         self._frames = _frames(socket.ws_protocol)
         self._farewell: asyncio.Task[None] | None = None
-        self.session = route.delivery.session(self._send, self._hang_up, self._frames.form)
+        self.session = route.delivery.session(self._send, self._hang_up, self._frames.form, self._send_at_once)
 
     async def serve(self) -> None:
         """Answer and push until the connection ends."""
@@ -125,11 +128,16 @@ class _Connection:
                 await asyncio.wait((self._farewell,))
 
     def _send(self, message: bytes) -> Awaitable[object] | None:
-        transport, socket = self._transport, self._socket
-        if transport is None or transport.get_write_buffer_size() or transport.is_closing() or socket.closed:
-            return self._send_when_there_is_room(message)
+        return None if self._send_at_once(message) else self._send_when_there_is_room(message)
+
+    def _send_at_once(self, message: bytes) -> bool:
+        transport = self._transport
+        if transport is None or transport.is_closing() or self._socket.closed:
+            return False
+        if transport.get_write_buffer_size() > _WAITING:
+            return False
         transport.write(framed(message, self._frames.type))
-        return None
+        return True
 
     async def _send_when_there_is_room(self, message: bytes) -> None:
         try:
