@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 import pty
 import signal
@@ -32,17 +31,6 @@ async def main():
     await asyncio.sleep(60)
 asyncio.run(main())
 """
-
-
-@pytest.fixture(autouse=True)
-def logs_as_they_were():
-    """The command line sets the logs of its process up, and here that is the tests' own."""
-    loggers = [logging.getLogger(name) for name in (None, "pymodbus", "aiohttp.access")]
-    levels = [logger.level for logger in loggers]
-    yield
-    for logger, level in zip(loggers, levels, strict=True):
-        logger.setLevel(level)
-    logging.getLogger().handlers.clear()
 
 
 @pytest.fixture
