@@ -40,7 +40,8 @@ async def install(folder: Path, is_agreed: bool, stop: asyncio.Event) -> bool:
         return False
     configuration = root.at(its.CONFIGURATION) / "edgeagent.toml"
     if not configuration.exists():
-        print(f"Now copy {configuration}.example to {configuration.name}, say there which machine it is, and begin:\n"
+        print("Now copy the example, so that the agent may read it, say there which machine it is, and begin:\n"
+              f"  install -m 640 -g edgeagent {configuration}.example {configuration}\n"
               f"  edgeagent check {configuration} && systemctl start edgeagent")
     elif root.is_this_computer:
         print(f"{configuration} is kept; `systemctl restart edgeagent` runs this version.")

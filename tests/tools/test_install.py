@@ -43,7 +43,7 @@ def test_install_says_what_it_did_and_does_it_once(tmp_path):
     assert first.returncode == 0, first.stderr
     assert tree(tmp_path) == INSTALLED
     assert f"done: write {tmp_path / UNIT}" in first.stdout
-    assert "edgeagent.toml.example to edgeagent.toml" in first.stdout
+    assert "install -m 640 -g edgeagent" in first.stdout
     assert stat.S_IMODE((tmp_path / "etc/edgeagent").stat().st_mode) == 0o750
     assert stat.S_IMODE((tmp_path / "var/lib/edgeagent").stat().st_mode) == 0o700
     assert (tmp_path / "etc/systemd/system/multi-user.target.wants/edgeagent.service").resolve() == tmp_path / UNIT
