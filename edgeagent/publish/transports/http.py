@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from edgeagent.config import is_loopback
 from edgeagent.logs import Detail
-from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
+from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher
 from edgeagent.publish.observe.pages import Show
 from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.listening import Places, deaf, listen
+from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
@@ -27,8 +28,10 @@ MOST_UNSENT = 16 << 20
 _SMALL = 64 << 10
 """Answers up to this many bytes are always sent: what was done is never kept secret for want of room."""
 
-_AT_ONCE = 32 << 10
-"""Bytes of a response that a socket's buffer takes without asking its writer to wait; that begins at 64 KiB."""
+_STOP_S = 1.0
+"""Time for requests that are being answered when the server stops, in seconds."""
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +39,7 @@ log = logging.getLogger(__name__)
 class Upgrade(Protocol):
     """What a GET of the path becomes."""
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one connection until it ends."""
 
     def load(self) -> tuple[int, int]:
@@ -79,22 +82,17 @@ class HttpServer:
         self._unsent = 0
         self._hosts: frozenset[str] = frozenset()
         self._server: asyncio.Server | None = None
-        app = web.Application(client_max_size=limit + 1)
-        app.router.add_post("/rpc", self._post)
+        self._http: web.Server | None = None
+        self._routes: dict[str, dict[str, _Handler]] = {"/rpc": {"POST": self._post}}
         if upgrade is not None:
-            app.router.add_get("/rpc", self._get, allow_head=False)
+            self._routes["/rpc"]["GET"] = self._get
         for path, show in (pages or {}).items():
-            app.router.add_get(path, partial(self._page, show))
-        self._runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=1.0)
+            self._routes[path] = dict.fromkeys(("GET", "HEAD"), partial(self._page, show))
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises like `listen`."""
-        await self._runner.setup()
-        try:
-            self._server, port = await listen(self._protocol, host, port)
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        self._http = web.Server(self._handle, handler_cancellation=True)
+        self._server, port = await listen(self._protocol, host, port)
         names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
         self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == 80 else frozenset())
         return port
@@ -109,49 +107,67 @@ class HttpServer:
             self._server.close()
         if self._upgrade is not None:
             await self._upgrade.close()
-        await self._runner.cleanup()
+        if self._http is not None:
+            self._http.pre_shutdown()
+            await self._http.shutdown(_STOP_S)
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        server = self._runner.server
-        assert server is not None
+        assert self._http is not None
         if self._places.take():
-            return _Connection(server, self._header_s, self._places)
+            return _Connection(self._http, self._header_s, self._places)
         log.warning("a connection is refused: %s", self._places.full)
         self._tally.refused["http"] += 1
         return _Refused()
 
     def load(self) -> tuple[int, int]:
         """How many connections there are that are no WebSockets; none has subscriptions."""
-        server = self._runner.server
         upgraded = self._upgrade.load()[0] if self._upgrade else 0
-        return max(0, len(server.connections) - upgraded) if server else 0, 0
+        return max(0, len(self._http.connections) - upgraded) if self._http else 0, 0
 
-    async def _post(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            return error(404, "notFound", "There is nothing here; POST JSON-RPC to /rpc.")
+        handler = methods.get(request.method)
+        if handler is None:
+            return error(405, "invalidRequest", f"This takes {' or '.join(methods)}.", {"Allow": ", ".join(methods)})
+        return await handler(request)
+
+    async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         if request.content_type != "application/json":
-            return _error(415, "invalidRequest", "Send Content-Type: application/json.")
+            return error(415, "invalidRequest", "Send Content-Type: application/json.")
+        if (request.content_length or 0) > self._limit:
+            return self._too_large()
         try:
-            if (request.content_length or 0) > self._limit:
-                raise web.HTTPRequestEntityTooLarge(self._limit)
-            if request.content.is_eof():
-                message = await request.read()  # all of it has arrived: no clock is needed
-            else:
-                async with asyncio.timeout(_READ_S):
-                    message = await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
+            message = await self._body(request)
         except TimeoutError:
-            return _error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
+            return error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
         except web.RequestPayloadError:
-            return _error(400, "invalidRequest", "The body is not what its header announces.")
-        return await self._answer(request, message)
+            return error(400, "invalidRequest", "The body is not what its header announces.")
+        return self._too_large() if len(message) > self._limit else await self._answer(request, message)
 
-    async def _answer(self, request: web.Request, message: bytes) -> web.Response:
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        """All of a body, or somewhat more than the limit of it; raises TimeoutError and RequestPayloadError."""
+        if request.content.is_eof():
+            return request.content.read_nowait()  # all of it has arrived: no clock is needed
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = bytearray()
+        async with asyncio.timeout(_READ_S):
+            while len(body) <= self._limit and (piece := await request.content.readany()):
+                body += piece
+        return bytes(body)
+
+    def _too_large(self) -> web.Response:
+        return error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
+
+    async def _answer(self, request: web.BaseRequest, message: bytes) -> web.StreamResponse:
         peer = request.remote or "unknown"
         held = MOST_ANSWERS if message.lstrip()[:1] == b"[" else 0
         if self._unsent + held > MOST_UNSENT:
-            return _full()
+            return full()
         self._unsent += held
         try:
             answer = await self._dispatcher.answer(message, Caller(ANYBODY, self._role, "http", peer))
@@ -160,15 +176,17 @@ class HttpServer:
             self._unsent += len(answer) - held
             held = len(answer)
             if self._unsent > MOST_UNSENT and held > _SMALL:
-                return _full()
+                return full()
+            if sent := send_at_once(request, answer):
+                return sent
             return await self._sent(request, web.Response(body=answer, content_type="application/json"))
         finally:
             self._unsent -= held
 
-    async def _sent(self, request: web.Request, response: web.Response) -> web.Response:
+    async def _sent(self, request: web.BaseRequest, response: web.Response) -> web.Response:
         """Send a response; a peer that does not take it in time is cut off."""
         transport, size = request.transport, response.content_length or 0
-        if transport is not None and not transport.get_write_buffer_size() and size < _AT_ONCE:
+        if transport is not None and not transport.get_write_buffer_size() and size < AT_ONCE:
             return response  # aiohttp writes it in one piece and does not wait
         try:
             async with asyncio.timeout(self._patience_s):
@@ -181,14 +199,14 @@ class HttpServer:
                 request.transport.abort()
         return response
 
-    async def _page(self, show: Show, request: web.Request) -> web.Response:
+    async def _page(self, show: Show, request: web.BaseRequest) -> web.Response:
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         if not is_loopback(request.remote or ""):
-            return _error(403, "forbidden", "This is shown on the agent's own computer only.")
+            return error(403, "forbidden", "This is shown on the agent's own computer only.")
         page = await show()
         if self._unsent + len(page.body) > MOST_UNSENT:
-            return _full()
+            return full()
         self._unsent += len(page.body)
         try:
             headers = {"Content-Type": page.content_type, "Cache-Control": "no-store"}
@@ -196,15 +214,15 @@ class HttpServer:
         finally:
             self._unsent -= len(page.body)
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
+    async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._upgrade is not None
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            return _error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
+            return error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
         return await self._upgrade(request)
 
-    def _unwelcome(self, request: web.Request) -> str | None:
+    def _unwelcome(self, request: web.BaseRequest) -> str | None:
         """Why a request may come from a web page that means no good: the reason, or None."""
         reason = self._suspicion(request)
         if reason:
@@ -212,7 +230,7 @@ class HttpServer:
             self._tally.forbidden["http"] += 1
         return reason
 
-    def _suspicion(self, request: web.Request) -> str | None:
+    def _suspicion(self, request: web.BaseRequest) -> str | None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts:
             return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
@@ -253,7 +271,7 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         log.warning("%s sent what is not HTTP", request.remote)
-        response = _error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
+        response = error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
         response.force_close()
         return response
 
@@ -269,11 +287,3 @@ class _Refused(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
-
-
-def _full() -> web.Response:
-    return _error(503, "tooMany", "Too many answers wait to be read; read them and ask again.")
-
-
-def _error(status: int, kind: str, reason: str) -> web.Response:
-    return web.Response(status=status, body=refusal(kind, reason), content_type="application/json")

@@ -54,7 +54,7 @@ class WebSocketRoute:
         self.farewell_s = farewell_s
         self._open: dict[web.WebSocketResponse, Session] = {}
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
         """Serve one connection until it ends."""
         socket = web.WebSocketResponse(
             timeout=self.farewell_s, heartbeat=_PING_S, compress=False, max_msg_size=self._limit + 1,
@@ -95,7 +95,7 @@ def _frames(protocol: str | None) -> Frames:
 class _Connection:
     """One peer; its frames are answered in order."""
 
-    def __init__(self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.Request) -> None:
+    def __init__(self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.BaseRequest) -> None:
         self._route = route
         self._socket = socket
         self._transport = request.transport
