@@ -11,7 +11,8 @@ from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.faults import FaultError, parse
 
 MAPS = ("reflow10", "reflow12", "wave")
-COMPARE = {"==": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+COMPARE = {"==": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge,
+           "<": operator.lt, "<=": operator.le}  # fmt: skip
 READS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
