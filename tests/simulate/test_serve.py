@@ -94,7 +94,7 @@ def test_a_setpoint_is_written_and_an_address_without_a_point_refused():
             assert simulated.oven.read("zone/1/top/setpoint") == 140.0
             assert (await client.write_register(17, 9000)).exception_code == 3
             assert (await client.read_holding_registers(60, count=2)).exception_code == 2
-            assert (await client.read_coils(0, count=1)).exception_code == 2
+            assert (await client.read_coils(9, count=1)).exception_code == 2
             assert (await client.read_holding_registers(17, count=1, device_id=9)).exception_code == 11
 
     asyncio.run(journey())
