@@ -100,6 +100,24 @@ def test_a_setpoint_is_written_and_an_address_without_a_point_refused():
     asyncio.run(journey())
 
 
+def test_a_cold_oven_is_switched_on_over_the_wire_and_a_lost_answer_is_silence():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            simulated.oven.switch_off()
+            assert not (await client.write_coil(0, True)).isError()
+            assert not (await client.write_coil(0, False)).isError()
+            assert (await client.read_input_registers(1, count=1)).registers == [2]
+            clock.now_s += 10
+            assert (await client.read_input_registers(1, count=1)).registers == [3]
+            simulated.oven.add_fault(parse("write-unanswered"))
+            clock.now_s += 1
+            with pytest.raises(ModbusException):
+                await client.write_coil(2, True)
+            assert simulated.oven.state == "off"
+
+    asyncio.run(journey())
+
+
 def test_a_silent_oven_answers_again_when_the_fault_is_over():
     async def journey():
         async with _served() as (clock, simulated, client):
