@@ -28,7 +28,7 @@ class Fault(msgspec.Struct, frozen=True):
         return f"{self.file}, line {self.line}: {self.text}" if self.line else f"{self.file}: {self.text}"
 
 
-class Verdict(msgspec.Struct, kw_only=True):
+class Verdict(msgspec.Struct, kw_only=True, rename="camel"):
     """What came out.
 
     Attributes:
@@ -104,9 +104,11 @@ class _Walk:
         self._wanted = wanted
         self._first = first
         self._before: Head | None = BEGINNING if first == 1 else None
+        self._place = 0
         self._is_loose = False
 
     def over(self, files: list[Path]) -> None:
+        self._place = first_of(files[0]) - 1 if files else 0
         for file in files:
             self._verdict.segments += 1
             is_last = file == files[-1]
@@ -121,6 +123,7 @@ class _Walk:
 
     def _whole(self, file: Path, number: int, line: Line) -> None:
         head = line.head
+        self._place = head.sequence
         if head.sequence < self._first:
             return
         verdict, before = self._verdict, self._before
@@ -140,6 +143,9 @@ class _Walk:
             verdict.whole_to = head
 
     def _changed(self, file: Path, number: int) -> None:
+        self._place += 1
+        if self._place < self._first:
+            return
         before = self._before
         after = f"the line after entry {before.sequence}" if before and before.sequence else "this line"
         self._verdict.wrong(file, number, f"{after} is not as it was written")
