@@ -8,8 +8,8 @@ import msgspec
 from edgeagent.model.audit import AuditEntry, bounded
 
 
-def entry(**more):
-    return AuditEntry(time="2026-11-21T21:53:00.123Z", kind="command", who="mes", **more)
+def entry(who="mes", **more):
+    return AuditEntry(time="2026-11-21T21:53:00.123Z", kind="command", who=who, **more)
 
 
 def test_what_does_not_apply_is_not_written():
