@@ -146,11 +146,24 @@ class Audit:
                 f"the audit record cannot be written: not on disk after {self._patience_s:g} s"
             ) from error
 
+    def report(self, *entries: AuditEntry) -> None:
+        """Write entries of what has happened already, without waiting; while the disk refuses they are kept.
+
+        For an outcome that `write` did not take: what there is no room for is counted and told as missing.
+
+        Raises:
+            TypeError, ValueError: values that JSON does not hold.
+        """
+        with self._change:
+            for entry in entries:
+                self._put([_encode(bounded(entry))])
+            self._change.notify()
+
     def note(self, entry: AuditEntry) -> None:
         """Write an entry of which a peer can make thousands, without waiting: of repetitions within a minute a sum.
 
-        What is the same in kind, who, host, function and machine repeats itself. While the disk refuses, what there
-        is no room for is counted, and told as soon as it can be written again.
+        What is the same in kind, who, host, function and machine repeats itself. For logins, and for refusals of
+        callers who are not known; the command of a known caller that is refused goes to `write`.
 
         Raises:
             TypeError, ValueError: values that JSON does not hold.
@@ -208,7 +221,8 @@ class Audit:
         return self._under_way
 
     def _write(self, batch: list[_Waiting]) -> None:
-        gap = [] if self._failed is None or not self._is_open else [_encode(self._gap())]
+        lost = self._lost
+        gap = [_encode(self._gap(lost))] if self._failed or lost else []
         lines = [*gap, *(line for each in batch for line in each.lines)]
         if not lines and self._is_open:
             return
@@ -216,17 +230,20 @@ class Audit:
         try:
             self._ledger.append(lines)
         except OSError as error:
-            self._refused(batch, error)
+            self._refused(batch, f"{error.strerror or error} ({error.filename or self._database.path})")
+        except Exception as error:  # noqa: BLE001  told as a disk that refuses, and tried again
+            _log.exception("%s: the audit record failed unexpectedly", self._database.path)
+            self._refused(batch, repr(error))
         else:
-            self._took(batch, before)
+            self._took(batch, before, lost)
 
-    def _took(self, batch: list[_Waiting], before: int) -> None:
+    def _took(self, batch: list[_Waiting], before: int, told_lost: int) -> None:
         if not self._is_open:
             self._accept()
         with self._change:
             if self._failed:
                 _log.warning("%s: the audit record can be written again", self._database.path)
-                self._lost = 0
+            self._lost -= told_lost
             self._is_open, self._failed, self._under_way = True, None, []
             self.entries += self._ledger.head.sequence - before
         self._anchor(self._ledger.head)
@@ -248,8 +265,7 @@ class Audit:
         except OSError as error:
             _log.error("%s: cannot be taken away: %s", accepting.accepted_file(path), error)
 
-    def _refused(self, batch: list[_Waiting], error: OSError) -> None:
-        reason = f"{error.strerror or error} ({error.filename or self._database.path})"
+    def _refused(self, batch: list[_Waiting], reason: str) -> None:
         with self._change:
             if self._failed is None:
                 self._failed_at = self._now()
@@ -258,7 +274,9 @@ class Audit:
             self._failed, self._under_way = reason, []
             self.failures += 1
             self._lost += sum(len(each.lines) for each in batch if each.future)
-            self._waiting = [each for each in batch if not each.future] + self._waiting
+            kept = [each for each in batch if not each.future] + self._waiting
+            self._waiting = kept[:MOST_WAITING]
+            self._lost += sum(len(each.lines) for each in kept[MOST_WAITING:])
         for each in batch:
             self._tell(each.future, StoreError(f"the audit record cannot be written: {reason}"))
 
@@ -297,9 +315,10 @@ class Audit:
             entries.append(self._own(f"edgeagent {__version__} begins, the record is open"))
         return [_encode(bounded(entry)) for entry in entries]
 
-    def _gap(self) -> AuditEntry:
-        lost = f"{self._lost} entries that were to be written are missing"
-        return self._own(f"from {self._failed_at} on the record could not be written: {self._failed}; {lost}", "failed")
+    def _gap(self, lost: int) -> AuditEntry:
+        since = f"from {self._failed_at} on the record could not be written: {self._failed}"
+        why = since if self._failed else "more entries came than the disk took"
+        return self._own(f"{why}; {lost} entries that were to be written are missing", "failed")
 
     def _own(self, reason: str, outcome: str | None = None) -> AuditEntry:
         clock = "trusted" if self._clock.trusted else "untrusted"

@@ -151,14 +151,16 @@ def test_a_disk_that_refuses_is_told_and_so_is_that_it_takes_entries_again(tmp_p
             with pytest.raises(StoreError):
                 await audit.write(command(3))
             audit.note(refusal())
+            audit.report(command(2, outcome="done"))
             assert file.stat().st_size == size
         await until(lambda: audit.failing is None)
         await audit.write(command(4))
         assert audit.failures > 0
 
     with_audit(store, use)
-    assert [entry.values["number"] for entry in entries(store) if entry.kind == "command"] == [1, 4]
-    assert [entry.kind for entry in entries(store) if entry.kind == "refusal"] == ["refusal"]
+    assert [entry.values["number"] for entry in entries(store) if entry.kind == "command"] == [1, 2, 4]
+    assert command(2, outcome="done") in entries(store)
+    assert refusal() in entries(store)
     [gap] = [entry for entry in entries(store) if entry.outcome == "failed"]
     assert "could not be written" in gap.reason
     assert "2 entries that were to be written are missing" in gap.reason
@@ -298,8 +300,11 @@ def test_what_waits_for_the_disk_is_bounded(tmp_path):
     async def use(audit):
         with pytest.raises(StoreError, match="1024 entries wait"):
             await audit.write(*(command(number) for number in range(record_module.MOST_WAITING + 1)))
+        await audit.write(command(1))
 
     with_audit(tmp_path / "s.db", use)
+    assert "more entries came than the disk took; 1025 entries that were to be written are missing" in reasons(
+        tmp_path / "s.db")
 
 
 def test_the_store_remembers_the_head(tmp_path):
