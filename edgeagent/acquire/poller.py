@@ -96,7 +96,6 @@ class Poller:
         try:
             if not self.is_known:
                 raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
-            await self._clock.sleep(self._pause_s)
             await self.source.write(words)
         except MachineError as error:
             self.writes[error.cause] += 1
@@ -182,12 +181,12 @@ class Poller:
         return missed
 
     async def _fill(self, group: GroupPlan, is_urgent: bool = False) -> bool:
-        """Read the whole group into the row; False where the row has been given a newer read meanwhile, and keeps it.
-        """
+        """Read the whole group into the row; False where a newer read is in there already, which stays."""
         blocks, answers = group.blocks, []
         read_ns = wall_ns = 0
         for block in blocks:
             if self._pause_s:
+                # The source makes sure of the rest; meanwhile others may ask on the same wire.
                 await self._clock.sleep(self._pause_s)
             self.pulse.turn()
             answers.append(await self.source.read(block.block, is_urgent))

@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from itertools import pairwise
+from time import monotonic
 
 import pytest
 
@@ -213,6 +215,20 @@ def test_a_write_is_the_next_request_on_a_line_with_several_units(tmp_path):
             await asyncio.gather(*reads, writing)
             assert [tuple(request[:2]) for request in unit.requests[asked:asked + 1]] == [(3, 6)]
             assert len(unit.requests) == 3 + 12 + 1
+
+    asyncio.run(go())
+
+
+def test_a_unit_rests_before_and_behind_a_write(tmp_path):
+    async def go():
+        async with connected(tmp_path) as (unit, first):
+            await first.read(ANY)
+            resting = ModbusRtu(first._line, 1, LATENCY_S, pause_s=0.05)
+            asked_at: list[float] = []
+            unit.answer = lambda q: [right(q)] if q[0] != 1 else asked_at.append(monotonic()) or [right(q)]
+            await asyncio.gather(*(resting.read(ANY) for _ in range(2)), resting.write(ONE))
+            assert [tuple(request[:2]) for request in unit.requests[1:]] == [(1, 4), (1, 6), (1, 4)]
+            assert all(later - before >= 0.05 for before, later in pairwise(asked_at))
 
     asyncio.run(go())
 

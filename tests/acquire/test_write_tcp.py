@@ -2,6 +2,8 @@
 
 import asyncio
 import struct
+from itertools import pairwise
+from time import monotonic
 
 import pytest
 
@@ -145,6 +147,22 @@ def test_a_write_is_the_next_request_on_the_wire_before_all_reads_of_all_units()
             assert len(gateway.requests) == 12
             first.close()
             second.close()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+
+
+def test_a_unit_rests_before_and_behind_a_write():
+    async def go():
+        async with device() as made:
+            asked_at: list[float] = []
+            made.answer = lambda q: asked_at.append(monotonic()) or right(q)
+            source = ModbusTcp(TcpConnection("127.0.0.1", made.port, 10.0), 1, pause_s=0.05)
+            await source.connect()
+            await asyncio.gather(*(source.read(Block("input", 7, 1)) for _ in range(2)), source.write(ONE))
+            assert [request[7] for request in made.requests] == [4, 6, 4]
+            assert all(later - before >= 0.05 for before, later in pairwise(asked_at))
+            source.close()
             await asyncio.sleep(0.01)
 
     asyncio.run(go())
