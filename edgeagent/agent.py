@@ -25,7 +25,7 @@ from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Archive, Database
+from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
 from edgeagent.unit import Unit
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
@@ -55,6 +56,7 @@ class Agent:
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
         health: what is not well now.
+        reaches: machine id → the way to write its points and read them back.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Agent:
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._loads: dict[str, Callable[[], tuple[int, int]]] = {}
         self.units: list[Unit] = []
+        self.reaches: dict[str, Reach] = {}
         self.addresses: dict[str, str] = {}
         self.health = Health()
 
@@ -101,12 +104,15 @@ class Agent:
 
     async def _start(self) -> None:
         await asyncio.to_thread(self._database.open, asyncio.get_running_loop())
+        audit = await Audit.open(self._database, self._clock)
+        self._stops.append(audit.close)
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
+        self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
                         self._recorder, archive.states, delivery.hears)
@@ -118,19 +124,21 @@ class Agent:
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
         handlers = answers(self.units, archive, delivery, self._clock)
-        self._watch(readers, wires.longest_wait_s)
+        self._watch(readers, wires.longest_wait_s, audit)
         loop_lag = LoopLag()
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag,
-                            archive.lags)
+                            archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
-        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
+        for each in (*(reader for _, reader in readers), *wires.heartbeats):
+            self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
 
-    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float) -> None:
+    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        self.health.add("audit", audit.fault, is_needed=False)
         self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)

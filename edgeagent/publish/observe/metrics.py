@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -80,10 +81,13 @@ def _values(observed: Observed) -> Iterator[Sample]:
             yield (machine.machine.id, word), count
 
 
-def _errors(observed: Observed) -> Iterator[Sample]:
-    for machine, reader in observed.readers:
-        for kind, count in dict(reader.errors).items():
-            yield (machine, reader.name, kind), count
+def _counted(counter: Callable[[ObservedReader], Counter[str]]) -> Callable[[Observed], Iterator[Sample]]:
+    def read(observed: Observed) -> Iterator[Sample]:
+        for machine, reader in observed.readers:
+            for kind, count in counter(reader).items():
+                yield (machine, reader.name, kind), count
+
+    return read
 
 
 def _size(observed: Observed, suffix: str) -> float | None:
@@ -112,7 +116,9 @@ METRICS = (
     Metric("edgeagent_source_reads", "counter", "Requests that a device answered.", _SOURCE,
            _of_source(lambda r: r.reads)),
     Metric("edgeagent_source_errors", "counter", "Requests and beats that failed, by kind; a kind is there once it "
-           "happened.", (*_SOURCE, "kind"), _errors),
+           "happened.", (*_SOURCE, "kind"), _counted(lambda r: r.errors)),
+    Metric("edgeagent_source_writes", "counter", "Writes by what became of them: done, or why not; a result is there "
+           "once it happened.", (*_SOURCE, "result"), _counted(lambda r: r.writes)),
     Metric("edgeagent_source_skipped_beats", "counter", "Beats that were too late to be read.", _SOURCE,
            _of_source(lambda r: r.skipped)),
     Metric("edgeagent_source_poll_duration_seconds", "histogram", "Time to read a whole group, connecting and waiting "
@@ -138,6 +144,16 @@ METRICS = (
     Metric("edgeagent_store_commits", "counter", "Commits.", (), _one(lambda o: o.database.health().commits)),
     Metric("edgeagent_store_database_bytes", "gauge", "Size of the database file.", (), _one(lambda o: _size(o, ""))),
     Metric("edgeagent_store_wal_bytes", "gauge", "Size of the write-ahead log.", (), _one(lambda o: _size(o, "-wal"))),
+    Metric("edgeagent_audit_failing", "gauge", "1 while the audit record cannot be written, and commands are refused.",
+           (), _one(lambda o: None if o.audit is None else float(o.audit.failing is not None))),
+    Metric("edgeagent_audit_broken", "gauge", "1 when the audit record was found changed or cut, until that is "
+           "accepted.", (), _one(lambda o: None if o.audit is None else float(o.audit.broken is not None))),
+    Metric("edgeagent_audit_entries", "counter", "Entries of the audit record that are on disk.", (),
+           _one(lambda o: None if o.audit is None else o.audit.entries)),
+    Metric("edgeagent_audit_failures", "counter", "Times that the disk refused the audit record.", (),
+           _one(lambda o: None if o.audit is None else o.audit.failures)),
+    Metric("edgeagent_audit_sequence", "gauge", "Newest entry of the audit record.", (),
+           _one(lambda o: None if o.audit is None else o.audit.head.sequence)),
     Metric("edgeagent_journal_first_sequence", "gauge", "Oldest event kept.", (),
            _one(lambda o: o.journal.first_sequence)),
     Metric("edgeagent_journal_committed_sequence", "gauge", "Newest event on disk.", (),
