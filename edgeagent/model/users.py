@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 from msgspec import Meta
@@ -136,3 +136,49 @@ def _fault(user: User, proof: Token | Certificate, now: datetime) -> str | None:
     if proof.expires is not None and proof.expires <= now:
         return f"{'this token' if isinstance(proof, Token) else 'this certificate'} has expired"
     return None
+
+
+class UserChange(NamedTuple):
+    """What became another of one user, in a clause; and the account of the computer that changed it."""
+
+    user: str
+    what: str
+    by: str
+
+
+def changes(before: Iterable[User], now: Iterable[User]) -> Iterator[UserChange]:
+    """Tell what users are another than before."""
+    old, new = ({user.name: user for user in users} for users in (before, now))
+    for name in sorted(old.keys() | new.keys()):
+        was, now_is = old.get(name), new.get(name)
+        if now_is is None:
+            yield UserChange(name, "was taken out of the file", "")
+        elif was is None:
+            yield UserChange(name, f"was added and may {now_is.may}", now_is.changed_by)
+            yield from (UserChange(name, what, now_is.changed_by) for what in _proofs(None, now_is))
+        else:
+            yield from (UserChange(name, what, now_is.changed_by) for what in _differences(was, now_is))
+
+
+def _differences(was: User, now_is: User) -> Iterator[str]:
+    if was.may != now_is.may or was.functions != now_is.functions:
+        yield f"may {now_is.may}, before {was.may}"
+    if now_is.revoked is not None and was.revoked is None:
+        yield "was revoked"
+    elif was.revoked is not None and now_is.revoked is None:
+        yield "is allowed again"
+    yield from _proofs(was, now_is)
+
+
+def _proofs(was: User | None, now_is: User) -> Iterator[str]:
+    old, new = _names(was) if was else set(), _names(now_is)
+    yield from (f"got the {each}" for each in sorted(new - old))
+    yield from (f"lost the {each}" for each in sorted(old - new))
+
+
+def _names(user: User) -> set[str]:
+    return {
+        *(f"token {token.id}" for token in user.tokens),
+        *(f"certificate {fingerprint[:16]}" for fingerprint in user.fingerprints),
+        *(f"certificates of {name}" for name in user.common_names),
+    }

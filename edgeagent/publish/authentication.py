@@ -27,10 +27,12 @@ class SignIn(NamedTuple):
     """An attempt to say who one is, for the audit.
 
     Attributes:
-        user: None where nobody has the token. fault: why it was refused; None where it was not.
+        user: None where nobody has the token. may: the role, or the functions.
+        fault: why it was refused; None where it was not.
     """
 
     user: str | None
+    may: str
     transport: str
     peer: str
     proof: str
@@ -85,7 +87,7 @@ class Authentication:
         self._users = users or Nobody()
         self._tally = tally or Tally()
         self._throttle = Throttle(monotonic)
-        self.audit = audit
+        self._audit = audit
         self.now = now
         self._peers: set[Peer] = set()
 
@@ -113,8 +115,7 @@ class Authentication:
             fault = (identity.fault if identity else wrong) or "no user has this token"
             self._throttle.wrong(host)
             self._tally.authentications["wrong"] += 1
-            name, proof = (identity.user.name, proof_of(identity)) if identity else (None, "token")
-            self.audit(SignIn(name, transport, address, proof, fault))
+            self.tell(identity, transport, address, fault)
             raise CommandRefused("unauthenticated", f"The token is refused: {fault}.")
         self._throttle.right(host)
         self._tally.authentications["right"] += 1
@@ -128,6 +129,13 @@ class Authentication:
     def renewed(self, identity: Identity) -> Identity | None:
         """The same user as it is now; None where it or its proof is gone."""
         return known.renewed(self._users.now(), identity, self.now())
+
+    def tell(self, identity: Identity | None, transport: str, address: str, fault: str | None = None) -> None:
+        """Let the audit know of an attempt."""
+        if identity is None:
+            self._audit(SignIn(None, "", transport, address, "token", fault))
+        else:
+            self._audit(SignIn(identity.user.name, identity.user.may, transport, address, proof_of(identity), fault))
 
     def watched(self, peer: Peer) -> None:
         """Look at a peer again and again, until it is `forgotten`."""
@@ -193,8 +201,7 @@ class Peer:
         self._identity = identity
         self._caller = caller_of(identity, self._transport, self._address, self._session)
         self._authentication.watched(self)
-        self._authentication.audit(
-            SignIn(identity.user.name, self._transport, self._address, proof_of(identity), None))
+        self._authentication.tell(identity, self._transport, self._address)
 
     def _renew(self, before: Identity) -> None:
         generation = self._authentication.generation

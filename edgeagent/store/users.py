@@ -75,7 +75,7 @@ def read(file: Path) -> Users:
     """
     try:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror} (give it to the user of the agent)") from None
@@ -131,6 +131,11 @@ class KnownUsers:
         self._good: Users | None = None
         self.generation = 0
         self.fault: str | None = None
+
+    def begin(self, before: Users) -> None:
+        """Tell what changed since the agent last knew them."""
+        self._good = before
+        self.now()
 
     def now(self) -> Users:
         """Who they are at this moment; nobody while the file cannot be used."""
