@@ -63,6 +63,7 @@ def add_to(add: Add, which_store: Callable[[argparse.ArgumentParser], None]) -> 
     making.add_argument("--name", action="append", default=[], metavar="HOST", dest="names",
                         help="a name or address by which clients call the agent, beside localhost; several times")
     making.add_argument("--client", metavar="NAME", help="make a key and certificate of a client of this name as well")
+    making.add_argument("--rsa", action="store_true", help="make RSA keys, for clients that know no others, as Mono")
     making.add_argument("--days", type=count, default=825, metavar="N", help="how long they are good (825)")
     making.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -95,9 +96,10 @@ async def _users(options: argparse.Namespace, _: asyncio.Event) -> bool:
 
 
 async def _keys(options: argparse.Namespace, _: asyncio.Event) -> bool:
-    from edgeagent.tools.keys import init  # noqa: PLC0415
+    from edgeagent.tools import keys  # noqa: PLC0415
 
-    made: dict[str, Any] = init(options.folder, options.names, options.client, options.days)
+    make = keys.older if options.rsa else keys.elliptic
+    made: dict[str, Any] = keys.init(options.folder, options.names, options.client, options.days, make)
     if options.json:
         import json  # noqa: PLC0415
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -16,19 +16,34 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edgeagent.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 _HERE = ("localhost", "127.0.0.1", "::1")
 _CLOCKS_APART = timedelta(hours=1)
 
+PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
-def init(folder: Path, names: Sequence[str], client: str | None, days: int) -> dict[str, str]:
+
+def elliptic() -> PrivateKey:
+    """Make a key as all of today take it."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def older() -> PrivateKey:
+    """Make a key for clients that know RSA only."""
+    return rsa.generate_private_key(65537, 2048)
+
+
+def init(
+    folder: Path, names: Sequence[str], client: str | None, days: int, make: Callable[[], PrivateKey] = elliptic
+) -> dict[str, str]:
     """Make the files, each readable by its owner alone.
 
     Args:
         names: of the server, beside those of this computer for itself.
         client: name of a client that gets a certificate as well.
+        make: makes a key.
 
     Returns:
         Each file, and what it is.
@@ -37,7 +52,7 @@ def init(folder: Path, names: Sequence[str], client: str | None, days: int) -> d
         StoreError: one of them is there already, a name cannot be one, or the folder cannot be written.
     """
     alternatives = [_alternative(name) for name in dict.fromkeys((*_HERE, *names))]
-    authority = _Authority(days)
+    authority = _Authority(days, make)
     made = {"ca.pem": ("give it to every client", authority.certificate),
             "ca.key": ("makes more certificates; keep it elsewhere", authority.key)}  # fmt: skip
     called = names[0] if names else "localhost"
@@ -58,9 +73,10 @@ def init(folder: Path, names: Sequence[str], client: str | None, days: int) -> d
 class _Authority:
     """A CA that lives for this command; its key goes to a file."""
 
-    def __init__(self, days: int) -> None:
+    def __init__(self, days: int, make: Callable[[], PrivateKey]) -> None:
         self._days = days
-        self._private = ec.generate_private_key(ec.SECP256R1())
+        self._make = make
+        self._private = make()
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edgeagent test bench CA")])
         signed = (
             self._begun(self._name, self._private)
@@ -75,7 +91,7 @@ class _Authority:
         self, file: str, name: str, alternatives: Sequence[x509.GeneralName], purpose: x509.ObjectIdentifier
     ) -> dict[str, tuple[str, bytes]]:
         """A key and its certificate: file → what it is, and its content."""
-        private = ec.generate_private_key(ec.SECP256R1())
+        private = self._make()
         try:
             subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         except ValueError as error:
@@ -93,7 +109,7 @@ class _Authority:
         return {f"{file}.pem": (f"certificate of the {file} {name}", certificate),
                 f"{file}.key": (f"key of the {file}; nobody else may read it", _pem(private))}  # fmt: skip
 
-    def _begun(self, subject: x509.Name, private: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _begun(self, subject: x509.Name, private: PrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
         return (
             x509.CertificateBuilder()
@@ -125,7 +141,7 @@ def _alternative(name: str) -> x509.GeneralName:
         raise StoreError(f"{name!r} is neither a host's name nor an address: {error}") from None
 
 
-def _pem(private: ec.EllipticCurvePrivateKey) -> bytes:
+def _pem(private: PrivateKey) -> bytes:
     return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 

@@ -7,7 +7,7 @@ import logging
 import socket
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgeagent.logs import Detail
 
@@ -122,7 +122,7 @@ class SecureServer:
         log.warning("a TLS handshake failed: %s, with %s", Detail(reason), Detail(host))
 
 
-def _listening(family: int, address: tuple[str | int, ...]) -> socket.socket:
+def _listening(family: int, address: Any) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setblocking(False)
