@@ -144,6 +144,6 @@ async def serving(
             assert not journal.on_commit
             for _ in range(10):
                 await asyncio.sleep(0)  # what was cancelled ends
-            assert not ours(), "tasks of the agent outlive it"
+            assert not ours(), f"tasks of the agent outlive it: {ours()}"
     finally:
         await asyncio.to_thread(database.close)

@@ -91,7 +91,9 @@ class SecureServer:
             connection.close()
             return
         if len(self._pending) >= MOST:
-            next(iter(self._pending)).cancel()
+            oldest = next(iter(self._pending))
+            self._forget(oldest)
+            oldest.cancel()
         task = asyncio.get_running_loop().create_task(self._shake_hands(connection, host))
         self._pending[task] = host
         self._of_one[host] += 1
@@ -109,11 +111,15 @@ class SecureServer:
             self._tell(host, "it gave way to others, or the listener ends")
             connection.close()
 
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        host = self._pending.pop(task, None)
+        if host is not None:
+            self._of_one[host] -= 1
+            if not self._of_one[host]:
+                del self._of_one[host]
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        host = self._pending.pop(task)
-        self._of_one[host] -= 1
-        if not self._of_one[host]:
-            del self._of_one[host]
+        self._forget(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("a TLS handshake failed unexpectedly: %r", error)
 
