@@ -12,7 +12,7 @@ REFLOW = catalog.builtin("reflow10")
 
 @pytest.fixture(scope="module")
 def memory():
-    return Memory(REFLOW, Oven(REFLOW))
+    return Memory(REFLOW, Oven(REFLOW).wire)
 
 
 @pytest.mark.parametrize(("request_", "answer"), [
@@ -26,10 +26,12 @@ def memory():
     ("03 0000", "83 03"),
     ("03 0033 0001", "83 02"),
     ("06 0011 ffff", "86 03"),
-    ("06 0010 0001", "86 02"),
-    ("05 0000 ff00", "85 02"),
+    ("06 0010 0003", "06 0010 0003"),
+    ("06 0033 0001", "86 02"),
+    ("05 0003 ff00", "05 0003 ff00"),
+    ("05 0005 ff00", "85 02"),
     ("05 0000 1234", "85 03"),
-    ("0f 0000 0003 01 05", "8f 02"),
+    ("0f 0003 0003 01 05", "8f 02"),
     ("0f 0000 0003", "8f 03"),
     ("10 0011 0000 00", "90 03"),
     ("10 0011 0002 04 05dc", "90 03"),
