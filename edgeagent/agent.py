@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
@@ -55,6 +56,7 @@ class Agent:
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
         health: what is not well now.
+        reaches: machine id → the way to write its points and read them back.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.units: list[Unit] = []
+        self.reaches: dict[str, Reach] = {}
         self.addresses: dict[str, str] = {}
         self.health = Health()
 
@@ -110,6 +113,7 @@ class Agent:
         self._stops.append(delivery.close)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
+        self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
                         self._recorder, archive.states, delivery.hears)
@@ -133,7 +137,8 @@ class Agent:
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         self.addresses = await listeners.start(pages.all())
-        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
+        for each in (*(reader for _, reader in readers), *wires.heartbeats):
+            self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
 

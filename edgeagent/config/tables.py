@@ -27,6 +27,9 @@ Anonymous = Annotated[
     Literal["viewer", "none"] | None,
     Meta(description="what who does not say who it is may: viewer if left out; none beyond this computer, always"),
 ]
+Heartbeat = Annotated[
+    bool, Meta(description="whether the agent writes the map's [heartbeat] to the device, for as long as it runs")
+]
 Rename = Annotated[
     dict[str, str],
     Meta(description="other names for objects of the map, so that several devices of one kind belong to one machine"),
@@ -124,6 +127,7 @@ class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
     unit: Annotated[
         Annotated[int, Meta(ge=0, le=255)] | None, Meta(description="unit identifier, where it is not the map's")
     ] = None
+    heartbeat: Heartbeat = False
     rename: Rename = {}
 
 
@@ -135,6 +139,7 @@ class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
     unit: Annotated[
         Annotated[int, Meta(ge=1, le=247)] | None, Meta(description="unit on the line, where it is not the map's")
     ] = None
+    heartbeat: Heartbeat = False
     rename: Rename = {}
 
 

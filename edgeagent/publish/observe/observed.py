@@ -28,6 +28,7 @@ class ObservedReader(Protocol):
 
     name: str
     errors: Counter[str]
+    writes: Counter[str]
     skipped: int
     lateness: Durations
 
