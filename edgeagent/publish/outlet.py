@@ -1,23 +1,21 @@
-"""The ports of this room: what it sees of a machine, who calls, and what every outlet may ask."""
+"""The ports of this room: what it sees of a machine, and what every outlet may ask."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgspec import Raw
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
+from edgeagent.model.callers import Caller
 from edgeagent.model.events import EventGap
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.model.users import Identity
 from edgeagent.publish.cursors import Cursor
-
-ANYBODY = "loopback"
-"""Name of every caller on this computer, until there are users."""
 
 
 class LiveMachine(Protocol):
@@ -52,6 +50,13 @@ class LiveMachine(Protocol):
 class Subscriptions(Protocol):
     """A connection that events can be pushed to."""
 
+    def authenticate(self, token: str) -> Identity:
+        """Let the peer say who it is, from its next call on.
+
+        Raises:
+            CommandRefused: unauthenticated, or tooMany after many wrong tokens.
+        """
+
     async def subscribe(
         self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,
         cursor: Cursor | None = None, lost: EventGap | None = None,
@@ -68,23 +73,6 @@ class Subscriptions(Protocol):
 
     def unsubscribe(self, subscription: str) -> int | None:
         """End a flow; return the first sequence that it did not come to, None where there is none of that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, in which role, and over which way.
-
-    Attributes:
-        role: viewer, operator, engineer or administrator.
-        transport: "http", "websocket" or "lines"; peer: address for logs.
-        session: None where nothing can be pushed.
-    """
-
-    name: str
-    role: str
-    transport: str
-    peer: str
-    session: Subscriptions | None = None
 
 
 class Outlet(Protocol):

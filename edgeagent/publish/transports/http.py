@@ -6,18 +6,24 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from aiohttp import HttpVersion11, web
 
 from edgeagent.config import is_loopback
+from edgeagent.errors import CommandRefused
 from edgeagent.logs import Detail
+from edgeagent.model.callers import Caller
+from edgeagent.model.users import Identity
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher
 from edgeagent.publish.observe.pages import Show
-from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.tally import Tally
-from edgeagent.publish.transports.listening import Places, deaf, listen
-from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once
+from edgeagent.publish.transports.admission import Admission
+from edgeagent.publish.transports.listening import Listener, Places
+from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once, unauthenticated
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _READ_S = 30.0
 """Time for a body to arrive, in seconds."""
@@ -39,8 +45,8 @@ log = logging.getLogger(__name__)
 class Upgrade(Protocol):
     """What a GET of the path becomes."""
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Serve one connection until it ends."""
+    async def __call__(self, request: web.BaseRequest, identity: Identity | None) -> web.StreamResponse:
+        """Serve one connection until it ends, of the user that its request named."""
 
     def load(self) -> tuple[int, int]:
         """How many connections and subscriptions there are."""
@@ -50,29 +56,31 @@ class Upgrade(Protocol):
 
 
 class HttpServer:
-    """Serves /rpc and some pages on a loopback address.
+    """Serves /rpc and some pages on one address.
 
     Args:
         upgrade: serves WebSocket requests; without it GET is not allowed.
-        role: of everybody who asks.
+        admission: says who comes in.
         limit: largest body in bytes.
         places: connections at the same time, WebSockets among them, shared with other servers.
         header_s: time for the header of a connection's first request, in seconds.
         patience_s: an answer that a peer does not take in this time ends the connection, in seconds.
         origins: web pages that may ask, as browsers name them ("http://panel:8080"), beside those of this server.
+        names: how clients call this computer, beside its addresses.
         pages: path → what a GET of it shows, to programs on this computer only.
         tally: takes what was refused and cut.
+        context: of TLS.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, upgrade: Upgrade | None = None, *,
-        role: str = "viewer", limit: int = 1 << 20, places: Places | None = None, origins: Collection[str] = (),
-        header_s: float = 10.0, patience_s: float = 60.0, pages: Mapping[str, Show] | None = None,
-        tally: Tally | None = None,
+        admission: Admission | None = None, limit: int = 1 << 20, places: Places | None = None,
+        origins: Collection[str] = (), names: Collection[str] = (), header_s: float = 10.0, patience_s: float = 60.0,
+        pages: Mapping[str, Show] | None = None, tally: Tally | None = None, context: SSLContext | None = None,
     ) -> None:  # fmt: skip
         self._dispatcher = dispatcher
         self._upgrade = upgrade
-        self._role = role
+        self._admission = admission or Admission()
         self._limit = limit
         self._places = places or Places()
         self._origins = frozenset(origins)
@@ -80,8 +88,10 @@ class HttpServer:
         self._patience_s = patience_s
         self._tally = tally or Tally()
         self._unsent = 0
+        self._names = frozenset(name.lower() for name in names)
         self._hosts: frozenset[str] = frozenset()
-        self._server: asyncio.Server | None = None
+        self._scheme, self._usual_port = ("https", 443) if context else ("http", 80)
+        self._listener = Listener(self._protocol, context, self._count_handshake)
         self._http: web.Server | None = None
         self._routes: dict[str, dict[str, _Handler]] = {"/rpc": {"POST": self._post}}
         if upgrade is not None:
@@ -90,21 +100,20 @@ class HttpServer:
             self._routes[path] = dict.fromkeys(("GET", "HEAD"), partial(self._page, show))
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port. Raises like `listen`."""
+        """Listen; return the port. Raises like `Listener.start`."""
         self._http = web.Server(self._handle, handler_cancellation=True)
-        self._server, port = await listen(self._protocol, host, port)
-        names = {"localhost", "127.0.0.1", "[::1]", f"[{host}]" if ":" in host else host}
-        self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == 80 else frozenset())
+        port = await self._listener.start(host, port)
+        names = {"localhost", "127.0.0.1", "[::1]", _in_url(host), *self._names}
+        self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == self._usual_port else set())
         return port
 
     def deaf(self) -> str | None:
         """Why nobody can connect; None while it listens."""
-        return deaf(self._server)
+        return self._listener.deaf()
 
     async def stop(self) -> None:
         """End listening and every connection."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         if self._upgrade is not None:
             await self._upgrade.close()
         if self._http is not None:
@@ -136,19 +145,28 @@ class HttpServer:
     async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         if reason := self._unwelcome(request):
             return error(403, "forbidden", reason)
+        try:
+            caller = self._caller(request)
+        except CommandRefused as refused:
+            return unauthenticated(request, refused)
+        message = await self._body(request)
+        return await self._answer(request, message, caller) if isinstance(message, bytes) else message
+
+    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
+        """Read the body of a request, or say why it is not taken."""
         if request.content_type != "application/json":
             return error(415, "invalidRequest", "Send Content-Type: application/json.")
         if (request.content_length or 0) > self._limit:
             return self._too_large()
         try:
-            message = await self._body(request)
+            message = await self._read(request)
         except TimeoutError:
             return error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
         except web.RequestPayloadError:
             return error(400, "invalidRequest", "The body is not what its header announces.")
-        return self._too_large() if len(message) > self._limit else await self._answer(request, message)
+        return self._too_large() if len(message) > self._limit else message
 
-    async def _body(self, request: web.BaseRequest) -> bytes:
+    async def _read(self, request: web.BaseRequest) -> bytes:
         """All of a body, or somewhat more than the limit of it; raises TimeoutError and RequestPayloadError."""
         if request.content.is_eof():
             return request.content.read_nowait()  # all of it has arrived: no clock is needed
@@ -163,14 +181,21 @@ class HttpServer:
     def _too_large(self) -> web.Response:
         return error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
 
-    async def _answer(self, request: web.BaseRequest, message: bytes) -> web.StreamResponse:
-        peer = request.remote or "unknown"
+    def _caller(self, request: web.BaseRequest) -> Caller:
+        """Who asks; raises CommandRefused, also for one that may nothing here."""
+        peer, authorization = request.remote or "unknown", request.headers.get("Authorization")
+        caller = self._admission.caller(authorization, "http", peer, request.transport)
+        if not self._admission.is_open_to(caller):
+            raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
+        return caller
+
+    async def _answer(self, request: web.BaseRequest, message: bytes, caller: Caller) -> web.StreamResponse:
         held = MOST_ANSWERS if message.lstrip()[:1] == b"[" else 0
         if self._unsent + held > MOST_UNSENT:
             return full()
         self._unsent += held
         try:
-            answer = await self._dispatcher.answer(message, Caller(ANYBODY, self._role, "http", peer))
+            answer = await self._dispatcher.answer(message, caller)
             if answer is None:
                 return web.Response(status=204)
             self._unsent += len(answer) - held
@@ -220,7 +245,12 @@ class HttpServer:
             return error(403, "forbidden", reason)
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
-        return await self._upgrade(request)
+        authorization = request.headers.get("Authorization")
+        try:
+            identity = self._admission.identified(authorization, "websocket", request.remote or "unknown")
+        except CommandRefused as refused:
+            return unauthenticated(request, refused)
+        return await self._upgrade(request, identity)
 
     def _unwelcome(self, request: web.BaseRequest) -> str | None:
         """Why a request may come from a web page that means no good: the reason, or None."""
@@ -232,12 +262,23 @@ class HttpServer:
 
     def _suspicion(self, request: web.BaseRequest) -> str | None:
         host = request.headers.get("Host", "").lower()
-        if host not in self._hosts:
+        if host not in self._hosts and host not in self._own(request):
             return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
         origin = request.headers.get("Origin")
-        if origin is not None and origin.lower() != f"http://{host}" and origin not in self._origins:
+        if origin is not None and origin.lower() != f"{self._scheme}://{host}" and origin not in self._origins:
             return f"Pages of {origin[:64]} may not ask here."
         return None
+
+    def _own(self, request: web.BaseRequest) -> tuple[str, ...]:
+        """The address that a request came to, as a URL has it: no page of another name can be behind that."""
+        name = request.transport.get_extra_info("sockname") if request.transport else None
+        if not name:
+            return ()
+        host, port = _in_url(str(name[0])), name[1]
+        return (f"{host}:{port}", host) if port == self._usual_port else (f"{host}:{port}",)
+
+    def _count_handshake(self) -> None:
+        self._tally.handshakes["http"] += 1
 
 
 class _Connection(web.RequestHandler):
@@ -287,3 +328,7 @@ class _Refused(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
+
+
+def _in_url(host: str) -> str:
+    return f"[{host.lower()}]" if ":" in host else host.lower()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from email.utils import formatdate
 from functools import lru_cache
 
 from aiohttp import HttpVersion11, web
 
+from edgeagent.errors import CommandRefused
+from edgeagent.logs import Detail
 from edgeagent.publish.jsonrpc import refusal
 
 AT_ONCE = 32 << 10
 """Bytes of a response that a socket's buffer takes without asking its writer to wait; that begins at 64 KiB."""
+
+log = logging.getLogger(__name__)
 
 
 class _Sent(web.StreamResponse):
@@ -51,8 +56,21 @@ def full() -> web.Response:
     return error(503, "tooMany", "Too many answers wait to be read; read them and ask again.")
 
 
-def error(status: int, kind: str, reason: str, headers: dict[str, str] | None = None) -> web.Response:
+def unauthenticated(request: web.BaseRequest, refused: CommandRefused) -> web.Response:
+    """Refuse who did not say, in a way that counts, who asks; or who tried so too often."""
+    log.warning("a request over HTTP of %s is refused: %s", Detail(request.remote or "unknown"), refused)
+    if refused.kind == "tooMany":
+        status, headers = 429, {"Retry-After": str(refused.more["retryAfterS"])}
+    else:
+        fault = ', error="invalid_token"' if "Authorization" in request.headers else ""
+        status, headers = 401, {"WWW-Authenticate": f'Bearer realm="edgeagent"{fault}'}
+    return error(status, refused.kind, refused.reason, headers, refused.more)
+
+
+def error(
+    status: int, kind: str, reason: str, headers: dict[str, str] | None = None, more: dict[str, str | int] | None = None
+) -> web.Response:
     """Refuse a request: see `refusal`."""
-    response = web.Response(status=status, body=refusal(kind, reason), headers=headers)
+    response = web.Response(status=status, body=refusal(kind, reason, more=more), headers=headers)
     response.content_type = "application/json"
     return response
