@@ -32,6 +32,19 @@ class OfMachine(Parameters, frozen=True):
     machine: Machine = None
 
 
+class CommandParameters(Parameters, frozen=True, kw_only=True):
+    """What every function that changes something takes beside its own.
+
+    Attributes:
+        request_id: of one name's calls; the same again within 24 hours is answered as the first was, and does nothing.
+        not_after: RFC 3339; the command is refused when the agent comes to it later.
+    """
+
+    machine: Machine = None
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    not_after: Text | None = None
+
+
 class Function(NamedTuple):
     """One function: who may call it, what it takes, what it answers.
 
