@@ -10,11 +10,9 @@ import msgspec
 from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller, rank
 from edgeagent.model.functions import Function
-from edgeagent.publish.outlet import Caller
-
-ROLES = ("viewer", "operator", "engineer", "administrator")
-"""Each role includes the ones before it."""
+from edgeagent.model.functions.rights import entitled
 
 Handler = Callable[[Any, Caller], Awaitable[Any]]
 """Takes the function's parameters (its Struct) and the caller; answers what msgspec can encode."""
@@ -22,7 +20,6 @@ Handler = Callable[[Any, Caller], Awaitable[Any]]
 
 class _Entry(NamedTuple):
     function: Function
-    rank: int
     names: tuple[str, ...]
     handler: Handler
     decoder: msgspec.json.Decoder[Any]
@@ -38,10 +35,11 @@ class Access:
     def __init__(self, functions: Mapping[str, Function], handlers: Mapping[str, Handler]) -> None:
         if odd := functions.keys() ^ handlers.keys():
             raise ValueError(f"without function or without handler: {', '.join(sorted(odd))}")
+        for function in functions.values():
+            rank(function.role)
         self._entries = {
             name: _Entry(
                 function,
-                ROLES.index(function.role),
                 tuple(field.encode_name for field in msgspec.structs.fields(function.parameters)),
                 handlers[name],
                 msgspec.json.Decoder(function.parameters),
@@ -54,8 +52,8 @@ class Access:
         entry = self._entries.get(function)
         if entry is None:
             raise CommandRefused("methodNotFound", f"There is no function {function[:64]!r}; rpc.discover lists all.")
-        if ROLES.index(caller.role) < entry.rank:
-            raise CommandRefused("forbidden", f"{function} needs the role {entry.function.role}, not {caller.role}.")
+        if refused := entitled(entry.function, caller):
+            raise refused
         return await entry.handler(_taken(entry, parameters), caller)
 
 

@@ -12,7 +12,8 @@ from msgspec import UNSET, Raw, UnsetType
 
 from edgeagent.errors import CommandRefused, MachineError, StoreError
 from edgeagent.logs import Detail
-from edgeagent.publish.outlet import Caller, Outlet
+from edgeagent.model.callers import Caller
+from edgeagent.publish.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

@@ -1,23 +1,20 @@
-"""The ports of this room: what it sees of a machine, who calls, and what every outlet may ask."""
+"""The ports of this room: what it sees of a machine, and what every outlet may ask."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from msgspec import Raw
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
+from edgeagent.model.callers import Caller
 from edgeagent.model.events import EventGap
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
 from edgeagent.publish.cursors import Cursor
-
-ANYBODY = "loopback"
-"""Name of every caller on this computer, until there are users."""
 
 
 class LiveMachine(Protocol):
@@ -68,23 +65,6 @@ class Subscriptions(Protocol):
 
     def unsubscribe(self, subscription: str) -> int | None:
         """End a flow; return the first sequence that it did not come to, None where there is none of that name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, in which role, and over which way.
-
-    Attributes:
-        role: viewer, operator, engineer or administrator.
-        transport: "http", "websocket" or "lines"; peer: address for logs.
-        session: None where nothing can be pushed.
-    """
-
-    name: str
-    role: str
-    transport: str
-    peer: str
-    session: Subscriptions | None = None
 
 
 class Outlet(Protocol):

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions.events import Subscribe
 from edgeagent.publish.openapps import consumers
-from edgeagent.publish.outlet import Caller
 from edgeagent.publish.session import Session
 from tests.publish.serving import Line, Served, event, request, serving
 from tests.publish.test_delivery import Peer
@@ -257,7 +257,7 @@ def test_a_consumer_belongs_to_who_made_it(tmp_path: Path) -> None:
                     await served.dispatcher._outlet.call(method, json.dumps(params).encode(), OTHER)
                 assert refused.value.kind == "forbidden"
             session = served.delivery.session(no_send, no_send)
-            stranger = Caller("other", "viewer", "test", "nowhere", session)
+            stranger = Caller("other", "viewer", "test", "nowhere", session=session)
             with pytest.raises(consumers.CommandRefused, match="belongs to another"):
                 await served.dispatcher._outlet.call(
                     "Event.Subscribe", b'{"topics": ["*"], "consumer": "mes"}', stranger
@@ -421,7 +421,7 @@ def test_what_the_connection_before_was_told_during_the_takeover_may_be_acknowle
             sessions = [served.delivery.session(peer.send, peer.hang_up) for peer in peers]
 
             async def call(session: Session, method: str, **params: Any) -> Any:
-                caller = Caller("loopback", "viewer", "lines", "somewhere", session)
+                caller = Caller("loopback", "viewer", "lines", "somewhere", session=session)
                 answer = await served.dispatcher.answer(request(method, **params), caller)
                 await session.answer(None)
                 return json.loads(answer or b"null")

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.errors import StoreError, Unreachable
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import Function, Nothing
 from edgeagent.publish.access import Access
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, MOST_CALLS, MOST_PARAMETERS, Dispatcher
-from edgeagent.publish.outlet import Caller
 
 CASES = json.loads((Path(__file__).parent.parent / "golden" / "jsonrpc_cases.json").read_text(encoding="utf-8"))
-VIEWER = Caller("test", "viewer", "test", "nowhere")
+VIEWER = Caller("test", "viewer", "test", "nowhere", is_authenticated=True)
 
 
 class Subtract(msgspec.Struct, forbid_unknown_fields=True):

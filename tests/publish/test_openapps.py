@@ -11,11 +11,11 @@ import pytest
 
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardTrace
+from edgeagent.model.callers import Caller
 from edgeagent.model.events import Event, ProcessCompleted
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps import events
 from edgeagent.publish.openapps.openrpc import document
-from edgeagent.publish.outlet import Caller
 from edgeagent.store import jobs
 from tests.publish.serving import STARTED_NS, Served, event, request, serving
 from tests.store.samples import board, job

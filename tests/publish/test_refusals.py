@@ -11,8 +11,8 @@ import pytest
 
 from edgeagent.errors import CommandRefused
 from edgeagent.logs import OncePerMinute, TextFormatter
+from edgeagent.model.callers import Caller
 from edgeagent.publish.jsonrpc import Dispatcher
-from edgeagent.publish.outlet import Caller
 from tests.publish.serving import request, serving
 
 

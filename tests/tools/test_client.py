@@ -15,8 +15,8 @@ import pytest
 
 from edgeagent import __version__
 from edgeagent.cli import main
+from edgeagent.model.callers import ANYBODY, Caller
 from edgeagent.publish.openapps.glossary import PARAMETERS
-from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.tools import client
 from edgeagent.tools.clients import LANGUAGES, contract, csharp, python, runtime, typescript
 from edgeagent.tools.clients.contract import Type, type_of

@@ -5,12 +5,12 @@ from __future__ import annotations
 from msgspec.structs import astuple
 
 from edgeagent.model.alarms import AlarmRecord
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import OfMachine
 from edgeagent.model.functions.alarms import ActiveAlarms, AlarmHistory, AlarmOfMachine, GetAlarmHistory, PastAlarm
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.openapps.times import asked_ns
-from edgeagent.publish.outlet import Caller
 from edgeagent.store.alarms import Alarms
 
 

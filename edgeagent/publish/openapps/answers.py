@@ -10,6 +10,7 @@ import msgspec
 
 from edgeagent import __version__
 from edgeagent.clock import Clock
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import FUNCTIONS, Nothing
 from edgeagent.publish.access import Handler
 from edgeagent.publish.cursors import Cursors
@@ -22,7 +23,7 @@ from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
 from edgeagent.publish.openapps.production import ProductionAnswers
 from edgeagent.publish.openapps.recipes import RecipeAnswers
-from edgeagent.publish.outlet import Caller, LiveMachine
+from edgeagent.publish.outlet import LiveMachine
 from edgeagent.store.archive import Archive
 
 

@@ -8,12 +8,12 @@ from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.boards import BoardTrace
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import OfMachine
 from edgeagent.model.functions.boards import BoardsInProcess, BoardsOfMachine, FindBoards, GetBoard, GetTrace
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.openapps.times import asked_ns
-from edgeagent.publish.outlet import Caller
 from edgeagent.store.boards import Boards
 
 

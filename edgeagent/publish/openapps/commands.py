@@ -7,11 +7,11 @@ from typing import Any
 from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions.commands import GetJob, ListJobs
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.openapps.times import asked_ns
-from edgeagent.publish.outlet import Caller
 from edgeagent.store.jobs import Jobs
 
 

@@ -8,6 +8,7 @@ from msgspec import structs
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller
 from edgeagent.model.events import EventGap
 from edgeagent.model.functions import Nothing
 from edgeagent.model.functions.events import (
@@ -20,7 +21,7 @@ from edgeagent.model.functions.events import (
 )
 from edgeagent.publish.access import Handler
 from edgeagent.publish.cursors import Cursor, Cursors
-from edgeagent.publish.outlet import Caller, Subscriptions
+from edgeagent.publish.outlet import Subscriptions
 from edgeagent.store import Archive, Consumer
 
 MOST_CONSUMERS = 64

@@ -10,6 +10,7 @@ from msgspec import Raw
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller
 from edgeagent.model.events import GapRange, StoredEvent
 from edgeagent.model.functions import OfMachine
 from edgeagent.model.functions.events import (
@@ -28,7 +29,7 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.notices import in_order
 from edgeagent.publish.openapps.consumers import ConsumerAnswers
 from edgeagent.publish.openapps.machines import Machines
-from edgeagent.publish.outlet import Caller, Subscriptions
+from edgeagent.publish.outlet import Subscriptions
 from edgeagent.store.journal import Journal
 
 MOST_WAITING = 256
@@ -189,4 +190,4 @@ def _session(caller: Caller) -> Subscriptions:
     if caller.session is None:
         reason = "Nothing can be pushed over this connection: use WebSocket or TCP, or ask with Event.Read."
         raise CommandRefused("invalidRequest", reason)
-    return caller.session
+    return cast("Subscriptions", caller.session)

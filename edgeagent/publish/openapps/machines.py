@@ -8,6 +8,7 @@ from itertools import groupby
 from edgeagent import __version__
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import PROFILE_VERSION, Nothing, OfMachine
 from edgeagent.model.functions.machines import (
     GetObjectParameters,
@@ -26,7 +27,7 @@ from edgeagent.model.functions.machines import (
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Point
 from edgeagent.publish.access import Handler
-from edgeagent.publish.outlet import Caller, LiveMachine
+from edgeagent.publish.outlet import LiveMachine
 from firmware_iface.registers import Zone
 
 

@@ -6,11 +6,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
 from edgeagent.clock import Clock, iso
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions.production import Counters, GetCounters, MachineCounters, RecipeCounts
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
 from edgeagent.publish.openapps.times import asked_ns
-from edgeagent.publish.outlet import Caller
 from edgeagent.store import counters
 from edgeagent.store.counters import Counted
 from edgeagent.store.states import States

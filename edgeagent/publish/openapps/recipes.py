@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import asdict
 
 from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import Caller
 from edgeagent.model.functions import OfMachine
 from edgeagent.model.functions.recipes import GetRecipe, RecipeListed, Recipes
 from edgeagent.model.machine import Machine
@@ -12,7 +13,7 @@ from edgeagent.model.recipes import Recipe, RecipeTolerances, RecipeWindow, Runn
 from edgeagent.model.samples import MeasuredValue
 from edgeagent.publish.access import Handler
 from edgeagent.publish.openapps.machines import Machines
-from edgeagent.publish.outlet import Caller, LiveMachine
+from edgeagent.publish.outlet import LiveMachine
 
 
 class RecipeAnswers:

@@ -12,9 +12,9 @@ from aiohttp import web
 
 from edgeagent.config import is_loopback
 from edgeagent.logs import Detail
+from edgeagent.model.callers import ANYBODY, Caller
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
 from edgeagent.publish.observe.pages import Show
-from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.listening import Places, deaf, listen
 

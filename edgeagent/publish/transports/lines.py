@@ -10,9 +10,9 @@ from typing import cast
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
+from edgeagent.model.callers import ANYBODY, Caller
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
-from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.session import Session
 from edgeagent.publish.transports.listening import Places, deaf, listen
 from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
@@ -194,7 +194,7 @@ class _Connection(asyncio.Protocol):
         return keeps_up
 
     async def _serve(self) -> None:
-        caller = Caller(ANYBODY, self._server.role, "lines", self._peer, self._session)
+        caller = Caller(ANYBODY, self._server.role, "lines", self._peer, session=self._session)
         answered = 0
         try:
             while True:

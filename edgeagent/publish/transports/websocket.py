@@ -10,9 +10,9 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
+from edgeagent.model.callers import ANYBODY, Caller
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
-from edgeagent.publish.outlet import ANYBODY, Caller
 from edgeagent.publish.session import Session
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
 
@@ -108,7 +108,7 @@ class _Connection:
         """Answer and push until the connection ends."""
         frames = self._frames
         session = self.session
-        caller = Caller(ANYBODY, self._route.role, "websocket", self._peer, session)
+        caller = Caller(ANYBODY, self._route.role, "websocket", self._peer, session=session)
         try:
             async for message in self._socket:
                 try:
