@@ -88,6 +88,15 @@ class CommandedMachine(Protocol):
     def tell(self, *events: Event, rows: Sequence[Kept] = ()) -> int:
         """Put events into the journal in one transaction with the machine's checkpoint; return the last sequence."""
 
+    def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
+        """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside.
+
+        Its end is in the journal, and on disk with the events of this moment.
+        """
+
+    def confirm_empty(self, lane: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """Somebody looked into the tunnel, and nothing is in that lane, or in any; return the boards that end so."""
+
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
 
