@@ -21,7 +21,7 @@ from firmware_iface.simulated.interlocks import Interlocks
 from firmware_iface.simulated.memory import Memory
 from firmware_iface.simulated.orders import Orders
 from firmware_iface.simulated.panel import Read
-from firmware_iface.simulated.recipes import NotSimulated, Recipe
+from firmware_iface.simulated.recipes import NotSimulated, Recipe, width_setpoint
 from firmware_iface.simulated.sequence import AT_REST, UNHEATED, Sequence
 
 RESET_SHOWN_S = 5.0
@@ -59,7 +59,7 @@ class Machine(ABC):
         self.faults = FaultList({**MACHINE, **self.OWN, **ANY})
         self.refusals: deque[str] = deque(maxlen=100)
         self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint],
-                                                self.settings.get(lane.width_setpoint or "", 0.0))
+                                                self.settings[width_setpoint(lane.number)])
                           for lane in register_map.lanes}  # fmt: skip
         self._sequence = Sequence()
         self.interlocks = Interlocks(self.faults)
@@ -356,8 +356,8 @@ class Machine(ABC):
             conveyor.drive(setpoint, slip, self._step_at, self.random)
             conveyor.stop_at(self.faults.standing("outlet-blocked", lane_name(number)))
             entered += len(conveyor.carry(feel, self._step_at))
-            if conveyor.lane.width_setpoint and self.state not in ("emergencyStop", "off"):
-                conveyor.adjust(self.settings[conveyor.lane.width_setpoint])
+            if self.state not in ("emergencyStop", "off"):
+                conveyor.adjust(self.settings[width_setpoint(number)])
         return entered
 
     def _is_cool(self) -> bool:
