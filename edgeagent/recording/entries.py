@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
+"""2 has what people did to boards; of earlier versions everything is still read."""
 MOST_BYTES = 64 << 20
 """Of one entry; a longer one is not read."""
 
@@ -89,6 +90,19 @@ class Beat(_Entry, frozen=True, tag="beat"):
     trusted: bool
 
 
+class BookedOut(_Entry, frozen=True, tag="booked out"):
+    """Boards that somebody took out by hand; the lane and the number there as `Pipeline.book_out` takes them."""
+
+    machine: str
+    lane: int | None
+    number: int | None
+    reason: str
+    by: str
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
 class Wire(_Entry, frozen=True, tag="wire"):
     """Bytes as they passed: sent or heard; a wire is a port or a device's address."""
 
@@ -115,4 +129,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Beat | Wire | Failure | End
+Entry = Header | Memory | Beat | BookedOut | Wire | Failure | End

@@ -13,7 +13,7 @@ from edgeagent.acquire.replay import ReplayClock, ReplaySource
 from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
-from edgeagent.recording.entries import Beat, Memory
+from edgeagent.recording.entries import Beat, BookedOut, Memory
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -78,6 +78,7 @@ class Replay:
         self._database = Database(store)
         self._units: dict[str, Unit] = {}
         self._sources: dict[tuple[str, int], ReplaySource] = {}
+        self._strangers = 0
         self.beats = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -99,8 +100,10 @@ class Replay:
                         await self._take_up(entry, journal, checkpoints)
                     elif isinstance(entry, Beat):
                         self._play(entry)
-                        if journal.last_sequence > journal.committed_sequence + _AHEAD:
-                            await self._settle(journal)
+                    elif isinstance(entry, BookedOut):
+                        self._book_out(entry)
+                    if journal.last_sequence > journal.committed_sequence + _AHEAD:
+                        await self._settle(journal)
             finally:
                 await self._settle(journal)
             for unit in self._units.values():
@@ -117,6 +120,8 @@ class Replay:
 
     def doubts(self) -> Iterator[str]:
         """What of the recording could not be played with this configuration."""
+        if self._strangers:
+            yield f"{self._strangers} boards that were booked out by hand are not inside when it is played so"
         for (machine, index), source in self._sources.items():
             for group in sorted(source.unknown):
                 yield f"{machine}: source {index + 1} has no group {group} any more; its beats were left out"
@@ -149,6 +154,16 @@ class Replay:
         for index, source in enumerate(table.sources):
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
+
+    def _book_out(self, entry: BookedOut) -> None:
+        self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
+        unit = self._units.get(entry.machine)
+        if unit is None:
+            raise RecordingError(f"the recording has machine {entry.machine}, which the configuration has not")
+        try:
+            unit.book_out(entry.lane, entry.number, entry.reason, entry.by)
+        except KeyError:
+            self._strangers += 1
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)
