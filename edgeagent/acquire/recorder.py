@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
-    from edgeagent.acquire.source import Block, Source
+    from edgeagent.acquire.source import Block, Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from edgeagent.model.samples import Row
@@ -97,10 +97,18 @@ class RecordedSource:
             self._recorder.failed(self.name, error)
             raise
 
-    async def read(self, block: Block) -> bytes:
+    async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask once; raises Unreachable, Silent, BadAnswer, Refused."""
         try:
-            return await self._source.read(block)
+            return await self._source.read(block, is_urgent)
+        except MachineError as error:
+            self._recorder.failed(self.name, error)
+            raise
+
+    async def write(self, words: Words) -> None:
+        """Write once; raises NotWritable, Unreachable, Silent, BadAnswer, Refused."""
+        try:
+            await self._source.write(words)
         except MachineError as error:
             self._recorder.failed(self.name, error)
             raise
