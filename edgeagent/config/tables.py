@@ -188,6 +188,10 @@ class ControlTable(_Table, frozen=True):
     ] = 60
     caller_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands of one user within a minute")] = 30
     machine_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands to one machine within a minute")] = 60
+    alarm_resets: Annotated[
+        int, Meta(ge=0, le=100, description="times that the alarms of a machine may be reset from afar within")
+    ] = 5
+    alarm_reset_minutes: Annotated[int, Meta(ge=1, le=1440, description="so many minutes")] = 15
     time_zone: Annotated[
         str | None, Meta(max_length=64, description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
     ] = None

@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
+from edgeagent.control.allowance import RESETS, Allowance
 from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
 from edgeagent.control.ports import Context
@@ -62,6 +63,7 @@ class Executor:
         self._clock = clock
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
+        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._jobs: dict[str, Running] = {}
 
@@ -119,6 +121,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
+        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
         for job in await self._archive.jobs.open():
             commanded = self._machines.get(job.machine)
             asked = await self._archive.requests.get(row_id(job.by, job.request_id or f"\n{job.id}"))
@@ -193,6 +196,7 @@ class Executor:
             rival=rival if procedure and procedure.takes_long and rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
+            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
@@ -223,6 +227,8 @@ class Executor:
             running.asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         # From here on the machine is taken: nothing else is permitted while the record is written.
         self._jobs[job.id] = running
+        if asked.function in RESETS:
+            self._resets.add(commanded.id, self._clock.wall_ns())
         try:
             await self._records.audit("command", caller, function=asked.function, machine=asked.machine,
                                       request_id=asked.key, job=job.id, values=asked.parameters,
@@ -324,7 +330,7 @@ class Executor:
     def _permit_again(self, running: Running) -> Permit:
         """Decide on a job that was taken up: everything is asked again but its place in time and its rate."""
         case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
-        verdict = decide(replace(case, by_caller=0, by_machine=0, rival=None))
+        verdict = decide(replace(case, by_caller=0, by_machine=0, spent=None, rival=None))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
         return verdict

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
+from edgeagent.control.boards import Empty, Remove
+from edgeagent.control.power import PowerOff, PowerOn
 from edgeagent.control.procedure import Factory
 
-PROCEDURES: dict[str, Factory] = {}
+PROCEDURES: dict[str, Factory] = {
+    "Alarm.Acknowledge": Acknowledge,
+    "Alarm.Reset": Reset,
+    "Alarm.ResetAll": ResetAll,
+    "Board.Remove": Remove,
+    "Board.ConfirmEmpty": Empty,
+    "Status.PowerOn": PowerOn,
+    "Status.PowerOff": PowerOff,
+}
 """Function → what makes its procedure; the executor answers each of them."""

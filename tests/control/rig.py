@@ -1,7 +1,8 @@
-"""A simulated machine with its pipeline and no wire, and a `Work` that lets its time go by: for procedures by themselves."""
+"""A simulated machine with its pipeline and no wire, and a `Work` that lets its time go by."""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 
 from edgeagent.acquire.plan import plan
@@ -38,8 +39,9 @@ class HandClock(Clock):
 class Stand:
     """A machine as procedures see it; a beat brings every group. Its events are kept in `events`."""
 
-    def __init__(self, register_map: str = "reflow10") -> None:
+    def __init__(self, register_map: str = "reflow10", **power: float) -> None:
         its = catalog.builtin(register_map)
+        its = replace(its, power=replace(its.power, **({"safe_celsius": 180.0, "cool_down_timeout_s": 900.0} | power)))
         self.device = simulated(its, seed=7)
         self.machine = Machine("RO0001", (its,))
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -72,22 +74,13 @@ class Stand:
         start, plus, length = rest.partition("+")
         self.device.add_fault(parse(f"{name}@{self.device.time + float(start or 0)}{plus}{length}"))
 
-    def cold(self) -> "Stand":
-        """Off, and known to be empty."""
-        self.device.switch_off()
-        self.run(3)
-        return self.emptied()
-
-    def warm(self) -> "Stand":
-        """Ready, and known to be empty."""
-        while self.device.state != "ready":
-            self.device.advance(1)
-        self.run(3)
-        return self.emptied()
 
     def emptied(self) -> "Stand":
         self.confirm_empty(None, "looked", "anna")
         return self
+
+    async def next_beat(self) -> None:
+        self.run(1)
 
     # As procedures see it
 
@@ -139,13 +132,15 @@ class HandWork:
     def tell(self, event) -> None:
         self.told.append(event)
 
-    async def write(self, path: str, value: float) -> None:
-        self._look()
+    async def write(self, path: str, value: float, name: str = "") -> None:
+        if not self._end and self._look():
+            raise self._end
         if self._end:
-            if path not in self.procedure.safe:  # type: ignore[attr-defined]
+            if (name or path) not in self.procedure.safe:
                 raise self._end
         elif reasons := list(self.procedure.interlocks()):
-            raise Withdrawn(" ".join(reasons))
+            self._end = Withdrawn(" ".join(reasons))
+            raise self._end
         self.wrote.append((path, value))
         if self.stand.device.is_silent:
             raise Silent("it did not answer in time")
@@ -158,7 +153,7 @@ class HandWork:
         await self.read()
         if reasons := list(interlocks.preconditions(self.stand, order.preconditions, name)):
             raise Failed(" ".join(reasons))
-        await self.write(order.write, order.value)
+        await self.write(order.write, order.value, name)
         if order.pulse_ms:
             self.stand.run(order.pulse_ms / 1000, order.pulse_ms / 1000)
             self.stand.device.take(order.write, 0.0)
@@ -180,17 +175,17 @@ class HandWork:
         while not holds():
             if self.stand.clock.now_ns >= end_ns:
                 return False
-            self._look()
-            if self._end:
+            if not self._end and self._look():
                 raise self._end
-            self.stand.run(1)
+            self.stand.run(3)
         return True
 
     async def sleep(self, seconds: float) -> None:
         await self.until(lambda: False, seconds)
 
-    def _look(self) -> None:
-        self._end = self._end or self.ends()
+    def _look(self) -> Exception | None:
+        self._end = self.ends()
+        return self._end
 
 
 def done(work: HandWork, *, resumed: bool = False) -> str | None:
@@ -199,6 +194,23 @@ def done(work: HandWork, *, resumed: bool = False) -> str | None:
         assert list(work.procedure.limits()) == []
         assert list(work.procedure.interlocks()) == []
     return asyncio.run(work.procedure.resume(work) if resumed else work.procedure.run(work))
+
+
+def cold(register_map: str = "reflow10", **power: float) -> Stand:
+    """A machine that is off, and known to be empty."""
+    it = Stand(register_map, **power)
+    it.device._sequence.mode = "off"  # as it stands after a cool-down, but soon warm again
+    it.run(3)
+    return it.emptied()
+
+
+def warm(**power: float) -> Stand:
+    """A machine that is ready, and known to be empty."""
+    it = Stand(**power)
+    while it.device.state != "ready":
+        it.device.advance(1)
+    it.run(3)
+    return it.emptied()
 
 
 def stop() -> Exception:
