@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, BookedOut, Failure, Memory, Part, Wire
+from edgeagent.recording.entries import Beat, BookedOut, Directed, Failure, Memory, Part, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -64,6 +64,10 @@ class Recorder:
     ) -> None:
         """Somebody takes boards out at this moment."""
         self._writer.add(BookedOut(machine, lane, number, reason, by, now_ns, wall_ns, self._clock.trusted))
+
+    def directed(self, machine: str, said: str, arguments: bytes, now_ns: int, wall_ns: int) -> None:
+        """The control room tells a machine something at this moment."""
+        self._writer.add(Directed(machine, said, arguments, now_ns, wall_ns, self._clock.trusted))
 
     def taken_up(
         self, name: str, saved: Checkpoint | None, history: Sequence[tuple[int, bytes]], now_ns: int, wall_ns: int

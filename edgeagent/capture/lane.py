@@ -304,9 +304,13 @@ class LaneWatch:
     ) -> Told:
         entered = board.entry.time_ns + to_wall
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
+        if self._state.held:
+            ready = False
         code, off_mm = self.scanner.take(board.entry.travel_mm) if self.scanner else (None, 0.0)
         board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
         passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
+        if self._state.held:
+            _note(passport.settings, self._state.held)
         self._memory.passports[board.number] = passport
         told = BoardEntered(passport.id, passport.barcodes, self._lane.number, passport.recipe, iso(entered), ready)
         return "Board.ProcessStarted", ProcessStarted(told), Inside(entered)

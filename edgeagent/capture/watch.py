@@ -20,10 +20,17 @@ from edgeagent.model.points import Quality
 from edgeagent.model.samples import MeasuredValue, rounded, show
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from edgeagent.model.machine import Machine
     from edgeagent.model.points import Point
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Lane, Scanner
+
+
+_EXPECTED_NS = 60_000_000_000
+"""Ns within which what somebody writes is seen in what is read, or never."""
+_MACHINE = "machine"
 
 
 class SettingsMemory(msgspec.Struct):
@@ -38,6 +45,8 @@ class SettingsMemory(msgspec.Struct):
     texts: dict[str, str] = msgspec.field(default_factory=dict)
     history: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
     """Setpoint path → (monotonic ns, value in force from then on), the newest 32."""
+    expected: dict[str, tuple[float | str, str, int]] = msgspec.field(default_factory=dict)
+    """Path → value that somebody writes over the agent, who, and until when (monotonic ns) it is waited for."""
 
 
 class SettingsWatch:
@@ -69,19 +78,28 @@ class SettingsWatch:
     ) -> list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged]:
         """Compare one group's row with what was last seen; values that are not good are not compared."""
         told: list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged] = []
-        started = group == self._recipe_group and self._started(row)
+        started = group == self._recipe_group and self._started(row, now_ns)
         if started:
             told.append(started)
         changed = self._changed_numbers(row, group, now_ns)
-        settings = tuple(change for point, change in changed if point.kind == "setpoint")
-        if settings and not started:
-            told.append(RecipeSettingChanged(recipe=self.memory.recipe, changes=settings, by="machine"))
-        told.extend(
-            ConfigurationChanged(what=point.path, from_=change.from_, to=change.to, by="machine")
-            for point, change in changed if point.kind == "limit"
-        )  # fmt: skip
+        settings: dict[str, list[SettingChange]] = {}
+        for point, change, by in changed:
+            if point.kind == "setpoint":
+                settings.setdefault(by, []).append(change)
+            else:
+                told.append(ConfigurationChanged(what=point.path, from_=change.from_, to=change.to, by=by))
+        if not started:
+            told.extend(RecipeSettingChanged(recipe=self.memory.recipe, changes=tuple(changes), by=by)
+                        for by, changes in settings.items())
         told.extend(self._changed_texts(row, group))
         return told
+
+    def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
+        """Changes to these values within a minute are told as somebody's; all others as the machine's own."""
+        expected = self.memory.expected
+        for path in [path for path, (_, _, until_ns) in expected.items() if until_ns < now_ns]:
+            del expected[path]
+        expected.update({path: (value, by, now_ns + _EXPECTED_NS) for path, value in values.items()})
 
     def setpoint_at(self, path: str, monotonic_ns: int) -> float:
         """The setpoint that was in force at a time; NaN before the first that was seen."""
@@ -102,8 +120,21 @@ class SettingsWatch:
             path: [(since + shift_ns, value) for since, value in changes]
             for path, changes in self.memory.history.items()
         }  # fmt: skip
+        self.memory.expected = {
+            path: (value, by, until_ns + shift_ns) for path, (value, by, until_ns) in self.memory.expected.items()
+        }
 
-    def _started(self, row: Row) -> RecipeStarted | None:
+    def _by(self, path: str, value: float | str | None, now_ns: int) -> str:
+        """Who brought a value about: whoever was about to write exactly this, or the machine itself."""
+        wanted, by, until_ns = self.memory.expected.get(path, (None, "", 0))
+        if wanted is None or until_ns < now_ns:
+            return _MACHINE
+        if isinstance(wanted, float) and isinstance(value, float):
+            decimals = self._machine.point(path).decimals
+            return by if rounded(wanted, decimals) == rounded(value, decimals) else _MACHINE
+        return by if wanted == value else _MACHINE
+
+    def _started(self, row: Row, now_ns: int) -> RecipeStarted | None:
         if row.quality[self._name] != Quality.GOOD:
             return None
         name = row.texts.get(self._name) or None
@@ -115,9 +146,10 @@ class SettingsWatch:
             return None
         previous = memory.recipe
         memory.recipe, memory.version, memory.seen = name, version, True
-        return RecipeStarted(recipe=name, version=version, previous=previous, by="machine")
+        by = self._by(self._machine.map.recipe_name or "", name, now_ns)
+        return RecipeStarted(recipe=name, version=version, previous=previous, by=by)
 
-    def _changed_numbers(self, row: Row, group: int, now_ns: int) -> list[tuple[Point, SettingChange]]:
+    def _changed_numbers(self, row: Row, group: int, now_ns: int) -> list[tuple[Point, SettingChange, str]]:
         changed = []
         for point in self._numbers.get(group, ()):
             value = row.values[point.index]
@@ -133,7 +165,7 @@ class SettingsWatch:
             if before is not None:
                 changed.append((point, SettingChange(
                     object=point.object, name=point.name, from_=rounded(before, point.decimals),
-                    to=rounded(value, point.decimals), unit=point.unit)))
+                    to=rounded(value, point.decimals), unit=point.unit), self._by(point.path, value, now_ns)))
         return changed
 
     def _changed_texts(self, row: Row, group: int) -> list[ConfigurationChanged]:
@@ -145,7 +177,7 @@ class SettingsWatch:
                 continue
             self.memory.texts[point.path] = text
             if before is not None:
-                changed.append(ConfigurationChanged(what=point.path, from_=before, to=text, by="machine"))
+                changed.append(ConfigurationChanged(what=point.path, from_=before, to=text, by=_MACHINE))
         return changed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 VERSION = 2
-"""2 has what people did to boards; of earlier versions everything is still read."""
+"""2 has what people did to boards and what the control room told; of earlier versions everything is still read."""
 MOST_BYTES = 64 << 20
 """Of one entry; a longer one is not read."""
 
@@ -103,6 +103,17 @@ class BookedOut(_Entry, frozen=True, tag="booked out"):
     trusted: bool
 
 
+class Directed(_Entry, frozen=True, tag="directed"):
+    """What the control room told a machine, as `Unit.directed` takes it; the arguments are JSON."""
+
+    machine: str
+    said: str
+    arguments: bytes
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
 class Wire(_Entry, frozen=True, tag="wire"):
     """Bytes as they passed: sent or heard; a wire is a port or a device's address."""
 
@@ -129,4 +140,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Beat | BookedOut | Wire | Failure | End
+Entry = Header | Memory | Beat | BookedOut | Directed | Wire | Failure | End
