@@ -208,6 +208,13 @@ class MachineTable(_Table, frozen=True):
     serial_number: Annotated[str | None, Meta(description="where the machine does not tell it")] = None
     window: WindowTable = WindowTable()
     tolerances: TolerancesTable = TolerancesTable()
+    auto_off_minutes: Annotated[
+        Annotated[int, Meta(ge=5, le=10_080)] | None,
+        Meta(description="a ready machine to which nothing came for so long is switched off; never where left out"),
+    ] = None
+    auto_off_warning_minutes: Annotated[
+        int, Meta(ge=0, le=120, description="from the announcement of that; a board or a command meanwhile ends it")
+    ] = 5
     remote_windows: Annotated[
         tuple[RemoteWindowTable, ...], Meta(max_length=32, description="times of the week under remote control")
     ] = ()

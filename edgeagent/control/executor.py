@@ -66,11 +66,16 @@ class Executor:
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._jobs: dict[str, Running] = {}
+        self._last_ns: dict[str, int] = {}
 
     @property
     def jobs(self) -> tuple[Running, ...]:
         """The jobs that run."""
         return tuple(self._jobs.values())
+
+    def last_command_ns(self, machine: str) -> int:
+        """When a command was last permitted at a machine, monotonic; 0 before the first."""
+        return self._last_ns.get(machine, 0)
 
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
@@ -184,7 +189,7 @@ class Executor:
     ) -> Case:  # fmt: skip
         control, reason = commanded.look().allows(asked.function)
         rival = next((each.job.id for each in self._jobs.values() if each.commanded is commanded
-                      and each.procedure.takes_long), None)  # fmt: skip
+                      and each.procedure.takes_long and not each.procedure.gives_way), None)  # fmt: skip
         now_ns, settings = self._clock.monotonic_ns(), self._settings
         return Case(
             job=asked.job, machine=commanded.id, function=function, caller=caller, now_ns=self._clock.wall_ns(),
@@ -227,6 +232,7 @@ class Executor:
             running.asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         # From here on the machine is taken: nothing else is permitted while the record is written.
         self._jobs[job.id] = running
+        self._make_way(running)
         if asked.function in RESETS:
             self._resets.add(commanded.id, self._clock.wall_ns())
         try:
@@ -248,6 +254,14 @@ class Executor:
         if running.refused is not None:
             raise running.refused
         return _decoded(running.asked.answer)
+
+    def _make_way(self, running: Running) -> None:
+        """Note that a machine is commanded, and end what gives way to that."""
+        self._last_ns[running.commanded.id] = self._clock.monotonic_ns()
+        for other in self._jobs.values():
+            if other is not running and other.commanded is running.commanded and other.procedure.gives_way:
+                other.stopped_by = running.caller.name
+                other.stop_asked.set()
 
     def _given_up(self, running: Running, error: StoreError) -> None:
         """What was not on disk in time may come there later: then its end comes after it."""

@@ -12,6 +12,9 @@ from edgeagent.errors import MachineError
 from edgeagent.model.functions import power
 from firmware_iface.commands import Power
 
+IDLE = "idle"
+"""The way by which `control.idle` commands it."""
+
 _BEGINS_S = 30.0
 """From the command's confirmation until the machine's state must show it."""
 
@@ -75,10 +78,14 @@ class PowerOn(_Powers):
 
     def __init__(self, it: CommandedMachine, _: power.PowerOn, context: Context) -> None:
         super().__init__(it, context)
-        horn = {self._map.power.horn} if self._map.power and self._map.power.horn else set()
-        self.safe = heat.resting(it) | horn
         self._was_told = False
         """It was told to start: from here on everything that is still written takes heat away."""
+
+    @property
+    def safe(self) -> frozenset[str]:
+        """The horn, and what switches the heaters off."""
+        horn = self._map.power.horn if self._map.power else None
+        return heat.resting(self._it) | ({horn} if horn else set())
 
     def interlocks(self) -> Iterator[str]:
         """A machine that is on needs nothing; any other must be known to be empty, and as its map asks for."""
@@ -202,6 +209,7 @@ class PowerOff(_Powers):
     def __init__(self, it: CommandedMachine, asked: power.PowerOff, context: Context) -> None:
         super().__init__(it, context)
         self._now = asked.now
+        self._is_idle = context.caller.transport == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
 
@@ -223,6 +231,8 @@ class PowerOff(_Powers):
         """Cool down unless `now`, and switch off."""
         if self._state == "off":
             return f"It is off already: {self._it.status().reason}."
+        if self._is_idle:
+            await self._announce(work)
         if not self._now:
             await work.step("Switch the heaters off; belt and blowers stay on")
             await heat.rest(self._it, work)
@@ -243,6 +253,16 @@ class PowerOff(_Powers):
         self._is_cooling = True
         await self._cool_down(work)
         return await self._switch_off(work)
+
+    async def _announce(self, work: Work) -> None:
+        """Give whoever needs the machine some minutes to say so, by a board or any command."""
+        minutes = self._context.settings.auto_off_warning_minutes
+        await work.step(f"Nothing comes: it is switched off in {minutes} minutes, unless a board or a command comes")
+        self.gives_way = True
+        came = await work.until(lambda: any(interlocks.boards_inside(self._it)), 60.0 * minutes)
+        self.gives_way = False
+        if came:
+            raise Stopped("A board came.")
 
     async def _cool_down(self, work: Work) -> None:
         """Wait until every zone is below, by good data, at two looks."""
