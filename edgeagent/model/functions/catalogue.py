@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgeagent.model.boards import BoardRecord, BoardTrace
+from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import (
     AcknowledgeAlarm,
@@ -51,6 +52,7 @@ from edgeagent.model.functions.machines import (
 from edgeagent.model.functions.power import PowerOff, PowerOn
 from edgeagent.model.functions.production import Counters, GetCounters
 from edgeagent.model.functions.recipes import GetRecipe, Recipes
+from edgeagent.model.functions.sessions import Authenticate, Authenticated
 from edgeagent.model.recipes import Recipe, RunningRecipe
 
 FUNCTIONS: dict[str, Function] = {
@@ -58,6 +60,9 @@ FUNCTIONS: dict[str, Function] = {
     for function in (
         Function("rpc.discover", "viewer", False, Nothing, dict[str, Any],
                  "The OpenRPC document of this server."),
+        Function("Session.Authenticate", NO_ROLE, False, Authenticate, Authenticated,
+                 "Says who asks on this connection from now on (WebSocket or TCP); over HTTP it tells what a token is "
+                 "good for."),
         Function("Event.Subscribe", "viewer", False, Subscribe, Subscribed,
                  "Pushes events on this connection (WebSocket or TCP)."),
         Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed,

@@ -161,6 +161,11 @@ METRICS = (
            "another protocol.", _TRANSPORT, _of_transport(lambda o, name: o.tally.cut[name])),
     Metric("edgeagent_requests_forbidden", "counter", "Requests refused for who asks: a strange Host or Origin.",
            _TRANSPORT, _of_transport(lambda o, name: o.tally.forbidden[name])),
+    Metric("edgeagent_authentications", "counter", "Tokens that were sent: right, wrong, or not looked at because "
+           "their address is slowed down.", ("result",),
+           lambda o: (((result,), o.tally.authentications[result]) for result in ("right", "wrong", "slowed"))),
+    Metric("edgeagent_handshakes_failed", "counter", "TLS handshakes that failed, or that there was no room for.",
+           _TRANSPORT, _of_transport(lambda o, name: o.tally.handshakes[name])),
     Metric("edgeagent_telemetry_coalesced", "counter", "Telemetry messages that a newer one took the place of, because "
            "the peer was slow.", (), _one(lambda o: o.tally.coalesced)),
     Metric("edgeagent_events_lost", "counter", "Wanted events that were told to a subscriber as a gap.", (),
