@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from edgeagent.control import handing_over
 from edgeagent.control.procedure import Factory
+from edgeagent.control.setting import SetParameter
 
-PROCEDURES: dict[str, Factory] = {}
+PROCEDURES: dict[str, Factory] = {
+    "Configuration.SetObjectParameter": SetParameter,
+    "Status.RequestRemote": handing_over.Request,
+    "Status.ReleaseRemote": handing_over.Release,
+    "Status.GrantRemote": handing_over.Grant,
+}
 """Function → what makes its procedure; the executor answers each of them."""
