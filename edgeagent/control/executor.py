@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
+from edgeagent.control.allowance import RESETS, Allowance
 from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
 from edgeagent.control.jobs import Jobs, ended_unseen
@@ -60,8 +61,18 @@ class Executor:
         self._clock = clock
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
+        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._jobs = Jobs(records, clock, self._permit_again)
+
+    @property
+    def jobs(self) -> tuple[Running, ...]:
+        """The jobs that run."""
+        return self._jobs.all()
+
+    def last_command_ns(self, machine: str) -> int:
+        """When a command was last permitted at a machine, monotonic; 0 before the first."""
+        return self._jobs.last_ns.get(machine, 0)
 
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
@@ -117,6 +128,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
+        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
@@ -185,6 +197,7 @@ class Executor:
             rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
+            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
@@ -211,6 +224,8 @@ class Executor:
             asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, permit=permit)
+        if asked.function in RESETS:
+            self._resets.add(commanded.id, self._clock.wall_ns())
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
@@ -251,7 +266,7 @@ class Executor:
     def _permit_again(self, running: Running) -> Permit:
         """Decide on a job that was taken up: everything is asked again but its time and its rate."""
         case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
-        verdict = decide(replace(case, by_caller=0, by_machine=0))
+        verdict = decide(replace(case, by_caller=0, by_machine=0, spent=None))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
         return verdict
