@@ -24,7 +24,7 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
-from edgeagent.store import Archive, Database
+from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
 from edgeagent.store.users import KnownUsers, decoded, encoded, users_file
@@ -112,6 +112,8 @@ class Agent:
     async def _start(self) -> None:
         context = secured(self._configuration, self._database.path, self._file)
         await asyncio.to_thread(self._database.open, asyncio.get_running_loop())
+        audit = await Audit.open(self._database, self._clock)
+        self._stops.append(audit.close)
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
@@ -131,14 +133,14 @@ class Agent:
         users = await self._users(checkpoints)
         authentication = Authentication(users, delivery.notices.tally, self._audit)
         handlers = answers(self.units, archive, delivery, self._clock, authentication)
-        self._watch(readers, wires.longest_wait_s)
+        self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
         listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
                               authentication, context, self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags)
+                            loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
@@ -159,10 +161,11 @@ class Agent:
         users.begin(decoded(saved.body) if saved else ())
         return users
 
-    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float) -> None:
+    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        self.health.add("audit", audit.fault, is_needed=False)
         self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)

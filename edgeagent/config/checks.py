@@ -58,8 +58,8 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                 yield ("machines", m, "window", name), "give a low limit and a higher one"
         if not window.soak_low < window.soak_high:
             yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
-        for w, window in enumerate(machine.remote_windows):
-            for name in window.functions:
+        for w, opening in enumerate(machine.remote_windows):
+            for name in opening.functions:
                 if "." not in name:
                     where = ("machines", m, "remote_windows", w, "functions")
                     yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from edgeagent.control import handing_over
 from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
 from edgeagent.control.boards import Empty, Remove
 from edgeagent.control.power import PowerOff, PowerOn
 from edgeagent.control.procedure import Factory
+from edgeagent.control.setting import SetParameter
 
 PROCEDURES: dict[str, Factory] = {
+    "Configuration.SetObjectParameter": SetParameter,
+    "Status.RequestRemote": handing_over.Request,
+    "Status.ReleaseRemote": handing_over.Release,
+    "Status.GrantRemote": handing_over.Grant,
     "Alarm.Acknowledge": Acknowledge,
     "Alarm.Reset": Reset,
     "Alarm.ResetAll": ResetAll,

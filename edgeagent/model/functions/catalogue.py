@@ -26,7 +26,8 @@ from edgeagent.model.functions.boards import (
     GetTrace,
     RemoveBoard,
 )
-from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs
+from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs, StopJob
+from edgeagent.model.functions.control import ControlStanding, ReleaseRemote, RequestRemote, SetObjectParameter
 from edgeagent.model.functions.events import (
     Acknowledge,
     Acknowledged,
@@ -119,6 +120,14 @@ FUNCTIONS: dict[str, Function] = {
                  "What became of a command."),
         Function("Command.List", "viewer", False, ListJobs, JobsListed,
                  "Commands by state and time."),
+        Function("Command.Stop", "operator", False, StopJob, Job,
+                 "Brings a job to its nearest safe state and ends it; whoever may start it may stop it."),
+        Function("Configuration.SetObjectParameter", "engineer", True, SetObjectParameter, Job,
+                 "Sets one parameter of an object; read back, and put back where the machine does not take it."),
+        Function("Status.RequestRemote", "operator", False, RequestRemote, ControlStanding,
+                 "Asks for remote control; it is granted at the machine."),
+        Function("Status.ReleaseRemote", "operator", False, ReleaseRemote, ControlStanding,
+                 "Gives remote control back before its time."),
         Function("Status.Get", "viewer", False, OfMachine, Status,
                  "State, control, boards and alarms of each machine."),
         Function("Status.PowerOn", "engineer", True, PowerOn, Job,
