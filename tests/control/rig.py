@@ -144,7 +144,7 @@ class HandWork:
         self.wrote.append((path, value))
         if self.stand.device.is_silent:
             raise Silent("it did not answer in time")
-        self.stand.device.take(path, value)
+        self.stand.device.wire.take(path, value)
         self.stand.run(0.1, 0.1)
 
     async def command(self, name: str) -> None:
@@ -156,7 +156,7 @@ class HandWork:
         await self.write(order.write, order.value, name)
         if order.pulse_ms:
             self.stand.run(order.pulse_ms / 1000, order.pulse_ms / 1000)
-            self.stand.device.take(order.write, 0.0)
+            self.stand.device.wire.take(order.write, 0.0)
         for _ in range(round(order.timeout_s)):
             if not list(interlocks.preconditions(self.stand, order.confirm, name)):
                 return
