@@ -290,8 +290,9 @@ def _again(known: Asked) -> Any:
     return _decoded(known.answer)
 
 
-def _decoded(answer: Raw | None) -> Any:
-    return msgspec.json.decode(answer) if answer is not None else None
+def _decoded(answer: Any) -> Any:
+    return msgspec.json.decode(answer) if isinstance(answer, Raw) else answer
+
 
 
 def _moment(text: str | None) -> int | None:

@@ -21,7 +21,8 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         caller, role, functions: who asked, with which rights. key: its request id; None where it gave none.
         parameters: JSON, with the machine's id and without key and time.
-        answer: JSON of what was answered; refused: kind and reason of a refusal. None for both until then.
+        answer: what was answered, as JSON is read, or to be written as it is; refused: kind and reason of a refusal.
+            None for both until then.
     """
 
     caller: str
@@ -32,7 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     machine: str
     parameters: msgspec.Raw
     job: str
-    answer: msgspec.Raw | None = None
+    answer: Any = None
     refused: tuple[str, str] | None = None
 
     @property

@@ -35,6 +35,13 @@ class HandClock(Clock):
     def wall_ns(self) -> int:
         return _WALL_NS + self.now_ns
 
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        while self.now_ns < monotonic_ns:  # noqa: ASYNC110  the hand that sets it wakes nobody
+            await asyncio.sleep(0.001)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.sleep_until(self.now_ns + round(seconds * 1e9))
+
 
 class Stand:
     """A machine as procedures see it; a beat brings every group. Its events are kept in `events`."""
