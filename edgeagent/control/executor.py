@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
@@ -23,7 +24,7 @@ from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
-from edgeagent.errors import CommandRefused
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.forms import CommandParameters, Function
@@ -170,7 +171,7 @@ class Executor:
             verdict = earlier
         self._callers.add(caller.name, self._clock.monotonic_ns())
         if isinstance(verdict, Refusal):
-            self._refused(verdict, case, asked, commanded, parameters.request_id)
+            await self._refused(verdict, case, asked, commanded)
             raise CommandRefused(verdict.kind, verdict.reason, commanded.id)
         assert procedure is not None, "what could not be made was refused"
         self._commanded.add(commanded.id, self._clock.monotonic_ns())
@@ -201,18 +202,19 @@ class Executor:
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
-    def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded, key: str | None) -> None:
+    async def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded) -> None:
         """Record a refusal: in the audit always, as a job and an event unless there is a flood of them."""
-        self._records.refusal(case.caller, function=asked.function, machine=asked.machine, request_id=key,
+        self._records.refusal(case.caller, function=asked.function, machine=asked.machine, request_id=asked.key,
                               job=asked.job, values=asked.parameters, reason=refusal.reason)
         is_flood = case.by_caller >= case.most_by_caller or case.by_machine >= case.most_by_machine
         if is_flood or refusal.check in ("authenticated", "entitled", *_NOT_KEPT):
             return
         now = self._records.now()
-        job = Job(id=asked.job, function=asked.function, machine=asked.machine, request_id=key, by=asked.caller,
+        job = Job(id=asked.job, function=asked.function, machine=asked.machine, request_id=asked.key, by=asked.caller,
                   state="refused", reason=refusal.reason, accepted_at=now, ended_at=now)
         kept = msgspec.structs.replace(asked, refused=(refusal.kind, refusal.reason))
-        self._records.end(commanded.machine, job, kept)
+        with suppress(StoreError):  # it is refused, whether or not that is on disk
+            await self._records.settled(self._records.end(commanded.machine, job, kept))
 
     async def _permitted(
         self, permit: Permit, function: Function, asked: Asked, caller: Caller, commanded: Commanded,
@@ -285,14 +287,13 @@ def _again(known: Asked) -> Any:
     """What was answered the first time."""
     if known.refused is not None:
         raise CommandRefused(*known.refused, known.machine)
-    if known.answer is None:
+    if known.answer is UNSET:
         raise CommandRefused("busy", f"Job {known.job} has not ended yet.", known.machine)
     return _decoded(known.answer)
 
 
-def _decoded(answer: Any) -> Any:
-    return msgspec.json.decode(answer) if isinstance(answer, Raw) else answer
-
+def _decoded(answer: Raw | UnsetType) -> Any:
+    return msgspec.json.decode(answer) if answer is not UNSET else None
 
 
 def _moment(text: str | None) -> int | None:

@@ -87,13 +87,17 @@ class ControlRoom:
         """Look again and again who has control, and what stands idle; runs for ever."""
         turns = 0
         while True:
-            self.look()
-            for idle in self._idle:
-                await idle.look()
+            await self.turn()
             if turns % _FORGET_EVERY == 0:
                 self._archive.requests.forget(self._clock.wall_ns() - KEPT_NS)
             turns += 1
             await asyncio.sleep(_LOOK_S)
+
+    async def turn(self) -> None:
+        """Look once who has control, and what stands idle."""
+        self.look()
+        for idle in self._idle:
+            await idle.look()
 
     def look(self) -> None:
         """Look who has control of each machine, and tell what changed."""
