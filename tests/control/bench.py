@@ -166,9 +166,10 @@ class Bench:
         """Let time pass for oven and agent, beat by beat; in longer beats than the oven's where little happens."""
         for _ in range(max(1, round(seconds / beat_s))):
             self.device.advance(beat_s)
+            before_ns = self.clock.now_ns
             self.clock.now_ns += round(beat_s * 1e9)
             for group in self.unit.machine.groups:
-                if self.clock.now_ns % group.period_ns == 0:
+                if self.clock.now_ns // group.period_ns > before_ns // group.period_ns:
                     self.beat(group.index)
 
     def _read(self, block: Any) -> bytes:

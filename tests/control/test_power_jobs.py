@@ -11,8 +11,7 @@ from tests.control.bench import OVEN, TABLE, bench
 
 QUICK = replace(OVEN, power=replace(OVEN.power, safe_celsius=180.0))
 """An oven that counts as cool a few minutes after its heaters are off."""
-BEAT_S = 2.5
-"""Divides the period of the slowest group, or the watchdog takes the oven for dead."""
+BEAT_S = 3.0
 
 
 def journey(folder, steps, *, is_off=False, **settings):
