@@ -197,7 +197,7 @@ host = "a"
     "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
         "agent.toml:10: openapps.lines.port: 9000 is the port of openapps.http too"]),
     "two sources of one map": (GOOD + '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "a"\n', [
-        "agent.toml:9: machines[0].sources[1].map: it describes blower/1/setpoint and 138 more points that another "
+        "agent.toml:9: machines[0].sources[1].map: it describes air/lostLatched and 156 more points that another "
         "source has"]),
     "a fast clock without origin": (GOOD + "[simulation]\nspeed = 10\n", [
         "agent.toml:8: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
@@ -225,6 +225,10 @@ host = "a"
         "line = 'b'\naddress = 1000\n[[lines]]\nid = 'b'\nport = '/dev/b'\nmaster = true\n", [
             "agent.toml:7: machines[0].sources[0].address: Expected `int` <= 999"]),
     "a key given twice": ("a = 1\na = 2\n", ["agent.toml:2: is not TOML: Cannot overwrite a value"]),
+    "a heartbeat to everybody": (GOOD.replace("reflow10", "eurotherm2000") + "unit = 0\nheartbeat = true\n", [
+        "agent.toml:8: machines[0].sources[0].heartbeat: the map eurotherm2000 has no [heartbeat]; leave it out",
+        "agent.toml:8: machines[0].sources[0].heartbeat: nothing is written to unit 0, which is everybody; give the"
+        " device's unit"]),
     "secrets wherever they are": (
         GOOD + 'password = "hunter2"\n[mes]\nhost = "a"\napi-key = "hunter2"\n[[openapps.push]]\nToken = "hunter2"\n', [
             f"agent.toml:{line}: {key}: {reason}" for line, key, reason in (
@@ -301,6 +305,11 @@ WRONG_ON_LINES = {
         " (give one of modbus-tcp, modbus-rtu, serial-instrument)"]),
     "a parity that is none": (BUS.replace("baud = 9600", 'parity = "mark"'), [
         "agent.toml:4: lines[0].parity: Invalid enum value 'mark' (give one of even, none, odd)"]),
+    "a heartbeat that nobody wants, on a line of another master": (
+        BUS.replace("reflow10", "eurotherm2000") + "heartbeat = true\n", [
+            "agent.toml:11: machines[0].sources[0].heartbeat: the map eurotherm2000 has no [heartbeat]; leave it out",
+            "agent.toml:11: machines[0].sources[0].heartbeat: nothing is written on line bus, where another master"
+            " asks; leave it out"]),
 }
 
 
