@@ -197,7 +197,7 @@ host = "a"
     "one port for two": (GOOD + "[openapps.http]\nport = 9000\n[openapps.lines]\nport = 9000\n", [
         "agent.toml:10: openapps.lines.port: 9000 is the port of openapps.http too"]),
     "two sources of one map": (GOOD + '[[machines.sources]]\nkind = "modbus-tcp"\nmap = "reflow10"\nhost = "a"\n', [
-        "agent.toml:9: machines[0].sources[1].map: it describes blower/1/setpoint and 138 more points that another "
+        "agent.toml:9: machines[0].sources[1].map: it describes air/lostLatched and 156 more points that another "
         "source has"]),
     "a fast clock without origin": (GOOD + "[simulation]\nspeed = 10\n", [
         "agent.toml:8: simulation.speed: a sped-up clock needs origin beside it, so that time goes on over a restart"]),
