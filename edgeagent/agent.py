@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
@@ -63,6 +64,7 @@ class Agent:
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
         health: what is not well now.
+        reaches: machine id → the way to write its points and read them back.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self.units: list[Unit] = []
+        self.reaches: dict[str, Reach] = {}
         self.addresses: dict[str, str] = {}
         self.health = Health()
 
@@ -120,6 +123,7 @@ class Agent:
         self._stops.append(delivery.close)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
+        self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
                         self._recorder, archive.states, delivery.hears)

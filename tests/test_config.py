@@ -225,6 +225,10 @@ host = "a"
         "line = 'b'\naddress = 1000\n[[lines]]\nid = 'b'\nport = '/dev/b'\nmaster = true\n", [
             "agent.toml:7: machines[0].sources[0].address: Expected `int` <= 999"]),
     "a key given twice": ("a = 1\na = 2\n", ["agent.toml:2: is not TOML: Cannot overwrite a value"]),
+    "a heartbeat to everybody": (GOOD.replace("reflow10", "eurotherm2000") + "unit = 0\nheartbeat = true\n", [
+        "agent.toml:8: machines[0].sources[0].heartbeat: the map eurotherm2000 has no [heartbeat]; leave it out",
+        "agent.toml:8: machines[0].sources[0].heartbeat: nothing is written to unit 0, which is everybody; give the"
+        " device's unit"]),
     "secrets wherever they are": (
         GOOD + 'password = "hunter2"\n[mes]\nhost = "a"\napi-key = "hunter2"\n[[openapps.push]]\nToken = "hunter2"\n', [
             f"agent.toml:{line}: {key}: {reason}" for line, key, reason in (
@@ -301,6 +305,11 @@ WRONG_ON_LINES = {
         " (give one of modbus-tcp, modbus-rtu, serial-instrument)"]),
     "a parity that is none": (BUS.replace("baud = 9600", 'parity = "mark"'), [
         "agent.toml:4: lines[0].parity: Invalid enum value 'mark' (give one of even, none, odd)"]),
+    "a heartbeat that nobody wants, on a line of another master": (
+        BUS.replace("reflow10", "eurotherm2000") + "heartbeat = true\n", [
+            "agent.toml:11: machines[0].sources[0].heartbeat: the map eurotherm2000 has no [heartbeat]; leave it out",
+            "agent.toml:11: machines[0].sources[0].heartbeat: nothing is written on line bus, where another master"
+            " asks; leave it out"]),
 }
 
 

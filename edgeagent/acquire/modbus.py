@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from time import monotonic
 
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
@@ -120,6 +122,8 @@ class TcpConnection:
     async def ask(self, user: ModbusTcp, request: ModbusPDU, is_urgent: bool = False) -> ModbusPDU:
         """Ask once; raises Unreachable, Silent, BadAnswer."""
         async with self._turnstile.turn(is_urgent):
+            if (rest_s := user.rested_at - monotonic()) > 0:
+                await asyncio.sleep(rest_s)
             if not self.has(user):
                 # The library would connect by itself, and nobody would look who is at the other end now.
                 raise Unreachable(f"{self.name}: the connection was lost")
@@ -136,6 +140,7 @@ class TcpConnection:
                 raise BadAnswer(f"{self.name}: {error}") from error
             finally:
                 self._transaction = request.transaction_id
+                user.rested_at = monotonic() + user.pause_s
         return answer
 
 
@@ -145,11 +150,17 @@ class ModbusTcp:
     Args:
         unit: unit identifier, 0 to 255; one ModbusTcp for each on a connection.
         timeout_s: real seconds for each answer; the connection's own where it is None.
+        pause_s: real seconds that the unit rests between two requests, whoever makes them.
     """
 
-    def __init__(self, connection: TcpConnection, unit: int, timeout_s: float | None = None) -> None:
+    def __init__(
+        self, connection: TcpConnection, unit: int, timeout_s: float | None = None, pause_s: float = 0.0
+    ) -> None:
         self.name = f"{connection.name}/{unit}"
         self.timeout_s = connection.timeout_s if timeout_s is None else timeout_s
+        self.pause_s = pause_s
+        self.rested_at = 0.0
+        """Monotonic time (s) from which on it can be asked again."""
         self._connection = connection
         self._unit = unit
 

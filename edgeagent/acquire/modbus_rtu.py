@@ -18,13 +18,15 @@ class ModbusRtu:
     Args:
         unit: 1 to 247, one ModbusRtu for each on a line.
         latency_s: longest time between the end of the question and the beginning of the unit's answer.
+        pause_s: how long the unit rests between two requests, whoever makes them.
     """
 
-    def __init__(self, line: SerialLine, unit: int, latency_s: float) -> None:
+    def __init__(self, line: SerialLine, unit: int, latency_s: float, pause_s: float = 0.0) -> None:
         self.name = f"{line.port}/{unit}"
         self._line = line
         self._unit = unit
         self._latency_s = latency_s
+        line.rest(unit, pause_s)
         line.quarantine_s = max(line.quarantine_s, latency_s)
 
     @property

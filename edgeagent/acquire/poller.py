@@ -8,6 +8,7 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.awaited import Awaited
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
 from edgeagent.durations import Durations
@@ -33,6 +34,7 @@ _BACK_OFF_S = 0.5
 _BACK_OFF_CAP_S = 30.0
 _DOUBLINGS = 6
 _STABLE_NS = 10_000_000_000
+_LEFT_ALONE = "does not answer and is left alone for a while"
 _UNANSWERED_LIMIT = 3
 """Questions in a row without a right answer, before the device is left alone for a while."""
 
@@ -72,6 +74,7 @@ class Poller:
         self._recognition = Recognition(register_map)
         self._is_known = False
         self._asking_who = asyncio.Lock()
+        self._pace = Awaited()
         self._unanswered = 0
         self._failures = 0
         self._next_try_ns = 0
@@ -93,7 +96,6 @@ class Poller:
         try:
             if not self.is_known:
                 raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
-            await self._clock.sleep(self._pause_s)
             await self.source.write(words)
         except MachineError as error:
             self.writes[error.cause] += 1
@@ -104,13 +106,19 @@ class Poller:
     async def refresh(self, index: int) -> None:
         """Read a group now, before all that waits, and tell an extra beat; its own beats go on as they would.
 
+        The group that keeps the pace is waited for instead, until a beat of its own that begins after this call: boards
+        count the beats that they were inside, and an extra one would hide one that was missed.
+
         Raises:
             Unreachable: the device does not answer and is left alone for a while; else as the source does. The row
                 stays as it was.
         """
+        if index == self._machine.pace:
+            await self._pace.wait()
+            return
         group = next(group for group in self._groups if group.index == index)
         if self._clock.monotonic_ns() < self._next_try_ns:
-            raise Unreachable(f"{self.source.name} does not answer and is left alone for a while")
+            raise Unreachable(f"{self.source.name} {_LEFT_ALONE}")
         try:
             await self._connect()
             is_newest = await self._fill(group, is_urgent=True)
@@ -134,40 +142,51 @@ class Poller:
             while True:
                 group = self._groups[await beats.next()]
                 self.skipped = beats.skipped
-                if await self._read(group):
-                    self._beat(group.index)
+                is_pace = group.index == self._machine.pace
+                if is_pace:
+                    self._pace.begin()
+                error = await self._read(group)
+                if is_pace:
+                    self._pace.end(error)
         except Exception:
             for group in self._groups:
                 group.miss()
             raise
         finally:
+            self._pace.begin()
+            self._pace.end(Unreachable(f"{self.source.name} is polled no more"))
             self.source.close()
 
-    async def _read(self, group: GroupPlan) -> bool:
-        """Fill the row from one read of the whole group, or mark it as missed; False where a refresh was quicker."""
-        try:
-            begun_ns = self._clock.monotonic_ns()
-            if begun_ns < self._next_try_ns:
-                group.miss()
-                return True
-            await self._connect()
-            is_newest = await self._fill(group)
-            now = self._clock.monotonic_ns()
-            self.durations.add(now - begun_ns)
-            self._worked(now, group)
-        except MachineError as error:
+    async def _read(self, group: GroupPlan) -> MachineError | None:
+        """Fill the row from one read of the whole group, or mark it as missed, and tell the beat; why it was missed."""
+        missed: MachineError | None = None
+        begun_ns = self._clock.monotonic_ns()
+        if begun_ns < self._next_try_ns:
+            missed = Unreachable(f"{self.source.name} {_LEFT_ALONE}")
             group.miss()
-            self._failed(error, group)
-            return True
-        return is_newest
+        else:
+            try:
+                await self._connect()
+                is_newest = await self._fill(group)
+                self.durations.add(self._clock.monotonic_ns() - begun_ns)
+                self._worked(group)
+                if not is_newest:
+                    # A refresh was quicker, and has told the beat.
+                    return None
+            except MachineError as error:
+                missed = error
+                group.miss()
+                self._failed(error, group)
+        self._beat(group.index)
+        return missed
 
     async def _fill(self, group: GroupPlan, is_urgent: bool = False) -> bool:
-        """Read the whole group into the row; False where the row has been given a newer read meanwhile, and keeps it.
-        """
+        """Read the whole group into the row; False where a newer read is in there already, which stays."""
         blocks, answers = group.blocks, []
         read_ns = wall_ns = 0
         for block in blocks:
             if self._pause_s:
+                # The source makes sure of the rest; meanwhile others may ask on the same wire.
                 await self._clock.sleep(self._pause_s)
             self.pulse.turn()
             answers.append(await self.source.read(block.block, is_urgent))
@@ -194,7 +213,8 @@ class Poller:
                 self._is_known = True
                 self._good_since_ns = 0
 
-    def _worked(self, now: int, group: GroupPlan) -> None:
+    def _worked(self, group: GroupPlan) -> None:
+        now = self._clock.monotonic_ns()
         self._unanswered = 0
         self._good_since_ns = self._good_since_ns or now
         if self._failures and now - self._good_since_ns > _STABLE_NS:

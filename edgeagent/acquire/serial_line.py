@@ -71,6 +71,9 @@ class SerialLine:
         self._proven: set[int | str] = set()
         self._answered: dict[int | str, tuple[bytes, bytes]] = {}
         """Unit → its last question and answer."""
+        self._pauses_s: dict[int | str, float] = {}
+        self._rested_at: dict[int | str, float] = {}
+        """Unit → monotonic time (s) from which on it can be asked again."""
         self._is_settled = False
         self._is_listening = False
         self._heard = bytearray()
@@ -78,6 +81,10 @@ class SerialLine:
         self._busy_at = 0.0
         """Monotonic time (s) at which the line was last not silent, or not to be trusted."""
         self._waiter: asyncio.Future[None] | None = None
+
+    def rest(self, unit: int | str, pause_s: float) -> None:
+        """Let a unit rest for so long between two questions, whoever asks them."""
+        self._pauses_s[unit] = pause_s
 
     def has(self, unit: int | str) -> bool:
         """Whether the port is open and this unit is using it."""
@@ -123,10 +130,7 @@ class SerialLine:
             exchange.exception()
 
     async def _exchange(self, answer: Question, timeout_s: float) -> bytes:
-        await self._settle(timeout_s)
-        if answer.unit not in self._units:
-            # The port was lost and opened again while this one waited: nobody has looked who is there now.
-            raise Unreachable(f"{self.port}: the connection was lost")
+        await self._settle(answer.unit, timeout_s)
         is_proven = answer.unit in self._proven
         self._proven.discard(answer.unit)
         self._is_settled, self._is_listening, self._unasked = False, True, 0
@@ -156,22 +160,31 @@ class SerialLine:
         finally:
             self._is_listening = False
             self._busy_at = monotonic()
+            self._rested_at[answer.unit] = self._busy_at + self._pauses_s.get(answer.unit, 0.0)
 
-    async def _settle(self, limit_s: float) -> None:
-        """Wait until the line is silent, throwing away what is heard; raises BadAnswer when it never is."""
-        give_up = monotonic() + self.quarantine_s + limit_s
+    async def _settle(self, unit: int | str, limit_s: float) -> None:
+        """Wait until the line is silent and the unit has rested, throwing away what is heard.
+
+        Raises:
+            BadAnswer: the line is never silent. Unreachable: it is not open for this unit.
+        """
+        rested_at = self._rested_at.get(unit, 0.0)
+        give_up = max(monotonic(), rested_at) + self.quarantine_s + limit_s
         self._port.receive()
         while True:
             if self._unasked >= SHORTEST:
                 self._is_settled = False
                 self._proven.clear()
-            silent_at = self._busy_at + (self._gap_s if self._is_settled else self.quarantine_s)
+            silent_at = max(self._busy_at + (self._gap_s if self._is_settled else self.quarantine_s), rested_at)
             if monotonic() >= silent_at:
                 break
             if monotonic() >= give_up:
                 raise BadAnswer(f"{self.port} is never silent: a unit babbles, or another master is on the line")
             await self._hear(silent_at)
         self._port.demand()
+        if unit not in self._units:
+            # The port was lost and opened again while this one waited: nobody has looked who is there now.
+            raise Unreachable(f"{self.port}: the connection was lost")
 
     async def _first(self, answer: Question, deadline: float) -> bytes:
         seen = bytearray()

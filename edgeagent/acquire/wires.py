@@ -132,13 +132,15 @@ class Wires:
         device = register_map.device
         if isinstance(table, ModbusTcpTable):
             timeout_s = self._timeout_s(device)
-            return ModbusTcp(self._connection(table, device, timeout_s), unit_of(table, register_map), timeout_s)
+            connection, pause_s = self._connection(table, device, timeout_s), device.pause_ms / 1000 / self._clock.speed
+            return ModbusTcp(connection, unit_of(table, register_map), timeout_s, pause_s)
         line = self._lines[table.line]
         if isinstance(line, ListeningLine):
             raise ValueError(f"another master asks on line {table.line}")
         if isinstance(table, SerialInstrumentTable):
             return self._instrument(line, table, register_map)
-        return ModbusRtu(line, unit_of(table, register_map), device.latency_ms / 1000)
+        pause_s = device.pause_ms / 1000 / self._clock.speed
+        return ModbusRtu(line, unit_of(table, register_map), device.latency_ms / 1000, pause_s)
 
     def _timeout_s(self, device: Device) -> float:
         """Real seconds that the device has for an answer."""

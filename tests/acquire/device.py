@@ -11,8 +11,10 @@ Answer = Callable[[bytes], bytes | None]
 
 
 def right(request: bytes) -> bytes:
-    """The right answer: register n holds n, bit n is n's lowest bit."""
+    """The right answer: register n holds n, bit n is n's lowest bit, and every write is taken."""
     tid, _, _, unit, function, address, count = struct.unpack(">HHHBBHH", request[:12])
+    if function in (5, 6, 15, 16):
+        return frame(tid, unit, request[7:12])
     if function in (1, 2):
         bits = [(address + i) & 1 for i in range(count)]
         data = bytes(sum(bit << i for i, bit in enumerate(bits[at:at + 8])) for at in range(0, count, 8))
@@ -35,13 +37,21 @@ class Device:
         self.connects = 0
         self.accepts = True
         self.port = 0
+        self._arrived = asyncio.Event()
+
+    async def was_asked(self, times: int) -> None:
+        while len(self.requests) < times:
+            self._arrived.clear()
+            await self._arrived.wait()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connects += 1
         try:
             while self.accepts:
-                request = await reader.readexactly(12)
+                head = await reader.readexactly(6)
+                request = head + await reader.readexactly(int.from_bytes(head[4:], "big"))
                 self.requests.append(request)
+                self._arrived.set()
                 await asyncio.sleep(self.answers_after_s)
                 answer = self.answer(request)
                 if answer == b"":

@@ -30,8 +30,10 @@ def frame(body: bytes) -> bytes:
 
 
 def right(request: bytes) -> bytes:
-    """The right answer: register n holds n, bit n is n's lowest bit."""
+    """The right answer: register n holds n, bit n is n's lowest bit, and every write is taken."""
     unit, function, address, count = struct.unpack(">BBHH", request[:6])
+    if function in (5, 6, 15, 16):
+        return frame(request[:6])
     if function in (1, 2):
         bits = [(address + i) & 1 for i in range(count)]
         data = bytes(sum(bit << i for i, bit in enumerate(bits[at:at + 8])) for at in range(0, count, 8))
@@ -41,7 +43,7 @@ def right(request: bytes) -> bytes:
 
 
 class Device:
-    """Hears requests of eight bytes. `answer` gives what is sent: pieces of bytes, and seconds between them."""
+    """Hears requests. `answer` gives what is sent: pieces of bytes, and seconds between them."""
 
     def __init__(self) -> None:
         self.answer: Callable[[bytes], Iterable[bytes | float]] = lambda request: [right(request)]
@@ -80,14 +82,20 @@ class Device:
 
     def _hear(self) -> None:
         self._heard += os.read(self._master, 4096)
-        while len(self._heard) >= 8:
-            request, self._heard = self._heard[:8], self._heard[8:]
-            assert crc(request[:6]) == request[6:]
+        while len(self._heard) >= (length := self._length()):
+            request, self._heard = self._heard[:length], self._heard[length:]
+            assert crc(request[:-2]) == request[-2:]
             self.requests.append(request)
             self._arrived.set()
             task = asyncio.ensure_future(self._say(self.answer(request)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    def _length(self) -> int:
+        """Bytes of the request that is being heard."""
+        if len(self._heard) < 8:
+            return 8
+        return 9 + self._heard[6] if self._heard[1] in (15, 16) else 8
 
     async def _say(self, pieces: Iterable[bytes | float]) -> None:
         for piece in pieces:

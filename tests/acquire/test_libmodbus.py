@@ -11,6 +11,9 @@ import pytest
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
+from edgeagent.acquire.reach import words
+from edgeagent.acquire.source import Words
+from edgeagent.errors import Refused
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
@@ -78,3 +81,35 @@ def test_every_type_table_and_order_is_read_as_it_was_written(server):
     for path in ("a/absent", "a/tooHot"):
         assert row.quality[machine.column[path]] == Quality.BAD
         assert math.isnan(row.values[machine.column[path]])
+
+
+WRITTEN = {
+    "w/word": -12.3, "w/abcd": 242.25, "w/cdab": -17.5, "w/badc": 1.5, "w/long": -70_000, "w/longer": 5_000_000_000,
+    "w/name": "SAC305-A", "w/coil": 1,
+}  # fmt: skip
+
+
+def test_every_type_and_order_that_is_written_is_taken_and_read_back(server):
+    the_map = catalog.load(HERE / "libmodbus.toml")
+    machine = Machine("L1", (the_map,))
+    row = Row(len(machine.points), len(machine.groups))
+    (group,) = plan(machine, 0, row)
+
+    async def go():
+        source = ModbusTcp(TcpConnection("127.0.0.1", server, 2.0), 1)
+        await source.connect()
+        for path, value in WRITTEN.items():
+            await source.write(words(the_map.register(path), value))
+        await source.write(Words("coil", 35, (1, 0, 1)))
+        group.decode([await source.read(block.block) for block in group.blocks], 1, 1)
+        for beyond in (Words("holding", 5000, (1,)), Words("holding", 199, (1, 2)), Words("coil", 39, (1, 1))):
+            with pytest.raises(Refused, match="illegal address"):
+                await source.write(beyond)
+        source.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(go())
+    for path, value in WRITTEN.items():
+        column = machine.column[path]
+        assert row.quality[column] == Quality.GOOD, path
+        assert (row.texts[column] if isinstance(value, str) else row.values[column]) == pytest.approx(value)

@@ -65,6 +65,25 @@ def test_instruments_beside_the_oven_change_no_record_and_take_no_room_in_the_ri
     assert len(values) == len(quality) == len(times) * len(maps[0].registers) > 0
 
 
+def test_extra_beats_of_the_other_groups_change_no_record():
+    """As a refresh makes them; the group that keeps the pace has none."""
+    plain, refreshed = Tunnel(), Tunnel()
+    plain.run(2)
+    refreshed.run(2)
+    for tunnel in (plain, refreshed):
+        tunnel.insert()
+    for _ in range(400):
+        plain.run(1)
+        refreshed.run(0.5)
+        for group in refreshed.machine.groups[1:]:
+            refreshed.feed(group.name)
+        refreshed.run(0.5)
+    one, other = record(plain), record(refreshed)
+    assert refreshed.topics() == plain.topics()
+    assert (one.zones, one.conveyor, one.oxygen, one.samples, one.verdict) == (
+        other.zones, other.conveyor, other.oxygen, other.samples, other.verdict)
+
+
 def test_the_zone_entry_is_told_for_the_middle_of_the_board():
     tunnel = Tunnel()
     tunnel.run(1)

@@ -104,6 +104,8 @@ def test_metrics_tell_of_machine_source_store_loop_and_connections(tmp_path: Pat
             writer.write(request("Event.Subscribe", topics=["*"]) + b"\n")
             await reader.readline()
             await asyncio.sleep(0.6)
+            assert "edgeagent_source_writes_total" not in await scraped(address)
+            await running.reaches["RO0001"].write("zone/1/top/setpoint", 100.0)
             found = await scraped(address)
             writer.close()
             assert only(found, "edgeagent_machine_connected", machine="RO0001") == 1
@@ -132,6 +134,7 @@ def test_metrics_tell_of_machine_source_store_loop_and_connections(tmp_path: Pat
             assert 10e6 < only(found, "process_resident_memory_bytes") < 1e9
             assert "edgeagent_source_errors_total" not in found
             assert "edgeagent_consumer_lag_events" not in found
+            assert only(found, "edgeagent_source_writes_total", machine="RO0001", result="done") == 1
 
     asyncio.run(main())
 

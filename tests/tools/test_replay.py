@@ -8,10 +8,13 @@ import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.clock import Clock
 from edgeagent.model.samples import Row
+from edgeagent.recording.entries import Wire
 from edgeagent.recording.reader import Recording
 from edgeagent.simulate import SimulatedOven
 from edgeagent.tools.record import recorder
@@ -108,6 +111,35 @@ def test_a_recording_of_boards_faults_and_a_restart_brings_the_same_events_again
         again = await replayed(tmp_path / "two.rec", tmp_path / "two.sqlite3")
         assert plain(again) == plain(after)
         assert plain(stored(tmp_path / "two.sqlite3")) == plain(after)
+
+    asyncio.run(go())
+
+
+def test_a_recording_with_writes_holds_their_bytes_and_brings_the_same_events_again(tmp_path):
+    setpoint = "zone/3/top/setpoint"
+
+    async def go():
+        clock = Clock(SPEED, Clock().wall_ns())
+        oven = SimulatedOven(catalog.builtin("reflow10"), clock, seed=3)
+        file = configured(tmp_path, await oven.start())
+        oven.oven.schedule(10.0, 1)
+        async with asyncio.timeout(40), recording(tmp_path / "a.rec", file, clock) as agent:
+            reach = agent.reaches["RO1"]
+            await topic(agent, "Board.ProcessStarted")
+            before = oven.oven.read(setpoint)
+            await reach.write(setpoint, before + 20)
+            await reach.refresh([setpoint, "machine/state"])
+            with pytest.raises(ValueError, match="only read"):
+                await reach.write("machine/state", 1)
+            assert oven.oven.read(setpoint) == before + 20
+            await topic(agent, "Recipe.SettingChanged")
+        await oven.stop()
+        live = stored(tmp_path / "store.sqlite3")
+        passed = [entry for entry in Recording(tmp_path / "a.rec").entries() if isinstance(entry, Wire)]
+        written = [(entry.is_sent, entry.data[6:]) for entry in passed if entry.data[7:8] == b"\x06"]
+        assert [is_sent for is_sent, _ in written] == [True, False]
+        assert len({data for _, data in written}) == 1
+        assert plain(await replayed(tmp_path / "a.rec", tmp_path / "again.sqlite3")) == plain(live)
 
     asyncio.run(go())
 
