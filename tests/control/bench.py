@@ -245,6 +245,7 @@ class Bench:
     async def die_and_start_again(self) -> None:
         """The agent is killed and started on the same store: control is local then."""
         await self.room.close()
+        await self.archive.database.write(lambda _: None)  # what was handed to the disk is there, or was lost
         self.room = self._room()
         await self.room.start()
 
