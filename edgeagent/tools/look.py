@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
+from edgeagent.tools import access
 from edgeagent.tools.asking import INSTALLED, address_of, ask, parsed
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _agent_options(parser: ArgumentParser, printed: str) -> None:
     place = parser.add_mutually_exclusive_group()
     place.add_argument("--agent", type=parsed, metavar="URL", help="where the agent is (http://127.0.0.1:8480)")
     place.add_argument("--config", type=Path, metavar="FILE", help=f"find the agent by its configuration ({INSTALLED})")
+    access.add_options(parser)
 
 
 def _status(options: Namespace) -> bool:
