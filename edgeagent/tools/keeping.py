@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent.arguments import number
-from edgeagent.clock import instant_ns
 from edgeagent.tools.asking import INSTALLED
 
 if TYPE_CHECKING:
@@ -94,6 +93,8 @@ def _sequence(text: str) -> int:
 
 
 def _instant(text: str) -> int:
+    from edgeagent.clock import instant_ns  # noqa: PLC0415
+
     try:
         return instant_ns(text)
     except ValueError:
