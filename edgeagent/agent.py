@@ -11,6 +11,7 @@ import edgeagent
 from edgeagent import logs
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.changes import tell_changes
+from edgeagent.control.room import ControlRoom
 from edgeagent.errors import EdgeAgentError
 from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
@@ -136,7 +137,13 @@ class Agent:
             await self._database.read(restored_from))
         users = await self._users(checkpoints)
         authentication = Authentication(users, delivery.notices.tally, self._audit)
-        handlers = answers(self.units, archive, delivery, self._clock, authentication)
+        room = ControlRoom(
+            self._configuration.control,
+            [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,
+                                                                           strict=True)],
+            archive, audit, self._clock)
+        self._stops.append(room.close)
+        handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
         listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
@@ -146,9 +153,11 @@ class Agent:
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
+        await room.start()
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
+        self._tasks.append(asyncio.create_task(_supervised("control", room.run)))
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
 

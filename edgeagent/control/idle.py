@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from edgeagent.control.executor import Executor
 
 _FUNCTION = "Status.PowerOff"
-_LOOKS_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,12 +32,10 @@ class Idle:
         self._since_ns = clock.monotonic_ns()
         self._caller = Caller("agent: idle", "engineer", IDLE, "", frozenset((_FUNCTION,)), is_authenticated=True)
 
-    async def run(self) -> None:
-        """Look for ever, every ten seconds; returns at once where nothing is configured."""
-        while self._minutes is not None:
-            await self._clock.sleep(_LOOKS_S)
-            if self.is_due():
-                await self._switch_off()
+    async def look(self) -> None:
+        """Look once, and command it off when it is due."""
+        if self.is_due():
+            await self._switch_off()
 
     def is_due(self) -> bool:
         """Look once: whether it has been ready, without a board and without a command, for the configured time."""

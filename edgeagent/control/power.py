@@ -127,6 +127,8 @@ class PowerOn(_Powers):
         if self._state not in ON:
             raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
                           f"{self._it.status().reason}. Whether it had been told to start is not known.")  # fmt: skip
+        if self._state in ("ready", "running"):
+            return await self._warmed(work, True)
         try:
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn):

@@ -12,6 +12,7 @@ from edgeagent.control.commanded import Commanded
 from edgeagent.control.executor import KEPT_NS, Executor
 from edgeagent.control.gate import Gate
 from edgeagent.control.handing_over import standing_of
+from edgeagent.control.idle import Idle
 from edgeagent.control.ports import CommandedMachine, Reach
 from edgeagent.control.procedure import Factory
 from edgeagent.control.procedures import PROCEDURES
@@ -56,6 +57,7 @@ class ControlRoom:
         self._procedures = procedures
         self.executor = Executor(self.machines, procedures, FUNCTIONS | CONSOLE, settings, archive, self._records,
                                  clock)  # fmt: skip
+        self._idle = [Idle(commanded, self.executor, clock) for commanded in self.machines.values()]
 
     def handlers(self) -> dict[str, Handler]:
         """Every function of the network's catalogue that changes something."""
@@ -82,14 +84,20 @@ class ControlRoom:
         await self.executor.resume()
 
     async def run(self) -> None:
-        """Look again and again who has control; runs for ever."""
+        """Look again and again who has control, and what stands idle; runs for ever."""
         turns = 0
         while True:
-            self.look()
+            await self.turn()
             if turns % _FORGET_EVERY == 0:
                 self._archive.requests.forget(self._clock.wall_ns() - KEPT_NS)
             turns += 1
             await asyncio.sleep(_LOOK_S)
+
+    async def turn(self) -> None:
+        """Look once who has control, and what stands idle."""
+        self.look()
+        for idle in self._idle:
+            await idle.look()
 
     def look(self) -> None:
         """Look who has control of each machine, and tell what changed."""

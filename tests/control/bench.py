@@ -27,14 +27,15 @@ from edgeagent.store import Archive, Database
 from edgeagent.unit import Unit
 from firmware_iface import catalog
 from firmware_iface.encoding import encode
+from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.build import simulated
 
 ENGINEER = Caller("mes", "engineer", "http", "127.0.0.1", is_authenticated=True)
 CONSOLE_CALLER = Caller("console:anna", "administrator", "console", "uid 1000", is_authenticated=True)
 ENABLED = ControlTable(enabled=True)
 TABLE = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
+OVEN = catalog.builtin("reflow10")
 SETPOINT = "zone/3/top/setpoint"
-BEAT_NS = 100_000_000
 _READS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
@@ -161,13 +162,14 @@ class Bench:
                            self.clock.wall_ns())
         self.unit.beat(group)
 
-    def run(self, seconds: float) -> None:
-        """Let time pass for oven and agent, beat by beat."""
-        for _ in range(max(1, round(10 * seconds))):
-            self.device.advance(0.1)
-            self.clock.now_ns += BEAT_NS
+    def run(self, seconds: float, beat_s: float = 0.1) -> None:
+        """Let time pass for oven and agent, beat by beat; in longer beats than the oven's where little happens."""
+        for _ in range(max(1, round(seconds / beat_s))):
+            self.device.advance(beat_s)
+            before_ns = self.clock.now_ns
+            self.clock.now_ns += round(beat_s * 1e9)
             for group in self.unit.machine.groups:
-                if self.clock.now_ns % group.period_ns == 0:
+                if self.clock.now_ns // group.period_ns > before_ns // group.period_ns:
                     self.beat(group.index)
 
     def _read(self, block: Any) -> bytes:
@@ -217,12 +219,21 @@ class Bench:
                 self.run(0.1)
                 await asyncio.sleep(0)
 
-    async def until(self, holds: Callable[[], Any]) -> None:
-        """Let time pass until something holds."""
-        async with asyncio.timeout(20):
+    async def until(self, holds: Callable[[], Any], beat_s: float = 0.1) -> None:
+        """Let time pass until something holds; in longer beats the room looks, and the disk keeps up, at each."""
+        async with asyncio.timeout(60):
             while not holds():
-                self.run(0.1)
+                self.run(beat_s, beat_s)
                 await asyncio.sleep(0)
+                if beat_s >= 1:
+                    await self.room.turn()
+                    await self.settled()
+
+    async def settled(self) -> None:
+        """Let everything happen that a beat woke, on the disk too."""
+        for _ in range(3):
+            await self.archive.database.write(lambda connection: None)
+            await asyncio.sleep(0)
 
     async def told(self, topic: str) -> list[dict[str, Any]]:
         """Data of all events of a topic."""
@@ -240,16 +251,20 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(folder: Path, **more: Any) -> AsyncIterator[Bench]:
-    """A warm, empty oven whose switch is on, under local control."""
-    clock, device = HandClock(), simulated(catalog.builtin("reflow10"), seed=7)
+async def bench(
+    folder: Path, *, register_map: RegisterMap = OVEN, is_off: bool = False, **more: Any
+) -> AsyncIterator[Bench]:
+    """A warm, empty oven whose switch is on, ready or off, under local control."""
+    clock, device = HandClock(), simulated(register_map, seed=7)
     while device.state != "ready":
         device.advance(1)
+    if is_off:
+        device._sequence.mode = "off"  # as it stands after a cool-down, but soon warm again
     database = Database(folder / "edge.db")
     database.open(asyncio.get_running_loop())
     try:
         archive = await Archive.open(database, clock)
-        unit = Unit(more.get("table", TABLE), (catalog.builtin("reflow10"),), clock, archive.journal,
+        unit = Unit(more.get("table", TABLE), (register_map,), clock, archive.journal,
                     archive.checkpoints, lambda *_: None)
         await unit.resume()
         it = Bench(unit, device, clock, archive, **more)

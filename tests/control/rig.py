@@ -35,6 +35,13 @@ class HandClock(Clock):
     def wall_ns(self) -> int:
         return _WALL_NS + self.now_ns
 
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        while self.now_ns < monotonic_ns:  # noqa: ASYNC110  the hand that sets it wakes nobody
+            await asyncio.sleep(0.001)
+
+    async def sleep(self, seconds: float) -> None:
+        await self.sleep_until(self.now_ns + round(seconds * 1e9))
+
 
 class Stand:
     """A machine as procedures see it; a beat brings every group. Its events are kept in `events`."""
@@ -144,7 +151,7 @@ class HandWork:
         self.wrote.append((path, value))
         if self.stand.device.is_silent:
             raise Silent("it did not answer in time")
-        self.stand.device.take(path, value)
+        self.stand.device.wire.take(path, value)
         self.stand.run(0.1, 0.1)
 
     async def command(self, name: str) -> None:
@@ -156,7 +163,7 @@ class HandWork:
         await self.write(order.write, order.value, name)
         if order.pulse_ms:
             self.stand.run(order.pulse_ms / 1000, order.pulse_ms / 1000)
-            self.stand.device.take(order.write, 0.0)
+            self.stand.device.wire.take(order.write, 0.0)
         for _ in range(round(order.timeout_s)):
             if not list(interlocks.preconditions(self.stand, order.confirm, name)):
                 return

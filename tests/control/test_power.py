@@ -23,7 +23,7 @@ def at(work: HandWork, step: str, end=stop):
 
 
 def quiet(it: Stand) -> bool:
-    return not it.device.orders.values["machine/horn"]
+    return not it.device.wire.orders.values["machine/horn"]
 
 
 @pytest.mark.parametrize("register_map", ["reflow10", "wave"])
@@ -152,7 +152,7 @@ def test_a_fault_while_it_warms_up_ends_the_heat():
 
 def test_an_agent_that_died_while_it_warmed_up_goes_on_when_it_is_started_again():
     it = cold()
-    it.device.take("command/powerOn", 1.0)
+    it.device.wire.take("command/powerOn", 1.0)
     it.run(120)
     work = on(it)
     assert done(work, resumed=True) == "It is ready: zones are at their setpoints."
@@ -161,7 +161,7 @@ def test_an_agent_that_died_while_it_warmed_up_goes_on_when_it_is_started_again(
 
 def test_an_agent_that_died_during_the_warning_silences_the_horn_and_does_not_guess():
     it = cold()
-    it.device.take("machine/horn", 1.0)
+    it.device.wire.take("machine/horn", 1.0)
     it.run(3)
     with pytest.raises(Unknown, match="state off"):
         done(on(it), resumed=True)
@@ -269,7 +269,7 @@ def test_somebody_who_heats_at_the_panel_ends_the_cool_down():
 
 def test_an_agent_that_died_while_it_cooled_goes_on_when_it_is_started_again():
     it = warm()
-    it.device.take("command/standby", 1.0)
+    it.device.wire.take("command/standby", 1.0)
     it.run(60)
     assert done(off(it), resumed=True) is None
     assert it.device.state == "off"
