@@ -8,12 +8,11 @@ from typing import Any
 
 from firmware_iface import map_keys
 from firmware_iface.commands import COMMANDS, Command, Heartbeat, Standby
+from firmware_iface.encoding import value_fault
 from firmware_iface.map_reader import Reader, Values
 from firmware_iface.map_values import near
-from firmware_iface.raw_numbers import limits, raw_number
-from firmware_iface.registers import Register
+from firmware_iface.raw_numbers import limits
 from firmware_iface.toml_lines import KeyPath
-from firmware_iface.wording import number, reach
 
 
 def read_commands(reader: Reader, tables: Mapping[str, dict[str, Any]]) -> tuple[Command, ...]:
@@ -83,18 +82,6 @@ def read_standby(reader: Reader, table: dict[str, Any] | None) -> Standby | None
     for path, value in standby.get("setpoints", {}).items():
         _check_value(reader, ("standby", "setpoints", path), path, value)
     return Standby(**standby) if standby.is_whole else None
-
-
-def value_fault(register: Register, value: float) -> str:
-    """Say why a point cannot have a value; empty when it can."""
-    if register.type == "bit":
-        return "" if value in (0, 1) else f"{register.path} is a bit and never {number(value)}"
-    if register.low is not None and register.high is not None and not register.low <= value <= register.high:
-        return f"{register.path} is from {reach(register)} and never {number(value)}"
-    raw = raw_number(register, value)
-    if raw is None:
-        return f"no raw number of {register.path} is exactly {number(value)}"
-    return f"{number(value)} says that {register.path} has no value" if raw in register.not_available else ""
 
 
 def _check_value(reader: Reader, where: KeyPath, path: str, value: float) -> None:

@@ -47,20 +47,25 @@ def raw_number(register: Register, value: float) -> int | None:
     if register.type == "text":
         return None
     number = (value - register.offset) / register.scale
-    size = 16 * WIDTHS.get(register.type, 1)
     if not math.isfinite(number):
         return None
     if register.type.startswith("float"):
-        return _float_bits(number, size)
+        try:
+            return float_bits(number, 16 * WIDTHS[register.type])
+        except OverflowError:
+            return None
     whole = round(number)
     low, high = limits(register.type) or (0, 1)
     if not low <= whole <= high or abs(number - whole) > _STEP_PART * max(1.0, abs(whole) * 1e-6):
         return None
-    return int(str(whole), 16) if register.type.startswith("bcd") else whole % 2**size
+    return unsigned(register.type, whole)
 
 
-def _float_bits(number: float, size: int) -> int | None:
-    try:
-        return int.from_bytes(struct.pack(">f" if size == 32 else ">d", number), "big")
-    except OverflowError:
-        return None
+def unsigned(type_: str, whole: int) -> int:
+    """A whole number of a type as it is on the wire."""
+    return int(str(whole), 16) if type_.startswith("bcd") else whole % 2 ** (16 * WIDTHS.get(type_, 1))
+
+
+def float_bits(number: float, size: int) -> int:
+    """A number as the bits of a float of 32 or 64; OverflowError where it is too large."""
+    return int.from_bytes(struct.pack(">f" if size == 32 else ">d", number), "big")

@@ -21,10 +21,10 @@ class Points(Protocol):
     def read(self, path: str) -> Value:
         """Value now; NaN where there is none, KeyError for a path that the device does not have."""
 
-    def check(self, path: str, value: float) -> None:
+    def check(self, path: str, value: Value) -> None:
         """Say whether a setting takes a value: ValueError outside its range, KeyError for what is no setting."""
 
-    def write(self, path: str, value: float) -> None:
+    def write(self, path: str, value: Value) -> None:
         """Set what `check` takes."""
 
 

@@ -130,22 +130,22 @@ class Machine(ABC):
         """Answer a request PDU as the controller does now."""
         return modbus.answer(self._memory, request)
 
-    def check(self, path: str, value: float) -> None:
+    def check(self, path: str, value: Value) -> None:
         """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
         if path not in self.settings:
             raise KeyError(path)
         register = self.map.register(path)
         low = -math.inf if register.low is None else register.low
         high = math.inf if register.high is None else register.high
-        if not low <= value <= high:
+        if isinstance(value, str) or not low <= value <= high:
             raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
 
-    def write(self, path: str, value: float) -> None:
+    def write(self, path: str, value: Value) -> None:
         """Set a setpoint or limit that `check` takes; a ready machine is in changeover until it has settled again."""
         self.check(path, value)
         if path in self.warming and self._mode == "ready" and value != self.settings[path]:
             self._mode, self._settled_s = "changeover", 0.0
-        self.settings[path] = value
+        self.settings[path] = float(value)
 
     def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float],
                      belt: float | Mapping[int, float]) -> None:  # fmt: skip

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from firmware_iface import catalog
+from firmware_iface.encoding import encode
 from firmware_iface.header import header_text
-from firmware_iface.simulated.memory import encode
 from tests.firmware_iface.test_map_language import DRIVE
 
 GCC = shutil.which("gcc")

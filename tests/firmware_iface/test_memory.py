@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from firmware_iface import catalog
+from firmware_iface.encoding import decode
 from firmware_iface.simulated.faults import parse
-from firmware_iface.simulated.memory import AddressError, Memory, decode, encode
+from firmware_iface.simulated.memory import AddressError, Memory, show
 from firmware_iface.simulated.oven import Oven
 
 REFLOW = catalog.builtin("reflow10")
@@ -34,7 +35,7 @@ def test_what_is_encoded_is_the_value_within_one_step(type_, word_order, byte_or
                        scale=scale, offset=offset)  # fmt: skip
     low, high = (-3000, 3000) if CODES[type_].islower() else (0, 3000)
     value = (low + share * (high - low)) * scale + offset
-    words = encode(register, value)
+    words = show(register, value)
     assert all(0 <= word <= 0xFFFF for word in words)
     raw = _oracle(words, type_, word_order, byte_order)
     assert raw * scale + offset == pytest.approx(value, abs=abs(scale) / 2 + 1e-6)
@@ -43,32 +44,32 @@ def test_what_is_encoded_is_the_value_within_one_step(type_, word_order, byte_or
 
 def test_a_value_beyond_the_type_is_clamped_and_never_looks_like_no_value():
     register = REFLOW.register("zone/1/top/temperature")
-    assert encode(register, 1e6) == [0x7FFE]
-    assert encode(register, -1e6) == [0x8000]
-    assert encode(register, math.nan) == [0x7FFF]
+    assert show(register, 1e6) == [0x7FFE]
+    assert show(register, -1e6) == [0x8000]
+    assert show(register, math.nan) == [0x7FFF]
 
 
 def test_no_value_without_a_raw_number_for_it_is_refused():
     with pytest.raises(ValueError, match="has no value"):
-        encode(PLAIN, math.nan)
-    assert math.isnan(_oracle(encode(replace(PLAIN, type="float32"), math.nan), "float32", "big", "big"))
+        show(PLAIN, math.nan)
+    assert math.isnan(_oracle(show(replace(PLAIN, type="float32"), math.nan), "float32", "big", "big"))
 
 
 def test_known_words_lie_as_other_makers_lay_them():
     real = replace(PLAIN, type="float32", count=2, scale=1.0)
-    assert encode(replace(real, word_order="little"), 75.0) == [0x0000, 0x4296]
-    assert encode(real, 17.240234) == [0x4189, 0xEC00]
-    assert encode(replace(PLAIN, scale=1.0), 120_000) == [0x0001, 0xD4C0]
+    assert show(replace(real, word_order="little"), 75.0) == [0x0000, 0x4296]
+    assert show(real, 17.240234) == [0x4189, 0xEC00]
+    assert show(replace(PLAIN, scale=1.0), 120_000) == [0x0001, 0xD4C0]
 
 
 @pytest.mark.parametrize("type_", ["bcd16", "bcd32"])
 def test_decimal_digits_lie_in_four_bits_each(type_):
     register = replace(PLAIN, type=type_, count=int(type_[3:]) // 16, scale=0.1)
     words = [0x1234] if type_ == "bcd16" else [0x0000, 0x1234]
-    assert encode(register, 123.4) == words
+    assert show(register, 123.4) == words
     assert decode(register, words) == pytest.approx(123.4)
-    assert encode(replace(register, word_order="little", byte_order="little"), 123.4) == [0x3412, *words[:-1]]
-    assert encode(register, 1e9) == [0x9999] * register.count
+    assert show(replace(register, word_order="little", byte_order="little"), 123.4) == [0x3412, *words[:-1]]
+    assert show(register, 1e9) == [0x9999] * register.count
     with pytest.raises(ValueError, match="a"):
         decode(register, [*words[:-1], 0x00A0])
 
@@ -81,9 +82,9 @@ def test_the_fingerprint_of_the_map_is_served():
 
 def test_a_text_is_padded_and_cut():
     register = replace(REFLOW.register("machine/firmware"), count=3)
-    assert encode(register, "1.4") == [0x312E, 0x3400, 0x0000]
-    assert encode(replace(register, byte_order="little"), "1.4") == [0x2E31, 0x0034, 0x0000]
-    assert len(encode(register, "far too long a text")) == 3
+    assert show(register, "1.4") == [0x312E, 0x3400, 0x0000]
+    assert show(replace(register, byte_order="little"), "1.4") == [0x2E31, 0x0034, 0x0000]
+    assert len(show(register, "far too long a text")) == 3
 
 
 def test_every_point_of_the_map_can_be_read_at_its_place():

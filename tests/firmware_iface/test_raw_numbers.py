@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from firmware_iface import catalog
 from firmware_iface.raw_numbers import good_values, limits, raw_number, reachable
 from firmware_iface.registers import WIDTHS
-from firmware_iface.simulated.memory import encode
+from firmware_iface.simulated.memory import show
 
 PLAIN = replace(catalog.builtin("reflow10").register("oxygen/1/setpoint"), low=None, high=None)
 
@@ -39,7 +39,7 @@ def test_the_raw_number_of_a_value_is_what_a_device_would_send(type_, scale, off
     register = of_type(type_, scale=scale, offset=offset)
     low, high = limits(type_) or (-1000, 1000)
     value = round(low + share * (high - low)) * scale + offset
-    words = encode(register, value)
+    words = show(register, value)
     assert raw_number(register, value) == int("".join(f"{word:04x}" for word in words), 16)
 
 
