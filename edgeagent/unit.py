@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
 from edgeagent.config import LIMITS
-from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
+from edgeagent.model.machine import Judging, Limit, Machine, ProcessWindow, Tolerances
 from edgeagent.model.samples import Row, qualities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping
 
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
@@ -35,6 +36,7 @@ class Unit:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
         recorder: takes when the machine was taken up and when each beat was told.
         states: takes the machine's state at each beat that keeps its pace.
+        judged_by: machine and recipe → what its boards are judged by; the configuration's where it says None.
         hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
     """
 
@@ -43,10 +45,12 @@ class Unit:
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
         recorder: Recorder | None = None, states: States | None = None,
         hears: Callable[[str], bool] | None = None,
+        judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
     ) -> None:  # fmt: skip
         self.machine = machine_of(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
-        self.pipeline = Pipeline(self.machine, self.row)
+        self._judged_by = partial(judged_by, self.machine.id) if judged_by else None
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
         self.resumed = ""
         """How the machine's memory was found at start, in words for the log."""
         self._clock = clock
@@ -75,9 +79,10 @@ class Unit:
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in history]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0,
+                                              self._judged_by)
         except MemoryUnreadable as error:
-            self.pipeline = Pipeline(self.machine, self.row)
+            self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
             reason = f"the agent's earlier state could not be used after a restart: {error}"
             ended = self.pipeline.give_up(saved.body, reason, now, wall)
             if ended:
@@ -128,6 +133,29 @@ class Unit:
         self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
         if self._states:
             self._states.keep(self.machine.id)
+
+    # As commands see it
+
+    def expect(self, values: Mapping[str, float | str], by: str) -> None:
+        """Take changes of these points to these values for somebody's, for a minute."""
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.expected(self.machine.id, values, by, now, wall)
+        self.pipeline.expect(values, by, now)
+
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.recipe_started(self.machine.id, recipe.name, recipe.version, by, now, wall)
+        if events := self.pipeline.start_recipe(recipe, by, wall):
+            self._append(events)
+
+    def hold_ready(self, reason: str | None) -> None:
+        """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
+        if self._recorder:
+            self._recorder.held_ready(self.machine.id, reason, self._clock.monotonic_ns(), self._clock.wall_ns())
+        self.pipeline.hold_ready(reason)
 
     # As outlets see it
 

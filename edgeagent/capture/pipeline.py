@@ -9,9 +9,10 @@ import msgspec
 from edgeagent._core.ring import Ring
 from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
-from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch, judged_columns
+from edgeagent.capture.lane import Inside, JudgedBy, LaneMemory, LaneWatch, judged_columns
+from edgeagent.capture.settings import SettingsMemory, SettingsWatch
 from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
-from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
+from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import (
@@ -25,7 +26,7 @@ from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.machine import Machine
@@ -56,9 +57,12 @@ class Pipeline:
 
     Args:
         row: the machine's current row, shared with the decoder.
+        judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
     """
 
-    def __init__(self, machine: Machine, row: Row, memory: Memory | None = None) -> None:
+    def __init__(
+        self, machine: Machine, row: Row, memory: Memory | None = None, judged_by: JudgedBy | None = None
+    ) -> None:
         self.machine = machine
         self.row = row
         self._memory = memory or Memory()
@@ -74,7 +78,7 @@ class Pipeline:
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
-                      self._settings)
+                      self._settings, judged_by)
             for lane in machine.map.lanes
         ]  # fmt: skip
         self._now_ns = m.monotonic_ns
@@ -125,7 +129,7 @@ class Pipeline:
     @classmethod
     def restored(
         cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes],
-        is_doubtful: bool = False,
+        is_doubtful: bool = False, judged_by: JudgedBy | None = None,
     ) -> Pipeline:  # fmt: skip
         """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
 
@@ -139,7 +143,7 @@ class Pipeline:
         """
         try:
             memory = msgspec.msgpack.decode(checkpoint, type=Memory)
-            pipeline = cls(machine, row, memory)
+            pipeline = cls(machine, row, memory, judged_by)
             pipeline.history.restore(seconds, memory.monotonic_ns, shift_ns)
             pipeline._now_ns += shift_ns
             pipeline._settings.shift(shift_ns)
@@ -167,6 +171,23 @@ class Pipeline:
             for topic, data, inside in lane.give_up(memory.lanes[lane.number], reason, now_ns, wall_ns - now_ns,
                                                     self.history)
         ]  # fmt: skip
+
+    # What the agent does to the machine itself
+
+    def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
+        """Take changes of these points to these values for somebody's, for a minute."""
+        self._settings.expect(values, by, now_ns)
+
+    def start_recipe(self, recipe: RecipeName, by: str, wall_ns: int) -> list[Event]:
+        """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
+        self._wall_ns = max(wall_ns, self._wall_ns)
+        started = self._settings.start(recipe, by)
+        return [self._setting(started)] if started else []
+
+    def hold_ready(self, reason: str | None) -> None:
+        """Boards that enter from now on are not ready for their process; None ends it."""
+        for lane in self._lanes:
+            lane.held = reason
 
     # What the machine is now, for those who ask
 

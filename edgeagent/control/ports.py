@@ -91,6 +91,9 @@ class CommandedMachine(Protocol):
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
 
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """The machine was given this recipe: known and told from now on, if it does not tell it itself."""
+
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
 
