@@ -6,6 +6,7 @@ from edgeagent.config.tables import (
     LIMITS,
     AgentTable,
     Configuration,
+    ControlTable,
     HttpTable,
     LinesTable,
     LineTable,
@@ -13,6 +14,7 @@ from edgeagent.config.tables import (
     ModbusRtuTable,
     ModbusTcpTable,
     OpenAppsTable,
+    RemoteWindowTable,
     SerialInstrumentTable,
     SimulationTable,
     SourceTable,
@@ -21,8 +23,8 @@ from edgeagent.config.tables import (
 )
 
 __all__ = [
-    "LIMITS", "AgentTable", "Configuration", "FindMap", "HttpTable", "LineTable", "LinesTable", "MachineTable", "Maps",
-    "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "SerialInstrumentTable", "SimulationTable", "SourceTable",
-    "TolerancesTable", "WindowTable", "address_of", "find_map", "is_loopback", "load", "load_http", "map_file",
-    "place_of", "unit_of",
+    "LIMITS", "AgentTable", "Configuration", "ControlTable", "FindMap", "HttpTable", "LineTable", "LinesTable",
+    "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "RemoteWindowTable",
+    "SerialInstrumentTable", "SimulationTable", "SourceTable", "TolerancesTable", "WindowTable", "address_of",
+    "find_map", "is_loopback", "load", "load_http", "map_file", "place_of", "unit_of",
 ]  # fmt: skip

@@ -155,6 +155,39 @@ class TolerancesTable(_Table, frozen=True):
     ] = None
 
 
+_Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class RemoteWindowTable(_Table, frozen=True):
+    """A time of the week in which a machine is under remote control without being asked; its own switch still wins."""
+
+    from_: Annotated[
+        _TimeOfDay, Meta(description='local time at which it begins, "05:00"')
+    ] = msgspec.field(name="from")
+    to: Annotated[_TimeOfDay, Meta(description="local time at which it ends; an earlier one is on the next day")]
+    days: Annotated[tuple[_Day, ...], Meta(min_length=1, max_length=7, description="on which it begins")] = (
+        "mon", "tue", "wed", "thu", "fri", "sat", "sun",
+    )  # fmt: skip
+    functions: Annotated[
+        tuple[str, ...], Meta(max_length=32, description='the only functions for which it counts: ["Status.PowerOn"]')
+    ] = ()
+
+
+class ControlTable(_Table, frozen=True):
+    """Whether and how often machines may be commanded over this agent."""
+
+    enabled: Annotated[bool, Meta(description="false: offline, nobody commands anything over this agent")] = False
+    lease_minutes: Annotated[
+        int, Meta(ge=1, le=1440, description="the longest time for which remote control is granted at the machine")
+    ] = 60
+    caller_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands of one user within a minute")] = 30
+    machine_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands to one machine within a minute")] = 60
+    time_zone: Annotated[
+        str | None, Meta(max_length=64, description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
+    ] = None
+
+
 class MachineTable(_Table, frozen=True):
     """One machine; its first source describes it, more add instruments."""
 
@@ -166,6 +199,9 @@ class MachineTable(_Table, frozen=True):
     serial_number: Annotated[str | None, Meta(description="where the machine does not tell it")] = None
     window: WindowTable = WindowTable()
     tolerances: TolerancesTable = TolerancesTable()
+    remote_windows: Annotated[
+        tuple[RemoteWindowTable, ...], Meta(max_length=32, description="times of the week under remote control")
+    ] = ()
 
 
 class SimulationTable(_Table, frozen=True):
@@ -184,4 +220,5 @@ class Configuration(_Table, frozen=True):
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
     openapps: OpenAppsTable = OpenAppsTable()
+    control: ControlTable = ControlTable()
     simulation: SimulationTable = SimulationTable()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from edgeagent.clock import Clock
 from edgeagent.config import MachineTable
+from edgeagent.control.remote import Remote
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
 from edgeagent.model.callers import Caller
@@ -17,21 +17,13 @@ from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue, Row
 from edgeagent.store import Archive
+from edgeagent.store.journal import Kept
 
 Written = float | str
 """What is written to a point: a number in the point's unit, 0 or 1 for a bit, or a text."""
 
 Value = float | bool | str | None
 """What a point says: a number in its unit, true or false, a text; None where it says nothing that is good."""
-
-
-class Kept(Protocol):
-    """A row of the store that is written in somebody's transaction, as `store.recipes` and `store.jobs` make them."""
-
-    size: int
-
-    def insert(self, connection: sqlite3.Connection) -> None:
-        """Write it; must not commit."""
 
 
 class Reach(Protocol):
@@ -83,10 +75,17 @@ class CommandedMachine(Protocol):
         """Values of some objects, or of all for None; `stale` where they are too old."""
 
     def switch(self) -> bool | None:
-        """The panel's remote switch; None where the map has none or it is not read good."""
+        """The panel's remote switch; None where the map has none or it was not read good for too long."""
 
     def tell(self, *events: Event, rows: Sequence[Kept] = ()) -> int:
-        """Put events into the journal in one transaction with the machine's checkpoint; return the last sequence."""
+        """Put events into the journal in one transaction with the machine's checkpoint; return the last sequence.
+
+        Args:
+            rows: are kept with the events; not without any.
+        """
+
+    def turn(self, control: str, by: str, until: str | None) -> None:
+        """Tell `Status.ControlChanged` where control was another, note it at the boards, show it in `status`."""
 
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
@@ -106,11 +105,12 @@ class Context:
     """What a procedure is given beside the machine and its parameters.
 
     Attributes:
-        caller: who asks. settings: the machine's table of the configuration.
+        caller: who asks. settings: the machine's table of the configuration. remote: who has control of it.
         archive: everything that is kept, recipes among it.
     """
 
     caller: Caller
     clock: Clock
     settings: MachineTable
+    remote: Remote
     archive: Archive

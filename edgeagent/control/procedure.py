@@ -6,10 +6,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from edgeagent.control.ports import CommandedMachine, Context, Kept, Value, Written
+from edgeagent.control.ports import CommandedMachine, Context, Value, Written
 from edgeagent.errors import EdgeAgentError
 from edgeagent.model.commands import Job
 from edgeagent.model.events import Event
+from edgeagent.store.journal import Kept
 
 
 class CommandEnded(EdgeAgentError):

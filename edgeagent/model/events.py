@@ -9,7 +9,7 @@ import msgspec
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import Barcode, BoardEntered, BoardRecord, BoardTrace
 from edgeagent.model.samples import MeasuredValue
-from edgeagent.model.terms import ControlTerm, ScanTerm, StateTerm
+from edgeagent.model.terms import ControlTerm, OutcomeTerm, ScanTerm, StateTerm
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
@@ -144,6 +144,17 @@ class RecipeSettingChanged(_Data, frozen=True):
     by: str
 
 
+class CommandExecuted(_Data, frozen=True):
+    """A command ended, or was refused; `reason` says why it ended so, and may be a remark where it is done."""
+
+    job: str
+    request_id: str | None
+    function: str
+    by: str
+    outcome: OutcomeTerm
+    reason: str | None
+
+
 class GapRange(_Data, frozen=True):
     """Sequences from `from` to `to` that cannot be delivered any more."""
 
@@ -201,6 +212,7 @@ TOPICS: dict[str, Topic] = {
     "Status.ControlChanged": Topic(ControlChanged, True, "local, remote or offline"),
     "Recipe.Started": Topic(RecipeStarted, True, "another recipe is active, whoever started it"),
     "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed"),
+    "Command.Executed": Topic(CommandExecuted, True, "a command ended, done or refused"),
     "Event.Gap": Topic(EventGap, False, "wanted events are gone"),
     "Event.Heartbeat": Topic(Heartbeat, False, "nothing happened for a while"),
     "Event.SubscriptionEnded": Topic(SubscriptionEnded, False, "another connection has the consumer, or it is deleted"),

@@ -47,6 +47,26 @@ class Jobs:
         return list(pages.whole(rows[:limit], "job")), following
 
 
+    async def open(self) -> list[Job]:
+        """Read the jobs that have not ended, the first accepted first; damaged ones are left out."""
+        query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE state IN ('accepted', 'running') ORDER BY 2, 1"
+        rows = await self._database.read(lambda c: c.execute(query).fetchall())
+        return [msgspec.json.decode(body, type=Job) for body in pages.whole(rows, "job")]
+
+
+class JobNote:
+    """Writes a job as far as it has got in somebody's transaction."""
+
+    size = 0
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Write it; must not commit."""
+        put(connection, self._job)
+
+
 def put(connection: sqlite3.Connection, job: Job) -> None:
     """Keep a job as far as it has got, inside somebody's transaction."""
     body = msgspec.json.encode(job)
