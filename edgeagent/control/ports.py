@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeagent.clock import Clock
-from edgeagent.config import MachineTable
+from edgeagent.config import ControlTable, MachineTable
 from edgeagent.control.remote import Remote
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
@@ -107,6 +107,7 @@ class Context:
     Attributes:
         caller: who asks. settings: the machine's table of the configuration. remote: who has control of it.
         archive: everything that is kept, recipes among it.
+        rules: the configuration's table of commands.
     """
 
     caller: Caller
@@ -114,3 +115,4 @@ class Context:
     settings: MachineTable
     remote: Remote
     archive: Archive
+    rules: ControlTable = ControlTable()
