@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from firmware_iface import map_keys
-from firmware_iface.commands import Command, Heartbeat
+from firmware_iface.commands import Command, Heartbeat, Power
 from firmware_iface.map_checks import (
     check_bad,
+    check_bits,
     check_capture,
     check_kinds,
     check_lanes,
@@ -26,7 +27,7 @@ from firmware_iface.map_checks import (
     check_widths,
     check_zones,
 )
-from firmware_iface.map_commands import read_commands, read_heartbeat, read_standby
+from firmware_iface.map_commands import read_commands, read_heartbeat, read_order, read_power, read_standby
 from firmware_iface.map_documents import check_documents, read_sources
 from firmware_iface.map_identity import check_fingerprint, check_firmware, read_identity
 from firmware_iface.map_instrument import read_instrument, wire_of
@@ -130,7 +131,8 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
     groups = read_groups(reader, top.get("groups", {}), base, Device(**device))
     parts = Parts(groups, tuple(register for register in reader.points.values() if register), Device(**device))
     instrument = read_instrument(reader, top, parts.registers, parts.device.unit)
-    machine, recipe, orders = section("machine"), section("recipe"), _orders(reader, top)
+    machine, recipe = section("machine"), section("recipe")
+    orders = _orders(reader, top, recipe)
     lanes, zones = read_lanes(reader, top.get("lanes", {})), read_zones(reader, top.get("zones", {}))
     rules: dict[str, Any] = {
         "states": read_states(reader, top.get("states", ())), "bad": read_bad(reader, top.get("bad", ())),
@@ -154,12 +156,14 @@ def _build(reader: Reader, document: dict[str, Any]) -> RegisterMap | None:
         **about, **machine, device=parts.device, groups=groups, registers=parts.registers, lanes=lanes, zones=zones,
         **rules, **orders, capture=Capture(**capture), thermal=Thermal(**thermal), recipe_name=recipe["name"],
         recipe_version=recipe["version"], sources=sources, instrument=instrument,
-        fingerprint=fingerprint(parts.registers, orders["commands"], orders["heartbeat"], wire_of(instrument)),
+        fingerprint=fingerprint(parts.registers, orders["commands"], orders["heartbeat"],
+                                [*wire_of(instrument), *_horn(orders["power"])]),
     )  # fmt: skip
 
 
 def _check_points(reader: Reader, parts: Parts, sources: tuple[Source, ...], machine: Values) -> None:
     check_places(reader, parts.registers)
+    check_bits(reader, parts.registers)
     check_widths(reader, parts.registers, parts.device)
     check_documents(reader, sources)
     check_firmware(reader, machine)
@@ -167,13 +171,21 @@ def _check_points(reader: Reader, parts: Parts, sources: tuple[Source, ...], mac
     check_oxygen(reader, machine.get("oxygen", ()))
 
 
-def _orders(reader: Reader, top: Values) -> dict[str, Any]:
-    """What the device takes from afar: commands, heartbeat and standby."""
+def _orders(reader: Reader, top: Values, recipe: Values) -> dict[str, Any]:
+    """What the device takes from afar: commands, power, heartbeat, standby and a recipe's setpoints."""
     commands, standby = read_commands(reader, top.get("commands", {})), read_standby(reader, top.get("standby"))
-    written = {command.write for command in commands} | set(standby.setpoints if standby else ())
+    power = read_power(reader, top.get("power"), top.get("commands", {}))
+    orders = {command.write for command in commands} | ({power.horn} if power and power.horn else set())
+    heartbeat = read_heartbeat(reader, top.get("heartbeat"), orders | set(standby.setpoints if standby else ()))
+    others = orders | {recipe.get("name"), recipe.get("version"), heartbeat.point if heartbeat else None}
     return {
-        "commands": commands, "standby": standby, "heartbeat": read_heartbeat(reader, top.get("heartbeat"), written),
+        "commands": commands, "standby": standby, "power": power, "heartbeat": heartbeat,
+        "recipe_order": read_order(reader, recipe.get("order", ()), others),
     }  # fmt: skip
+
+
+def _horn(power: Power | None) -> list[str]:
+    return [f"horn {power.horn}"] if power and power.horn else []
 
 
 def fingerprint(

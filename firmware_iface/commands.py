@@ -1,4 +1,4 @@
-"""What a device takes from afar: commands, a heartbeat and the way to standby, as its map describes them."""
+"""What a device takes from afar: commands, power, a heartbeat and the way to standby, as its map describes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from firmware_iface.registers import Term
 
 COMMANDS = ("powerOn", "powerOff", "standby", "start", "stop", "alarmReset", "recipeStart")
-"""Every command that a map can describe."""
+"""Every command that a map can describe: powerOn energises the machine and heats; standby switches the heaters off,
+blowers and belt stay on; powerOff switches everything off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,26 @@ class Command:
     timeout_s: float
     preconditions: tuple[Term, ...]
     repeatable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """How a machine is switched on and off with its commands powerOn, standby and powerOff.
+
+    Attributes:
+        warning_s: from the warning before powerOn to the command.
+        horn: path of a writable bit that sounds the warning while it is 1; None where the machine has none.
+        safe_celsius: belt and blowers stay on until every hot zone is below it.
+        immediate_off: powerOff may be given to a hot machine, without the cool-down.
+        warm_up_timeout_s, cool_down_timeout_s: longest time from the command to ready, and to safe_celsius.
+    """
+
+    warning_s: float
+    horn: str | None
+    safe_celsius: float
+    immediate_off: bool
+    warm_up_timeout_s: float
+    cool_down_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from firmware_iface.identity import fingerprint_point
 from firmware_iface.raw_numbers import raw_number
 from firmware_iface.registers import WIDTHS, Register, RegisterMap
 from firmware_iface.spans import BIT_TABLES, Span, spans
-from firmware_iface.wording import formula, pace, raw_numbers, reach
+from firmware_iface.wording import formula, number, pace, raw_numbers, reach
 
 _TABLES = {"discrete": "discrete inputs", "coil": "coils", "input": "input registers", "holding": "holding registers"}
 _SUFFIX = {1: "U", 2: "UL", 4: "ULL"}
@@ -83,6 +83,9 @@ class _Header:
                 yield self._define("COMMAND", f"{name}_PULSE_MS", f"{c.pulse_ms}U")
             if c.handshake and c.handshake_value is not None:
                 yield from self._written(name, "HANDSHAKE_", c.handshake, c.handshake_value)
+        if (power := self._map.power) and power.horn:
+            yield from ("", f"/* Written 1 before powerOn, and 0 after {number(power.warning_s)} s */")
+            yield self._define("HORN", "ADDRESS", self._macro("ADDRESS", self._names[power.horn]))
         if beat := self._map.heartbeat:
             yield from ("", f"/* The agent writes it every {beat.period_ms} ms: {beat.style} */")
             yield self._define("HEARTBEAT", "ADDRESS", self._macro("ADDRESS", self._names[beat.point]))

@@ -27,6 +27,19 @@ def check_places(reader: Reader, registers: Iterable[Register]) -> None:
             here[register.bit] = register.path
 
 
+def check_bits(reader: Reader, registers: tuple[Register, ...]) -> None:
+    """A bit of a register is written with the whole register: one that can be written has it for itself."""
+    sharing: dict[_Place, list[str]] = {}
+    for register in registers:
+        for address in range(register.address, register.address + register.count):
+            sharing.setdefault((register.table, address), []).append(register.path)
+    for register in registers:
+        others = [path for path in sharing[register.table, register.address] if path != register.path]
+        if register.bit is not None and register.writable and others:
+            reader.fault((*_point(register), "access"), f"its register has {others[0]} too, which would be written with"
+                         " it", "give it a coil or a register of its own")
+
+
 def check_widths(reader: Reader, registers: Iterable[Register], device: Device) -> None:
     """A point must fit into one request."""
     for register in registers:
@@ -99,6 +112,8 @@ def check_lanes(reader: Reader, lanes: Iterable[Lane], zones: tuple[Zone, ...], 
         speed, setpoint = (reader.points[path] for path in (lane.speed, lane.speed_setpoint))
         if speed and setpoint and speed.unit != setpoint.unit:
             reader.fault((*where, "speed_setpoint"), f"is in {setpoint.unit}, the speed in {speed.unit}")
+        if lane.width and lane.width == lane.width_setpoint:
+            reader.fault((*where, "width_setpoint"), f"{lane.width} is the width already")
 
 
 def check_uses(reader: Reader, lanes: Iterable[Lane], zones: Iterable[Zone]) -> None:

@@ -1,4 +1,4 @@
-"""Makes commands, heartbeat and standby of the tables of a map, and refuses those that could not work."""
+"""Makes commands, power, heartbeat and standby of the tables of a map, and refuses those that could not work."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from firmware_iface import map_keys
-from firmware_iface.commands import COMMANDS, Command, Heartbeat, Standby
+from firmware_iface.commands import COMMANDS, Command, Heartbeat, Power, Standby
 from firmware_iface.encoding import value_fault
 from firmware_iface.map_reader import Reader, Values
 from firmware_iface.map_values import near
@@ -56,8 +56,43 @@ _MISFITS: tuple[tuple[str, Callable[[Values], bool], str, str], ...] = (
 """Key, when it is wrong, reason and mend; in a reason stand other keys of the command."""
 
 
+def read_power(reader: Reader, table: dict[str, Any] | None, commands: Mapping[str, dict[str, Any]]) -> Power | None:
+    """Read how the machine is switched; it needs the commands for it, and a horn that nothing else writes."""
+    if table is None:
+        return None
+    power = reader.read(table, ("power",), map_keys.POWER)
+    for name in ("powerOn", "powerOff"):
+        if name not in commands:
+            reader.fault(("power",), f"has no command {name}", f"describe it as [commands.{name}]")
+    horn = power.get("horn")
+    if horn and power.get("warning_s") == 0:
+        reader.fault(("power", "warning_s"), "is 0: the horn would never sound", "say how long, or leave the horn out")
+    if horn and any(isinstance(command, dict) and command.get("write") == horn for command in commands.values()):
+        reader.fault(("power", "horn"), f"{horn} is written by a command too", "give the horn a point of its own")
+    return Power(**power) if power.is_whole else None
+
+
+def read_order(reader: Reader, order: Iterable[str], written: Iterable[str | None]) -> tuple[str, ...]:
+    """All setpoints that a recipe writes: those of `order`, then the others in the order of the map.
+
+    Args:
+        written: paths that are written for other reasons; no recipe writes them.
+    """
+    taken = set(written)
+    setpoints = [register.path for register in reader.points.values()
+                 if register and register.kind == "setpoint" and register.writable and register.path not in taken]
+    for index, path in enumerate(order):
+        where: KeyPath = ("recipe", "order", index)
+        if path in tuple(order)[:index]:
+            reader.fault(where, f"{path} is told twice", "leave one out")
+        elif reader.points[path] and path not in setpoints:
+            reader.fault(where, f"{path} is no setpoint of a recipe",
+                         'give it kind = "setpoint", and let nothing else write it')
+    return tuple(dict.fromkeys((*order, *setpoints)))
+
+
 def read_heartbeat(reader: Reader, table: dict[str, Any] | None, others: Iterable[str]) -> Heartbeat | None:
-    """Read the heartbeat, whose point nothing else writes; others: paths that commands and standby write."""
+    """Read the heartbeat, whose point nothing else writes; others: paths that commands, horn and standby write."""
     if table is None:
         return None
     heartbeat = reader.read(table, ("heartbeat",), map_keys.HEARTBEAT)
@@ -65,7 +100,7 @@ def read_heartbeat(reader: Reader, table: dict[str, Any] | None, others: Iterabl
         return None
     point = reader.points[heartbeat["point"]]
     if heartbeat["point"] in set(others):
-        reader.fault(("heartbeat", "point"), f"{heartbeat['point']} is written by a command or by standby too",
+        reader.fault(("heartbeat", "point"), f"{heartbeat['point']} is written by a command, the horn or standby too",
                      "give the heartbeat a point of its own")
     if heartbeat["style"] == "count" and point and limits(point.type) is None:
         reader.fault(("heartbeat", "style"), f"a {point.type} cannot count", 'use style = "toggle"')

@@ -56,6 +56,7 @@ class Role:
 BIT, TEXT, NUMBER, VALUE = Role("bit"), Role("text"), Role("number"), Role("bit or number")
 WRITABLE, SETPOINT = Role("bit or number", is_writable=True), Role("number", is_writable=True)
 SPEED, TEMPERATURE, OXYGEN = Role("number", SPEEDS), Role("number", ("degC",)), Role("number", ("ppm",))
+WIDTH, SWITCH = Role("number", ("mm",)), Role("bit", is_writable=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,8 @@ MACHINE = (
 RECIPE = (
     Key("name", "path", "point with the active recipe's name", None, role=TEXT),
     Key("version", "path", "point with the active recipe's version", None, role=NUMBER),
+    Key("order", "paths", "setpoints in the order in which a recipe is written; the others follow in that of the map",
+        (), role=SETPOINT),
 )
 DEVICE = (
     Key("unit", "integer", "Modbus unit", 1, 0, 255),
@@ -204,6 +207,8 @@ LANE = (
     Key("outlet_mm", "number", "place of the outlet barrier", low=-10_000, high=100_000),
     Key("speed", "path", "point with the belt's speed", role=SPEED),
     Key("speed_setpoint", "path", "point with the speed's setpoint", role=SPEED),
+    Key("width", "path", "point with the width of the rails", None, role=WIDTH),
+    Key("width_setpoint", "path", "point with the width's setpoint", None, role=WIDTH),
     Key("inlet", "path", "point of the inlet barrier", role=BIT),
     Key("outlet", "path", "point of the outlet barrier", role=BIT),
     Key("blocked", "conditions", "the outlet is blocked when all hold", ()),
@@ -258,6 +263,15 @@ COMMAND = (
     Key("preconditions", "conditions", "it may be given when all hold, on good values", ()),
     Key("repeatable", "boolean", "whether the agent itself may write it a second time", False),
 )
+POWER = (
+    Key("warning_s", "number", "time from the warning before powerOn to the command", 0.0, 0, 600),
+    Key("horn", "path", "bit that sounds the warning while it is 1", None, role=SWITCH),
+    Key("safe_celsius", "number", "belt and blowers stay on until every heated or preheat zone is below it",
+        low=0, high=300),
+    Key("immediate_off", "boolean", "whether powerOff may be given to a hot machine", False),
+    Key("warm_up_timeout_s", "number", "longest time from powerOn to ready", 7200.0, 1, 86_400),
+    Key("cool_down_timeout_s", "number", "longest time from standby to safe_celsius", 14_400.0, 1, 86_400),
+)
 HEARTBEAT = (
     Key("point", "path", "point that is written again and again", role=WRITABLE),
     Key("period_ms", "integer", "time between two writes", low=50, high=60_000),
@@ -293,7 +307,7 @@ MAP = (
     Key("map", "table", "what the file is", keys=ABOUT),
     Key("sources", "tables", "documents that it was made from", (), keys=SOURCE),
     Key("machine", "table", "what the machine is", keys=MACHINE),
-    Key("recipe", "table", "where it tells its recipe", {}, keys=RECIPE),
+    Key("recipe", "table", "where it tells its recipe, and how it takes one", {}, keys=RECIPE),
     Key("device", "table", "how it wants to be asked", {}, keys=DEVICE),
     Key("line", "table", "what it speaks on a serial line as delivered", None, keys=LINE),
     Key("identity", "tables", "by what it is known, read at connect", (), keys=IDENTITY),
@@ -305,6 +319,7 @@ MAP = (
     Key("states", "tables", "rules of the machine's state; the first that holds wins", (), keys=STATE),
     Key("alarms", "named", "rules of the alarms, by code", {}, keys=ALARM, names=CODE),
     Key("commands", "named", "what it can be told to do", {}, keys=COMMAND, names="|".join(COMMANDS)),
+    Key("power", "table", "how it is switched on and off by its commands", None, keys=POWER),
     Key("watchdog", "table", "by what its master knows that it works", None, keys=WATCHDOG),
     Key("heartbeat", "table", "by what it knows that its master is there", None, keys=HEARTBEAT),
     Key("standby", "table", "what brings it to rest", None, keys=STANDBY),

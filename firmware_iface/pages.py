@@ -22,7 +22,7 @@ _TABLES = (
 def page_text(register_map: RegisterMap) -> str:
     """The page, which ends with a line feed; of one map always the same text."""
     parts = (_about, _sources, _device, _instrument, _line, _identity, _groups, _points, _documents, _watchdog, _bad,
-             _commands, _heartbeat, _standby, _lanes, _zones, _states, _alarms, _models)
+             _commands, _power, _recipe, _heartbeat, _standby, _lanes, _zones, _states, _alarms, _models)
     return "\n".join(line for part in parts for line in part(register_map))
 
 
@@ -162,6 +162,22 @@ def _commands(m: RegisterMap) -> Iterator[str]:
     yield from _section("Commands", heads, rows)
 
 
+def _power(m: RegisterMap) -> Iterator[str]:
+    if m.power is None:
+        return
+    told = {"warning_s": number(m.power.warning_s), "horn": _path(m.power.horn) or "none",
+            "safe_celsius": number(m.power.safe_celsius), "immediate_off": "yes" if m.power.immediate_off else "never",
+            "warm_up_timeout_s": number(m.power.warm_up_timeout_s),
+            "cool_down_timeout_s": number(m.power.cool_down_timeout_s)}  # fmt: skip
+    yield from _section("Power", ("Key", "", "What it is"),
+                        ((f"`{key.name}`", told[key.name], key.text) for key in map_keys.POWER))
+
+
+def _recipe(m: RegisterMap) -> Iterator[str]:
+    rows = ((str(place), f"`{path}`") for place, path in enumerate(m.recipe_order, 1) if m.lanes or m.recipe_name)
+    yield from _section("Recipe: the order in which setpoints are written", ("", "Setpoint"), rows)
+
+
 def _watchdog(m: RegisterMap) -> Iterator[str]:
     if m.watchdog:
         yield (f"`{m.watchdog.point}` moves while the device works: once it has stood for"
@@ -193,12 +209,14 @@ def _bad(m: RegisterMap) -> Iterator[str]:
 def _lanes(m: RegisterMap) -> Iterator[str]:
     rows = (
         (str(lane.number), f"{number(lane.inlet_mm)} to {number(lane.outlet_mm)} mm", _path(lane.inlet),
-         _path(lane.outlet), _path(lane.speed), _path(lane.speed_setpoint),
+         _path(lane.outlet), _path(lane.speed), _path(lane.speed_setpoint), _path(lane.width),
+         _path(lane.width_setpoint),
          f"{_code(condition(lane.blocked))} for {number(lane.blocked_delay_s)} s" if lane.blocked else "",
          f"{_path(lane.scanner.code)} at {number(lane.scanner.position_mm)} mm" if lane.scanner else "")
         for lane in m.lanes
     )  # fmt: skip
-    heads = ("Lane", "Barriers", "Inlet", "Outlet", "Speed", "Its setpoint", "Blocked when", "Barcode reader")
+    heads = ("Lane", "Barriers", "Inlet", "Outlet", "Speed", "Its setpoint", "Width", "Its setpoint", "Blocked when",
+             "Barcode reader")
     yield from _section("Lanes", heads, rows)
 
 

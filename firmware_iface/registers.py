@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from firmware_iface.commands import Command, Heartbeat, Standby
+    from firmware_iface.commands import Command, Heartbeat, Power, Standby
     from firmware_iface.identity import Identity
     from firmware_iface.instrument import Instrument
 
@@ -234,7 +234,12 @@ class Scanner:
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One conveyor through the tunnel; barrier places in mm from the tunnel's entrance, the rest are paths."""
+    """One conveyor through the tunnel; barrier places in mm from the tunnel's entrance, the rest are paths.
+
+    Attributes:
+        speed_setpoint, width_setpoint: what moves this lane's belt and rails.
+        width, width_setpoint: of the rails; None where they are set by hand.
+    """
 
     number: int
     inlet_mm: float
@@ -246,6 +251,8 @@ class Lane:
     blocked: tuple[Term, ...]
     blocked_delay_s: float
     scanner: Scanner | None
+    width: str | None = None
+    width_setpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +316,7 @@ class RegisterMap:
         fingerprint: 8 hex digits that change when anything that is on the wire changes.
         registers: in the order of the file; the index of a register is its column.
         firmware, serial, remote, recipe_name, recipe_version: paths of the points with that meaning.
+        recipe_order: paths of all setpoints that a recipe writes, in the order in which it does.
         oxygen: objects that measure oxygen, "oxygen/1"; each has the names concentration and perhaps setpoint.
         firmware_from, firmware_to: versions that the map is true for, "3.04", both allowed; None: not limited.
         identity: by what the agent knows that it has this device before it.
@@ -346,10 +354,21 @@ class RegisterMap:
     line: SerialSettings | None = None
     commands: tuple[Command, ...] = ()
     heartbeat: Heartbeat | None = None
+    power: Power | None = None
     standby: Standby | None = None
+    recipe_order: tuple[str, ...] = ()
     bad: tuple[BadRule, ...] = ()
     watchdog: Watchdog | None = None
     instrument: Instrument | None = None
+
+    @property
+    def hot_zones(self) -> tuple[Zone, ...]:
+        """Zones that must cool before belt and blowers may stop; a solder pot takes half a day and needs neither."""
+        return tuple(zone for zone in self.zones if zone.kind in ("heated", "preheat"))
+
+    def command(self, name: str) -> Command | None:
+        """Find a command by its name; None where the map has none."""
+        return next((command for command in self.commands if command.name == name), None)
 
     def register(self, path: str) -> Register:
         """Find a register by its path; KeyError where the map has none."""

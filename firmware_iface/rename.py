@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
-from firmware_iface.commands import Command, Heartbeat, Standby
+from firmware_iface.commands import Command, Heartbeat, Power, Standby
 from firmware_iface.identity import Identity
 from firmware_iface.registers import AlarmRule, BadRule, Lane, Register, RegisterMap, Scanner, Term, Watchdog, Zone
 
@@ -18,11 +18,11 @@ T = TypeVar("T")
 OBJECT = r"[a-z][A-Za-z0-9]*(/[A-Za-z0-9]+)*"
 
 _NAMING: dict[type, tuple[str, ...]] = {
-    RegisterMap: ("oxygen", "firmware", "serial", "remote", "recipe_name", "recipe_version"),
+    RegisterMap: ("oxygen", "firmware", "serial", "remote", "recipe_name", "recipe_version", "recipe_order"),
     Register: ("path",), Term: ("path", "minus"), BadRule: ("points",), AlarmRule: ("object",), Identity: ("point",),
-    Command: ("write", "handshake"), Heartbeat: ("point",), Standby: ("setpoints",), Watchdog: ("point",),
-    Lane: ("speed", "speed_setpoint", "inlet", "outlet"), Scanner: ("count", "result", "code"),
-    Zone: ("temperatures", "setpoints", "measures"),
+    Command: ("write", "handshake"), Power: ("horn",), Heartbeat: ("point",), Standby: ("setpoints",),
+    Watchdog: ("point",), Scanner: ("count", "result", "code"), Zone: ("temperatures", "setpoints", "measures"),
+    Lane: ("speed", "speed_setpoint", "inlet", "outlet", "width", "width_setpoint"),
 }  # fmt: skip
 """What names points or objects, by the fields of a map's parts; every other text stays, whatever it says."""
 

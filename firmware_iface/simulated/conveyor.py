@@ -24,6 +24,9 @@ RIPPLE = 0.002
 RIPPLE_PERIOD_S = 7.0
 DRIVE_TAU_S = 1.0
 ENCODER_SIGMA = 0.03
+WIDTH_MM_PER_S = 5.0
+"""Pace of the rails."""
+
 MAX_FINISHED = 1000
 
 
@@ -68,15 +71,18 @@ class Conveyor:
     Attributes:
         boards: first is nearest to the outlet. finished: the last 1000 that left.
         speed: what the encoder measures, true_speed: what the boards make, cm/min.
+        width_mm: of the rails. has_squeezed: they have moved while a board lay between them.
     """
 
-    def __init__(self, lane: Lane, speed: float) -> None:
+    def __init__(self, lane: Lane, speed: float, width_mm: float = 0.0) -> None:
         self.lane = lane
         self.boards: list[Board] = []
         self.finished: deque[Board] = deque(maxlen=MAX_FINISHED)
         self.speed = speed
         self.true_speed = speed
         self.start_mm = lane.scanner.position_mm if lane.scanner else lane.inlet_mm - 1.0
+        self.width_mm = width_mm
+        self.has_squeezed = False
         self._drive = speed
 
     def has_room(self) -> bool:
@@ -104,6 +110,13 @@ class Conveyor:
         encoder = self._drive * (1.0 + RIPPLE * math.sin(2 * math.pi * time_s / RIPPLE_PERIOD_S))
         self.true_speed = encoder * slip
         self.speed = max(0.0, random.gauss(encoder, ENCODER_SIGMA)) if encoder > 0.01 else 0.0
+
+    def adjust(self, width_mm: float) -> None:
+        """Let the rails follow their setpoint at their own pace."""
+        most = WIDTH_MM_PER_S * STEP_S
+        move = min(most, max(-most, width_mm - self.width_mm))
+        self.width_mm += move
+        self.has_squeezed |= move != 0 and bool(self.boards)
 
     def stop_at(self, is_blocked: bool) -> None:
         """Find how far each board may go: a blocked outlet holds the first that is not past it, the rest queue up."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from firmware_iface.simulated.faults import Fault, FaultList
@@ -14,18 +13,17 @@ Value = float | bool | str
 class Points(Protocol):
     """The values of a device by path, as its registers show them."""
 
-    @property
-    def settings(self) -> Mapping[str, float]:
-        """What can be written, by path."""
+    def takes(self, path: str) -> bool:
+        """Say whether a point can be written."""
 
     def read(self, path: str) -> Value:
         """Value now; NaN where there is none, KeyError for a path that the device does not have."""
 
     def check(self, path: str, value: Value) -> None:
-        """Say whether a setting takes a value: ValueError outside its range, KeyError for what is no setting."""
+        """Say whether a point takes a value: ValueError outside its range, KeyError for one that cannot be written."""
 
-    def write(self, path: str, value: Value) -> None:
-        """Set what `check` takes."""
+    def take(self, path: str, value: Value) -> None:
+        """Do what a write from afar says, which `check` takes."""
 
 
 class Device(Protocol):

@@ -26,8 +26,16 @@ MACHINE: dict[str, str | None] = {
     "board-removed": LANE,
     "board-appears": LANE,
     "emergency-stop": None,
+    "hood-open": None,
+    "exhaust-lost": None,
+    "air-lost": None,
+    "overtemperature": None,
+    "write-ignored": None,
+    "write-refused": None,
+    "write-unanswered": None,
+    "silent-after-write": None,
 }
-OVEN: dict[str, str | None] = {"oxygen-leak": None}
+OVEN: dict[str, str | None] = {"oxygen-leak": None, "water-lost": None, "nitrogen-lost": None}
 WAVES: dict[str, str | None] = {"pump-stop": WAVE, "nozzle-blocked": None}
 LOOP: dict[str, str | None] = {"sensor-break": None, "load-open": None, "decimal-point": PLACES}
 ANY: dict[str, str | None] = {"controller-reboot": None, "slow": MILLISECONDS, "silent": None}

@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
@@ -16,19 +17,17 @@ from firmware_iface.simulated.device import Value
 from firmware_iface.simulated.faults import ANY, KINDS, LANE, MACHINE, Fault, FaultError, FaultList
 from firmware_iface.simulated.feeding import Schedule
 from firmware_iface.simulated.heaters import STEP_S
+from firmware_iface.simulated.interlocks import Interlocks
 from firmware_iface.simulated.memory import Memory
+from firmware_iface.simulated.orders import Orders
 from firmware_iface.simulated.panel import Read
 from firmware_iface.simulated.recipes import NotSimulated, Recipe
+from firmware_iface.simulated.sequence import AT_REST, UNHEATED, Sequence
 
-UNHEATED = ("off", "standby", "coolingDown", "emergencyStop")
-"""States in which the heaters are off."""
-
-READY_WITHIN = 3.0
-READY_AFTER_S = 20.0
-FAILED_BEYOND = 20.0
-"""°C from the setpoint: a zone is ready within the one for some time, and a ready machine fails beyond the other."""
-
+RESET_SHOWN_S = 5.0
 COOLED_BELOW = 60.0
+"""°C, where the map does not say it."""
+
 WARM_BELOW = (6.0, 10.0)
 
 
@@ -38,7 +37,8 @@ class Machine(ABC):
     Attributes:
         time: seconds since it was made.
         settings: setpoints and limits by path.
-        remote: what the panel's switch says; not obeyed by the machine itself.
+        remote: what the panel's switch says; the machine only tells it, whoever commands from afar has to obey it.
+        heard: what was written from afar, the latest 1000: time, path, value.
         refusals: what a fault wanted and could not have, the latest; whoever tells them takes them out.
         warming: setpoints that a ready machine has to settle on again when they are changed.
     """
@@ -58,12 +58,20 @@ class Machine(ABC):
         self.settings = dict(recipe.settings)
         self.faults = FaultList({**MACHINE, **self.OWN, **ANY})
         self.refusals: deque[str] = deque(maxlen=100)
-        self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint])
+        self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint],
+                                                self.settings.get(lane.width_setpoint or "", 0.0))
                           for lane in register_map.lanes}  # fmt: skip
+        self._sequence = Sequence()
+        self.interlocks = Interlocks(self.faults)
+        self.orders = Orders(register_map, {
+            "powerOn": self._power_on, "standby": self._sequence.stand_by, "powerOff": self.switch_off,
+            "alarmReset": self._reset_alarms, "recipeStart": self._take_recipe,
+        })  # fmt: skip
+        self.heard: deque[tuple[float, str, Value]] = deque(maxlen=1000)
         self.scans: dict[int, tuple[int, int, str]] = {lane.number: (0, 0, "") for lane in register_map.lanes}
         """Lane → count, result, code of the last reading."""
-        self._mode = "warmingUp"
-        self._settled_s = 0.0
+        self._reset_at: float | None = None
+        self._fell_silent = False
         self._step_at = 0.0
         self._boards_made = 0
         self._schedules: list[Schedule] = []
@@ -104,7 +112,22 @@ class Machine(ABC):
     @property
     def is_silent(self) -> bool:
         """Whether nothing is answered."""
-        return self.is_rebooting or self.faults.standing("silent")
+        return self.is_rebooting or self._fell_silent or self.faults.standing("silent")
+
+    @property
+    def was_cut_hot(self) -> bool:
+        """Whether it was ever switched off with hot zones, which nothing cools then."""
+        return self._sequence.was_cut_hot
+
+    @property
+    def is_heating(self) -> bool:
+        """Whether the heaters are switched on."""
+        return self.state not in UNHEATED
+
+    @property
+    def has_reset(self) -> bool:
+        """Whether a reset from afar was taken a moment ago."""
+        return self._reset_at is not None and self.time - self._reset_at < RESET_SHOWN_S
 
     @property
     def answer_delay_s(self) -> float:
@@ -114,7 +137,7 @@ class Machine(ABC):
     @property
     def state(self) -> str:
         """State of the machine, a key of `panel.STATES`."""
-        return "emergencyStop" if self.faults.standing("emergency-stop") else self._mode
+        return "emergencyStop" if self.faults.standing("emergency-stop") else self._sequence.mode
 
     def advance(self, seconds: float) -> None:
         """Let time go on; what happens does not depend on how it is cut into calls."""
@@ -127,25 +150,60 @@ class Machine(ABC):
         return self._read[path]()
 
     def answer(self, request: bytes) -> bytes:
-        """Answer a request PDU as the controller does now."""
-        return modbus.answer(self._memory, request)
+        """Answer a request PDU as the controller does now; empty where a fault swallows the answer."""
+        is_write = request[0] in modbus.WRITES
+        if is_write and self.faults.standing("write-refused"):
+            return modbus.refusal(request[0], modbus.DEVICE_FAILURE)
+        answer = modbus.answer(self._memory, request)
+        self._fell_silent |= is_write and self.faults.standing("silent-after-write")
+        return b"" if is_write and self.faults.standing("write-unanswered") else answer
+
+    def takes(self, path: str) -> bool:
+        """Say whether a point can be written from afar."""
+        return path in self.settings or path in self.orders.values or path in self._recipe_points
+
+    @property
+    def _recipe_points(self) -> tuple[str | None, ...]:
+        return self.map.recipe_name, self.map.recipe_version
 
     def check(self, path: str, value: Value) -> None:
-        """Say whether a setpoint or limit takes a value; ValueError outside its range, KeyError for what is no such."""
-        if path not in self.settings:
+        """Say whether a point takes a value; ValueError outside its range, KeyError for one that cannot be written."""
+        if not self.takes(path):
             raise KeyError(path)
         register = self.map.register(path)
+        if register.type == "text":
+            return
         low = -math.inf if register.low is None else register.low
         high = math.inf if register.high is None else register.high
         if isinstance(value, str) or not low <= value <= high:
             raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
 
-    def write(self, path: str, value: Value) -> None:
-        """Set a setpoint or limit that `check` takes; a ready machine is in changeover until it has settled again."""
+    def take(self, path: str, value: Value) -> None:
+        """Do what a write from afar says, which `check` takes."""
+        self.heard.append((self.time, path, value))
+        if self.faults.standing("write-ignored"):
+            return
+        if path in self.orders.values:
+            self.orders.write(path, float(value))
+        elif path == self.map.recipe_name:
+            self.recipe = replace(self.recipe, name=str(value))
+        elif path == self.map.recipe_version:
+            self.recipe = replace(self.recipe, version=int(value))
+        else:
+            self.write(path, float(value))
+
+    def write(self, path: str, value: float) -> None:
+        """Set a setpoint or limit at the panel; a ready machine is in changeover until it has settled again.
+
+        Raises:
+            ValueError: outside its range. KeyError: no such setpoint.
+        """
+        if path not in self.settings:
+            raise KeyError(path)
         self.check(path, value)
-        if path in self.warming and self._mode == "ready" and value != self.settings[path]:
-            self._mode, self._settled_s = "changeover", 0.0
-        self.settings[path] = float(value)
+        if path in self.warming and self.state == "ready" and value != self.settings[path]:
+            self._sequence.change_over()
+        self.settings[path] = value
 
     def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float],
                      belt: float | Mapping[int, float]) -> None:  # fmt: skip
@@ -163,19 +221,36 @@ class Machine(ABC):
             self.check(path, value)
         self.settings |= settings
         self.recipe = type(self.recipe)(name, version, dict(self.settings))
-        self._mode, self._settled_s = "changeover", 0.0
+        self._sequence.change_over()
 
     def warm_up(self) -> None:
         """Switch the heaters on at the panel."""
-        self._mode, self._settled_s = "warmingUp", 0.0
+        self._sequence.warm_up()
 
     def cool_down(self) -> None:
         """Switch the heaters off at the panel; the belt goes on until the machine is cool."""
-        self._mode = "coolingDown"
+        self._sequence.cool_down()
 
     def switch_off(self) -> None:
-        """Switch the machine off at the panel."""
-        self._mode = "off"
+        """Switch everything off at once, at the panel or from afar, however hot it is."""
+        self._sequence.switch_off(is_cool=self._is_cool())
+
+    def reset_alarms(self) -> None:
+        """Reset all latches at the panel whose cause is gone."""
+        self.interlocks.reset(at_panel=True)
+
+    def _power_on(self) -> None:
+        """Nothing happens while an interlock is open."""
+        if self.state != "emergencyStop" and self.interlocks.may_start():
+            self._sequence.power_on()
+
+    def _reset_alarms(self) -> None:
+        self._reset_at = self.time
+        self.interlocks.reset(at_panel=False)
+
+    def _take_recipe(self) -> None:
+        if self.is_heating:
+            self._sequence.change_over()
 
     def insert_board(self, barcode: str | None = None, length_mm: float = 180.0, tau_s: float = 48.5,
                      lane: int | None = None) -> Board:  # fmt: skip
@@ -219,12 +294,19 @@ class Machine(ABC):
         """Objects that faults can name, by the kind of their argument."""
 
     @abstractmethod
+    def _hottest(self) -> float:
+        """Temperature of the hottest zone that has to cool before belt and blowers may stop, °C."""
+
+    @abstractmethod
     def _work(self) -> None:
         """Go on by one time step: belts, heat, and the machine's state."""
 
     def _step(self) -> None:
         for fault in self.faults.advance(self._step_at):
             self._begin(fault)
+        self._fell_silent &= self.faults.standing("silent-after-write")
+        if self.interlocks.advance(is_on=self._sequence.mode not in AT_REST):
+            self._sequence.cool_down()
         self._feed()
         self._work()
         self._step_at += STEP_S
@@ -239,6 +321,8 @@ class Machine(ABC):
         conveyor = next((each for n, each in self.conveyors.items() if lane_name(n) == fault.argument), first)
         if fault.name == "controller-reboot":
             self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
+            self.orders.clear()
+            self._sequence.restart()
         elif fault.name == "board-removed":
             inside = [board for board in conveyor.boards if board.place_mm > conveyor.lane.inlet_mm]
             if inside:
@@ -272,29 +356,20 @@ class Machine(ABC):
             conveyor.drive(setpoint, slip, self._step_at, self.random)
             conveyor.stop_at(self.faults.standing("outlet-blocked", lane_name(number)))
             entered += len(conveyor.carry(feel, self._step_at))
+            if conveyor.lane.width_setpoint and self.state not in ("emergencyStop", "off"):
+                conveyor.adjust(self.settings[conveyor.lane.width_setpoint])
         return entered
 
-    def _follow(self, farthest: float, is_fit: bool, is_cool: bool) -> None:
-        """Follow the machine's state: what has settled makes it ready, what fails or strays too far makes it fail.
+    def _is_cool(self) -> bool:
+        """Whether it is cold enough to stand by."""
+        return self._hottest() < (self.map.power.safe_celsius if self.map.power else COOLED_BELOW)
 
-        Args:
-            farthest: largest distance from a setpoint in °C; infinite where it is not known.
-            is_fit: nothing but temperatures keeps it from being ready. is_cool: cold enough to stand by.
-        """
-        if self._mode == "coolingDown" and is_cool:
-            self._mode = "standby"
-        if self.state == "emergencyStop" and self._mode not in UNHEATED:
-            self._mode, self._settled_s = "warmingUp", 0.0
-        if self.state in UNHEATED:
-            return
+    def _follow(self, farthest: float, is_fit: bool) -> None:
+        """Let the machine's state follow; arguments as of `Sequence.follow`."""
         has_failed = all(map(self._stands, self.conveyors)) or bool(
-            self.faults.objects("thermocouple-open") | self.faults.objects("pump-stop"))
-        is_settled = farthest <= READY_WITHIN + 0.5 * (self._settled_s > 0) and not has_failed
-        self._settled_s = self._settled_s + STEP_S if is_settled else 0.0
-        if has_failed or (self._mode == "ready" and farthest > FAILED_BEYOND):
-            self._mode = "fault"
-        elif self._settled_s >= READY_AFTER_S and is_fit:
-            self._mode = "ready"
+            self.faults.objects("thermocouple-open") | self.faults.objects("pump-stop")
+            or self.faults.standing("air-lost") or self.faults.standing("water-lost"))
+        self._sequence.follow(self.state, farthest, is_fit=is_fit, is_cool=self._is_cool(), has_failed=has_failed)
 
 
 def lane_name(number: int) -> str:

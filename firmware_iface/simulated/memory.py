@@ -54,7 +54,7 @@ class Memory:
             register = self._registers(table, address + done)[0]
             words = values[done : done + register.count]
             is_whole = register.address == address + done and len(words) == register.count
-            if not (register.writable and is_whole and register.path in self._points.settings):
+            if not (register.writable and is_whole and self._points.takes(register.path)):
                 raise AddressError(f"{table} {address + done} cannot be written with these values")
             places.append((register, words))
             done += register.count
@@ -62,7 +62,7 @@ class Memory:
         for path, value in given.items():
             self._points.check(path, value)
         for path, value in given.items():
-            self._points.write(path, value)
+            self._points.take(path, value)
 
     def _registers(self, table: str, address: int) -> list[Register]:
         try:

@@ -6,11 +6,11 @@ import struct
 
 from firmware_iface.simulated.memory import AddressError, Memory
 
-ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
+ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE, DEVICE_FAILURE = 1, 2, 3, 4
 GATEWAY_NO_RESPONSE = 11
 
 _READS = {1: "coil", 2: "discrete", 3: "holding", 4: "input"}
-_WRITES = {5: "coil", 6: "holding", 15: "coil", 16: "holding"}
+WRITES = {5: "coil", 6: "holding", 15: "coil", 16: "holding"}
 _MOST_BITS, _MOST_REGISTERS = 2000, 125
 
 
@@ -20,7 +20,7 @@ def answer(memory: Memory, request: bytes) -> bytes:
     try:
         if function in _READS:
             return _read(memory, function, request)
-        if function in _WRITES:
+        if function in WRITES:
             return _write(memory, function, request)
     except AddressError:
         return refusal(function, ILLEGAL_ADDRESS)
@@ -67,5 +67,5 @@ def _write(memory: Memory, function: int, request: bytes) -> bytes:
         values = list(struct.unpack(f">{word}H", request[6:]))
         if word < 1 or request[5] != 2 * word:
             raise ValueError("count and bytes differ")
-    memory.write(_WRITES[function], address, values)
+    memory.write(WRITES[function], address, values)
     return request[:5]

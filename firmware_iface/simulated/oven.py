@@ -9,7 +9,7 @@ from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.atmosphere import AIR_PPM, Atmosphere
 from firmware_iface.simulated.faults import HALF_ZONE, OVEN
 from firmware_iface.simulated.heaters import AMBIENT, Heaters
-from firmware_iface.simulated.machine import COOLED_BELOW, UNHEATED, WARM_BELOW, Machine
+from firmware_iface.simulated.machine import WARM_BELOW, Machine
 from firmware_iface.simulated.panel import sources
 from firmware_iface.simulated.recipes import nominal
 from firmware_iface.simulated.tunnel import Tunnel
@@ -44,12 +44,15 @@ class Oven(Machine):
     def _work(self) -> None:
         zones = self.heaters.temperatures()
         entered = self._carry(partial(self._tunnel.feel, zones))
-        is_hot = self.state not in UNHEATED
-        self.heaters.advance(self.settings, is_hot, self._mode == "warmingUp", self._tunnel.draws(zones, self.boards),
+        is_hot, is_ramped = self.is_heating, self._sequence.mode == "warmingUp"
+        self.heaters.advance(self.settings, is_hot, is_ramped, self._tunnel.draws(zones, self.boards),
                              self.faults.objects("heater-dead"), self.faults.objects("thermocouple-open"), self.random)
         setpoint = min((self.settings[f"{oxygen}/setpoint"] for oxygen in self.map.oxygen), default=AIR_PPM)
-        self.atmosphere.advance(setpoint, is_hot, self.faults.standing("oxygen-leak"), entered, self.random)
+        is_purged = is_hot and not self.faults.standing("nitrogen-lost")
+        self.atmosphere.advance(setpoint, is_purged, self.faults.standing("oxygen-leak"), entered, self.random)
         ppm = self.atmosphere.concentration
         has_nitrogen = all(ppm < self.settings[f"{oxygen}/limit"] for oxygen in self.map.oxygen)
-        is_cool = max(self.heaters.temperatures(), default=AMBIENT) < COOLED_BELOW
-        self._follow(self.heaters.farthest(self.settings), has_nitrogen, is_cool)
+        self._follow(self.heaters.farthest(self.settings), has_nitrogen)
+
+    def _hottest(self) -> float:
+        return max(self.heaters.temperatures(), default=AMBIENT)

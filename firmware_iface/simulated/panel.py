@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from firmware_iface.simulated.conveyor import Conveyor
 from firmware_iface.simulated.heaters import HalfZone
+from firmware_iface.simulated.interlocks import INTERLOCKS
 
 if TYPE_CHECKING:
     from firmware_iface.simulated.machine import Machine
@@ -29,7 +30,11 @@ Read = Callable[[], float | bool | str]
 def general(machine: Machine) -> dict[str, Read]:
     """Path → what reads it now, of what every machine has; paths beyond the map's do no harm."""
     found: dict[str, Read] = {path: partial(machine.settings.__getitem__, path) for path in machine.settings}
-    found |= _machine(machine)
+    found |= _machine(machine) | {path: partial(_ordered, machine, path) for path in machine.orders.values}
+    for each in INTERLOCKS:
+        found[each.latch] = partial(_latched, machine, each.latch)
+        if each.present:
+            found[each.present] = partial(_present, machine, each.fault)
     for conveyor in machine.conveyors.values():
         found |= _lane(machine, conveyor)
     return found
@@ -60,9 +65,24 @@ def _machine(machine: Machine) -> dict[str, Read]:
         "machine/heartbeat": lambda: machine.uptime_s % 65_536,
         "machine/uptime": lambda: machine.uptime_s,
         "machine/fingerprint": lambda: float(int(machine.map.fingerprint, 16)),
+        "machine/heating": lambda: machine.is_heating,
+        "machine/resetTaken": lambda: machine.has_reset,
+        "machine/commandReady": lambda: machine.orders.is_listening,
         "recipe/name": lambda: machine.recipe.name,
         "recipe/version": lambda: machine.recipe.version,
     }
+
+
+def _ordered(machine: Machine, path: str) -> float:
+    return machine.orders.values[path]
+
+
+def _latched(machine: Machine, latch: str) -> bool:
+    return latch in machine.interlocks.latched
+
+
+def _present(machine: Machine, fault: str) -> bool:
+    return not machine.faults.standing(fault)
 
 
 def half_zone(half: HalfZone) -> dict[str, Read]:
@@ -84,7 +104,7 @@ def _lane(machine: Machine, conveyor: Conveyor) -> dict[str, Read]:
 
     return {
         lane.speed: lambda: conveyor.speed,
-        f"conveyor/{lane.number}/width": lambda: machine.settings[f"conveyor/{lane.number}/widthSetpoint"],
+        f"conveyor/{lane.number}/width": lambda: conveyor.width_mm,
         lane.inlet: lambda: covered(lane.inlet_mm),
         lane.outlet: lambda: covered(lane.outlet_mm),
         f"{name}/downstreamReady": lambda: not machine.faults.standing("outlet-blocked", name),

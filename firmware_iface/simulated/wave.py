@@ -11,7 +11,7 @@ from firmware_iface.simulated import physics
 from firmware_iface.simulated.conveyor import Board
 from firmware_iface.simulated.faults import HALF_ZONE, WAVE, WAVES
 from firmware_iface.simulated.heaters import AMBIENT, DRAW_PER_S, STEP_S, CoolingHalf, HalfZone, farthest
-from firmware_iface.simulated.machine import COOLED_BELOW, UNHEATED, WARM_BELOW, Machine
+from firmware_iface.simulated.machine import WARM_BELOW, Machine
 from firmware_iface.simulated.panel import Read, general, half_zone
 from firmware_iface.simulated.pot import Pot
 from firmware_iface.simulated.pumps import Fluxer, Wave
@@ -80,13 +80,15 @@ class WaveMachine(Machine):
 
     def _work(self) -> None:
         self._carry(self._feel)
-        is_hot = self.state not in UNHEATED
+        is_hot = self.is_heating
         self._heat(is_hot)
         self._pump(is_hot)
         off = [half.measured - self.settings[half.setpoint] for half in self.halves.values()]
         off.append(self.pot.measured - self.settings[f"{POT}/setpoint"])
-        is_cool = max(half.temperature for half in self.halves.values()) < COOLED_BELOW
-        self._follow(farthest(off), self.pot.is_molten, is_cool)
+        self._follow(farthest(off), self.pot.is_molten)
+
+    def _hottest(self) -> float:
+        return max(half.temperature for half in self.halves.values())
 
     def _heat(self, is_hot: bool) -> None:
         dead, open_ = self.faults.objects("heater-dead"), self.faults.objects("thermocouple-open")
@@ -94,7 +96,7 @@ class WaveMachine(Machine):
             inside = [board for board in self.boards if _is_in(zone, board.place_mm - board.length_mm / 2)]
             for half in halves:
                 half.is_open = half.path in open_
-                half.control(self.settings[half.setpoint], is_hot, self._mode == "warmingUp", self.random)
+                half.control(self.settings[half.setpoint], is_hot, self._sequence.mode == "warmingUp", self.random)
                 draw = sum(DRAW_PER_S * max(0.0, half.temperature - board.temperature) for board in inside)
                 half.warm(draw, half.path in dead, self.random)
         self.pot.control(self.settings[f"{POT}/setpoint"], is_hot, POT in open_, self.random)
@@ -110,11 +112,12 @@ class WaveMachine(Machine):
         for path, wave in self.waves.items():
             is_free = is_hot and self.pot.is_molten and path not in stopped
             wave.advance(self.settings[wave.setpoint], is_free, self.is_board_before_pot, self.random)
+        has_air = is_hot and not self.faults.standing("air-lost")
         for path, fluxer in self.fluxers.items():
             zone = fluxer.zone
             is_called = is_hot and self._is_board_over(zone.start_mm, zone.start_mm + zone.length_mm)
             fluxer.advance(self.settings[f"{path}/flowSetpoint"],
-                           self.settings[f"{path}/pressureSetpoint"] if is_hot else 0.0,
+                           self.settings[f"{path}/pressureSetpoint"] if has_air else 0.0,
                            is_called, self.faults.standing("nozzle-blocked"), self.random)  # fmt: skip
 
     def _feel(self, board: Board, before_mm: float) -> float:

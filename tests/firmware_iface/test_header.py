@@ -146,7 +146,7 @@ def test_commands_and_heartbeat_are_told_as_raw_numbers(tmp_path):
     header = header_text(catalog.load(path))
     assert printed(tmp_path, header, expected) == list(expected.values())
     assert "STOP_PULSE" not in header
-    assert "COMMAND" not in header_text(catalog.builtin("reflow10"))
+    assert "COMMAND" not in header_text(catalog.builtin("eurotherm2000"))
 
 
 def test_only_what_a_map_says_of_one_point_becomes_an_enumeration(odd):

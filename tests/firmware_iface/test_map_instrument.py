@@ -90,7 +90,7 @@ def test_other_names_for_points_change_nothing_of_what_is_on_the_wire(tmp_path):
 
 
 def test_the_fingerprint_of_a_map_of_registers_is_of_its_registers():
-    register_map = catalog.builtin("reflow10")
+    register_map = catalog.builtin("eurotherm2000")
     assert register_map.fingerprint == catalog.fingerprint(register_map.registers)
 
 

@@ -131,8 +131,9 @@ def test_a_whole_map_is_read_as_written(tmp_path):
 def test_what_a_map_does_not_say_has_its_default(tmp_path):
     reflow = catalog.builtin("reflow10")
     assert (reflow.device.connections, reflow.device.max_gap, reflow.line) == (1, 16, None)
-    assert (reflow.firmware_from, reflow.identity, reflow.commands, reflow.heartbeat, reflow.standby) == (
-        None, (), (), None, None)  # fmt: skip
+    assert (reflow.firmware_from, reflow.identity, reflow.heartbeat, reflow.standby) == (None, (), None, None)
+    loop = catalog.builtin("eurotherm2000")
+    assert (loop.commands, loop.power) == ((), None)
     drive = _load(tmp_path, DRIVE.replace('stop_bits = 2\nparity = "none"\n', ""))
     assert drive.line == SerialSettings(9600, "even", 1)
 
@@ -205,7 +206,7 @@ WRONG = [
     ('"drive/speed > 0"', '"drive/beat >= 65536"', "confirm =", "confirm.0", "is from 0 to 65535 and never >="),
     ('"drive/speed > 0"', '"drive/count <= -1"', "confirm =", "confirm.0", "is from 0 to 99999999 and never <="),
     ('point = "drive/beat"', 'point = "drive/count"', 'point = "drive/count"', "heartbeat.point", "cannot be written"),
-    ('point = "drive/beat"', 'point = "drive/setpoint"', 'point = "drive/setpoint"', "heartbeat.point", "by standby"),
+    ('point = "drive/beat"', 'point = "drive/setpoint"', 'point = "drive/setpoint"', "heartbeat.point", "or standby"),
     ('point = "drive/beat"', 'point = "drive/control"', 'point = "drive/control"', "heartbeat.point", "by a command"),
     ('"drive/beat" = { address = 4,', '"drive/beat" = { address = 4, range = [1, 9],', 'point = "drive/beat"',
      "heartbeat.point", "cannot be 0 and 1"),

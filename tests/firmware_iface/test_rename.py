@@ -58,10 +58,10 @@ def test_two_objects_may_change_their_names_with_one_another(probe):
 
 
 def test_every_key_that_names_a_point_or_an_object_is_renamed():
-    known = {name for names in _NAMING.values() for name in names} | {"name", "version"}  # of a recipe
+    known = {name for names in _NAMING.values() for name in names} | {"name", "version", "order"}  # of a recipe
     naming = {key.name for table in map_keys.MAP for key in _inside(table) if key.role or key.kind in _KINDS}
     assert naming <= known
-    assert {f"recipe_{name}" for name in ("name", "version")} <= {field.name for field in fields(RegisterMap)}
+    assert {f"recipe_{name}" for name in ("name", "version", "order")} <= {field.name for field in fields(RegisterMap)}
 
 
 _KINDS = ("path", "paths", "object", "objects", "numbers")

@@ -59,6 +59,7 @@ def test_boards_of_two_schedules_enter_both_lanes_at_once(ready):
 
 def test_a_width_that_two_boards_beside_each_other_do_not_have_is_refused(ready):
     ready.write("conveyor/2/widthSetpoint", 120.0)
+    ready.advance(27)
     assert (ready.read("conveyor/1/width"), ready.read("conveyor/2/width")) == (250.0, 120.0)
     with pytest.raises(ValueError, match="takes 50 to 300"):
         ready.write("conveyor/2/widthSetpoint", 450.0)
