@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
+    from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
@@ -105,11 +106,12 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
+        self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states, delivery.hears)
+                        self._recorder, archive.states, delivery.hears, archive.recipes.judging)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
@@ -126,6 +128,14 @@ class Agent:
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
         self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
+
+    def _watch_recipes(self, recipes: Recipes) -> None:
+        """Record what boards are judged by, and tell what of it the disk damaged."""
+        self.health.add("recipes", recipes.fault, is_needed=False)
+        if self._recorder:
+            for recipe in recipes.all():
+                self._recorder.recipe(recipe)
+            recipes.on_made.append(self._recorder.recipe)
 
     def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float) -> None:
         """Add to the health what the agent is made of."""

@@ -147,7 +147,7 @@ class Unit:
         """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
         now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
         if self._recorder:
-            self._recorder.recipe_started(self.machine.id, recipe.name, recipe.version, by, now, wall)
+            self._recorder.recipe_started(self.machine.id, recipe, by, now, wall)
         if events := self.pipeline.start_recipe(recipe, by, wall):
             self._append(events)
 

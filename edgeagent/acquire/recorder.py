@@ -5,17 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, Failure, Memory, Part, Wire
+from edgeagent.recording.entries import Beat, Expected, Failure, Held, Kept, Memory, Part, Started, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
     from edgeagent.acquire.source import Block, Source
     from edgeagent.clock import Clock
+    from edgeagent.model.boards import RecipeName
     from edgeagent.model.machine import Machine
+    from edgeagent.model.recipes import StoredRecipe
     from edgeagent.model.samples import Row
     from edgeagent.recording.writer import RecordingWriter
     from edgeagent.store import Checkpoint
@@ -68,6 +72,22 @@ class Recorder:
             saved.saved_monotonic_ns if saved else 0, bool(saved and saved.boot and saved.boot == boot_id()),
             tuple(history), now_ns, wall_ns, self._clock.trusted,
         ))  # fmt: skip
+
+    def recipe(self, recipe: StoredRecipe) -> None:
+        """A version of a recipe is kept."""
+        self._writer.add(Kept(msgspec.json.encode(recipe)))
+
+    def expected(self, machine: str, values: Mapping[str, float | str], by: str, now_ns: int, wall_ns: int) -> None:
+        """Changes of settings are somebody's from this moment on."""
+        self._writer.add(Expected(machine, dict(values), by, now_ns, wall_ns, self._clock.trusted))
+
+    def recipe_started(self, machine: str, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> None:
+        """The machine was given a recipe over the agent."""
+        self._writer.add(Started(machine, recipe.name, recipe.version, by, now_ns, wall_ns, self._clock.trusted))
+
+    def held_ready(self, machine: str, reason: str | None, now_ns: int, wall_ns: int) -> None:
+        """Boards that enter from this moment on are not ready for their process; None ends it."""
+        self._writer.add(Held(machine, reason, now_ns, wall_ns, self._clock.trusted))
 
 
 class RecordedSource:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import msgspec
+
+from edgeagent.model.samples import is_same
 
 AT_THE_MACHINE = "machine"
 """Who changed what nobody was expected to change."""
@@ -66,10 +67,3 @@ class Expected:
         """Move all times, after a restart of the computer."""
         for path, awaited in self._memory.items():
             self._memory[path] = msgspec.structs.replace(awaited, until_ns=awaited.until_ns + shift_ns)
-
-
-def is_same(wanted: float | str, read: float | str | None) -> bool:
-    """Say whether what was read is what was written; numbers go through the machine's raw ones."""
-    if isinstance(wanted, str) or isinstance(read, str) or read is None:
-        return wanted == read
-    return math.isclose(wanted, read, rel_tol=1e-6, abs_tol=1e-6)

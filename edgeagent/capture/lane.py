@@ -305,7 +305,7 @@ class LaneWatch:
             inside=InsideRecord(tuple(passport.alarms), tuple(passport.settings), tuple(passport.controls)),
             serial_number=self._machine.serial_number or self._settings.text(self._machine.map.serial),
             offset_mm=board.offset_mm, setpoint_at=self._settings.setpoint_at, wall_minus_monotonic_ns=to_wall,
-            judging=self._judged_by and self._judged_by(passport.recipe) or self._machine.judging,
+            judging=(self._judged_by and self._judged_by(passport.recipe)) or self._machine.judging,
         )  # fmt: skip
         trace, stride = self._core.trace(board.slot), self._core.stride(board.slot)
         record = self._recorder.record(facts, self._core.leave(board.slot), trace, stride)

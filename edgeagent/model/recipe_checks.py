@@ -24,15 +24,13 @@ _LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 
 
 def settable(machine: Machine) -> dict[str, Register]:
-    """What a recipe may set, in the order in which it is written: what the map names, or every writable setting."""
-    return {
-        register.path: register
-        for map_ in machine.maps
-        for register in (
-            map(map_.register, map_.recipe_order) if map_.recipe_order
-            else (it for it in map_.registers if it.kind in ("setpoint", "limit") and it.writable and it.type != "text")
-        )
-    }  # fmt: skip
+    """What a recipe may set, in the order in which it is written: setpoints in that of the map, then limits."""
+    found: dict[str, Register] = {}
+    for map_ in machine.maps:
+        writable = {it.path: it for it in map_.registers
+                    if it.writable and it.type != "text" and it.kind in ("setpoint", "limit")}  # fmt: skip
+        found |= {path: writable[path] for path in map_.recipe_order if path in writable} | writable
+    return found
 
 
 def faults(recipe: RecipeDraft | StoredRecipe, machine: Machine, version: int) -> list[RecipeFault]:

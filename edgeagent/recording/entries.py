@@ -89,6 +89,45 @@ class Beat(_Entry, frozen=True, tag="beat"):
     trusted: bool
 
 
+class Kept(_Entry, frozen=True, tag="recipe"):
+    """A version of a recipe that was kept when the recording began, or is from here on; body: as it is stored."""
+
+    body: bytes
+
+
+class Expected(_Entry, frozen=True, tag="expected"):
+    """Changes of settings that are somebody's from here on."""
+
+    machine: str
+    values: dict[str, float | str]
+    by: str
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
+class Started(_Entry, frozen=True, tag="started"):
+    """The machine was given a recipe over the agent."""
+
+    machine: str
+    name: str | None
+    version: int | None
+    by: str
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
+class Held(_Entry, frozen=True, tag="held"):
+    """Boards that enter from here on are not ready for their process, for this reason; None ends it."""
+
+    machine: str
+    reason: str | None
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
 class Wire(_Entry, frozen=True, tag="wire"):
     """Bytes as they passed: sent or heard; a wire is a port or a device's address."""
 
@@ -115,4 +154,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Beat | Wire | Failure | End
+Entry = Header | Memory | Kept | Beat | Expected | Started | Held | Wire | Failure | End

@@ -12,9 +12,12 @@ import msgspec
 from edgeagent.clock import instant_ns, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.recipes import StoredRecipe
+from edgeagent.store import meta
 from edgeagent.store.checksums import checksum
 
 if TYPE_CHECKING:
+    from edgeagent.model.boards import RecipeName
+    from edgeagent.model.machine import Judging
     from edgeagent.store.database import Database
 
 MOST = 2000
@@ -29,6 +32,18 @@ _NAMED = (
 """Versions of a recipe that the records of boards name."""
 
 _log = logging.getLogger(__name__)
+
+
+_FORMER = "settings before the recipe of "
+"""Key in `meta`, with the machine's id."""
+
+
+class Former(msgspec.Struct, frozen=True):
+    """What a machine was set to before a recipe was written to it."""
+
+    recipe: str
+    version: int
+    values: dict[str, float | str | bool]
 
 
 class Made(NamedTuple):
@@ -51,7 +66,7 @@ class Made(NamedTuple):
             "INSERT OR REPLACE INTO recipes(id, machine, name, version, made_ns, deleted_ns, crc, body) "
             "VALUES(?, ?, ?, ?, ?, NULL, ?, ?)",
             (id_, it.machine, it.name, it.version, instant_ns(it.made_at), checksum(id_, self.body), self.body),
-        )  # fmt: skip
+        )
 
 
 class Deleted(NamedTuple):
@@ -72,14 +87,16 @@ class Recipes:
     """All recipes; on the event loop only. What is answered from memory may be on its way to the disk.
 
     Attributes:
-        damaged: what was not read when the file was opened, because the disk changed it: machine, name and version.
+        damaged: machine, name and version of what could not be read when the file was opened: the disk changed it.
         on_made: called with each new version.
     """
 
-    def __init__(self, database: Database, found: Iterable[StoredRecipe], damaged: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, database: Database, found: Iterable[StoredRecipe], damaged: Iterable[tuple[str, str, int]] = ()
+    ) -> None:
         self._database = database
         self._versions: dict[tuple[str, str], dict[int, StoredRecipe]] = {}
-        self.damaged = damaged
+        self.damaged = tuple(damaged)
         self.on_made: list[Callable[[StoredRecipe], object]] = []
         for recipe in found:
             self._versions.setdefault((recipe.machine, recipe.name), {})[recipe.version] = recipe
@@ -94,8 +111,21 @@ class Recipes:
         versions = self._versions.get((machine, name), {})
         if version is not None:
             return versions.get(version)
-        newest = versions[max(versions)] if versions else None
+        newest = versions.get(self.following(machine, name) - 1)
         return newest if newest and newest.deleted_at is None else None
+
+    def why_none(self, machine: str, name: str, version: int | None = None) -> str:
+        """Say why `get` finds nothing."""
+        lost = [number for *of, number in self.damaged if of == [machine, name] and version in (None, number)]
+        if lost:
+            return (f"Version {max(lost)} of recipe {name!r} is damaged on disk and cannot be read; "
+                    "name another version, or bring back a backup.")
+        versions = self._versions.get((machine, name), {})
+        if not versions:
+            return f"There is no recipe {name!r} for {machine}; Recipe.List tells all."
+        if version is None:
+            return f"Recipe {name!r} of {machine} was deleted; its versions can be read by their numbers."
+        return f"Recipe {name!r} of {machine} has no version {version}; the newest is {max(versions)}."
 
     def history(self, machine: str, name: str) -> tuple[StoredRecipe, ...]:
         """All versions of a recipe, the deleted ones too, the newest first."""
@@ -109,11 +139,24 @@ class Recipes:
 
     def following(self, machine: str, name: str) -> int:
         """The number of the next version: none is used twice, not even after the recipe was deleted."""
-        return max(self._versions.get((machine, name), {}), default=0) + 1
+        lost = (number for *of, number in self.damaged if of == [machine, name])
+        return max((*self._versions.get((machine, name), {}), *lost), default=0) + 1
 
     def all(self) -> tuple[StoredRecipe, ...]:
         """Every version of every machine."""
         return tuple(recipe for versions in self._versions.values() for recipe in versions.values())
+
+    def judging(self, machine: str, recipe: RecipeName) -> Judging | None:
+        """What the boards of a recipe are judged by; None where this very version is not kept."""
+        if recipe.name is None or recipe.version is None:
+            return None
+        kept = self.get(machine, recipe.name, recipe.version)
+        return kept.judging if kept else None
+
+    def fault(self) -> str | None:
+        """Say which versions the disk damaged; None where none is."""
+        lost = [f"version {version} of {name} of {machine}" for machine, name, version in self.damaged]
+        return f"damaged on disk, bring back a backup: {', '.join(lost[:10])}" if lost else None
 
     async def room(self) -> tuple[str, ...] | None:
         """Find deleted versions that may make room for a new one; none while there is room, None where there is none.
@@ -152,6 +195,25 @@ class Recipes:
             callback(recipe)
         return Made(recipe, body, gone)
 
+    async def note_former(self, recipe: StoredRecipe, former: dict[str, float | str | bool]) -> None:
+        """Keep what a machine was set to before a recipe is written to it; on disk when this returns."""
+        body = msgspec.json.encode(Former(recipe.name, recipe.version, former)).decode()
+        await self._database.write(lambda connection: meta.put(connection, _FORMER + recipe.machine, body))
+
+    async def former(self, recipe: StoredRecipe) -> dict[str, float | str | bool] | None:
+        """What a machine was set to before this recipe was written to it; None where it was not begun to be.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        body = await self._database.read(lambda connection: meta.get(connection, _FORMER + recipe.machine))
+        it = msgspec.json.decode(body, type=Former) if body else None
+        return it.values if it and (it.recipe, it.version) == (recipe.name, recipe.version) else None
+
+    async def forget_former(self, machine: str) -> None:
+        """The recipe stands, or is not being written any more."""
+        await self._database.write(lambda connection: meta.put(connection, _FORMER + machine, ""))
+
     def delete(self, machine: str, name: str, at_ns: int) -> Deleted:
         """Mark all versions as deleted from now on; what is returned writes that to the disk."""
         versions = self._versions.get((machine, name), {})
@@ -166,7 +228,7 @@ def row_id(recipe: StoredRecipe) -> str:
     return f"{recipe.machine}/{recipe.version}/{recipe.name}"
 
 
-def _load(connection: sqlite3.Connection) -> tuple[list[StoredRecipe], tuple[str, ...]]:
+def _load(connection: sqlite3.Connection) -> tuple[list[StoredRecipe], list[tuple[str, str, int]]]:
     found, damaged = [], []
     decode = msgspec.json.Decoder(StoredRecipe).decode
     query = "SELECT id, machine, name, version, deleted_ns, crc, body FROM recipes ORDER BY machine, name, version"
@@ -176,8 +238,8 @@ def _load(connection: sqlite3.Connection) -> tuple[list[StoredRecipe], tuple[str
         except msgspec.DecodeError:
             recipe = None
         if recipe is None or checksum(id_, body) != crc:
-            damaged.append(f"{machine}: recipe {name} version {version}")
-            _log.error("%s is damaged on disk and is left out", damaged[-1])
+            damaged.append((machine, name, version))
+            _log.error("version %d of recipe %s of %s is damaged on disk and is left out", version, name, machine)
             continue
         found.append(msgspec.structs.replace(recipe, deleted_at=iso(deleted_ns)) if deleted_ns else recipe)
-    return found, tuple(damaged)
+    return found, damaged

@@ -8,12 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent import config
 from edgeagent.acquire.replay import ReplayClock, ReplaySource
 from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
-from edgeagent.recording.entries import Beat, Memory
+from edgeagent.model.boards import RecipeName
+from edgeagent.model.recipes import StoredRecipe
+from edgeagent.recording.entries import Beat, Expected, Held, Kept, Memory, Started
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
     from edgeagent.config import Configuration
     from edgeagent.model.events import StoredEvent
+    from edgeagent.model.machine import Judging
     from firmware_iface.registers import RegisterMap
 
 _AHEAD = 100
@@ -78,6 +83,7 @@ class Replay:
         self._database = Database(store)
         self._units: dict[str, Unit] = {}
         self._sources: dict[tuple[str, int], ReplaySource] = {}
+        self._judging: dict[tuple[str, RecipeName], Judging] = {}
         self.beats = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,6 +103,11 @@ class Replay:
                         break
                     if isinstance(entry, Memory):
                         await self._take_up(entry, journal, checkpoints)
+                    elif isinstance(entry, Kept):
+                        recipe = msgspec.json.decode(entry.body, type=StoredRecipe)
+                        self._judging[recipe.machine, recipe.key] = recipe.judging
+                    elif isinstance(entry, Expected | Started | Held):
+                        self._command(entry)
                     elif isinstance(entry, Beat):
                         self._play(entry)
                         if journal.last_sequence > journal.committed_sequence + _AHEAD:
@@ -142,13 +153,27 @@ class Replay:
         table = next((table for table in self._configuration.machines if table.id == memory.name), None)
         if table is None:
             raise RecordingError(f"the recording is of machine {memory.name}, which the configuration has not")
-        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None)
+        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None,
+                    judged_by=lambda machine, recipe: self._judging.get((machine, recipe)))
         await unit.resume()
         self._units[table.id] = unit
         listened_to = {line.id for line in self._configuration.lines if not line.master}
         for index, source in enumerate(table.sources):
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
+
+    def _command(self, entry: Expected | Started | Held) -> None:
+        """Let the machine's unit know again what the agent did then."""
+        self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
+        unit = self._units.get(entry.machine)
+        if unit is None:
+            raise RecordingError(f"the recording has machine {entry.machine}, which the configuration has not")
+        if isinstance(entry, Expected):
+            unit.expect(entry.values, entry.by)
+        elif isinstance(entry, Started):
+            unit.recipe_started(RecipeName(entry.name, entry.version), entry.by)
+        else:
+            unit.hold_ready(entry.reason)
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)
