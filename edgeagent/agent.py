@@ -126,7 +126,8 @@ class Agent:
                             archive.lags)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
-        self._tasks += [asyncio.create_task(_supervised(reader.name, reader.run)) for _, reader in readers]
+        for each in (*(reader for _, reader in readers), *wires.heartbeats):
+            self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
 
     def _watch_recipes(self, recipes: Recipes) -> None:

@@ -32,6 +32,10 @@ class Unreachable(MachineError):
     cause = "unreachable"
 
 
+class Broken(Unreachable):
+    """The connection broke after the question was sent and before its answer came."""
+
+
 class Silent(MachineError):
     """No answer in time."""
 
@@ -58,6 +62,12 @@ class Refused(MachineError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NotWritable(MachineError):
+    """Nothing is ever written there; nothing was sent."""
+
+    cause = "not writable"
 
 
 class CommandRefused(EdgeAgentError):

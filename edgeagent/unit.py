@@ -114,9 +114,28 @@ class Unit:
         if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
 
-    def _append(self, events: list[Event]) -> None:
-        self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
-                             "trusted" if self._clock.trusted else "untrusted")
+    def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
+        """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
+        place = self.pipeline.place_of(board)
+        return self.book_out(*place, reason, by) if place else ()
+
+    def confirm_empty(self, lane: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """Somebody looked into the tunnel, and nothing is in that lane, or in any; return the boards that end so."""
+        return self.book_out(lane, None, reason, by)
+
+    def book_out(self, lane: int | None, number: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """End boards as `Pipeline.book_out` does, into the journal with the checkpoint; return their ids."""
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.booked_out(self.machine.id, lane, number, reason, by, now, wall)
+        events = self.pipeline.book_out(lane, number, reason, by, now, wall)
+        self._append(events)
+        self._saved_ns = now
+        return tuple(event.record.id for event in events if event.record)
+
+    def _append(self, events: list[Event]) -> int:
+        return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
+                                    "trusted" if self._clock.trusted else "untrusted")
 
     def _remember(self, now: int) -> None:
         """Write history and checkpoint once a second while boards are inside."""

@@ -62,7 +62,7 @@ class FakeMachine:
     def status(self) -> MachineStatus:
         return MachineStatus(
             machine=self.machine.id, connected=True, state="running", since=ENTERED, reason="boards inside",
-            control="local", busy=True, boards=1, lanes=(LaneStatus(1, True, 1, False),),
+            control="local", busy=True, boards=1, lanes=(LaneStatus(1, True, 1, False, None),),
             recipe=RecipeName("SAC305-A", 3), alarms=len(self.standing),
         )  # fmt: skip
 

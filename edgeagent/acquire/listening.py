@@ -129,6 +129,7 @@ class Listener:
     ) -> None:  # fmt: skip
         self.name = f"{line.port}/{unit}"
         self.errors: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
         self.skipped = 0
         self.lateness = Durations()
         self.pulse = Pulse()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 from pymodbus.client import AsyncModbusTcpClient
@@ -12,9 +11,15 @@ from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from edgeagent.acquire.serial_port import Tap
-from edgeagent.acquire.source import Block
-from edgeagent.errors import BadAnswer, Refused, Silent, Unreachable
+from edgeagent.acquire.source import Block, Words, unknown_outcome
+from edgeagent.acquire.turnstile import Turnstile
+from edgeagent.errors import BadAnswer, Broken, NotWritable, Refused, Silent, Unreachable
+from firmware_iface.frames.requests import BROADCAST
 from firmware_iface.frames.rtu import EXCEPTION
+from firmware_iface.frames.writes import ANSWER, write
+
+_SHOWN = 32
+"""Bytes of a wrong answer that are quoted."""
 
 _REQUEST: dict[str, type[ModbusPDU]] = {
     "coil": ReadCoilsRequest,
@@ -22,6 +27,7 @@ _REQUEST: dict[str, type[ModbusPDU]] = {
     "holding": ReadHoldingRegistersRequest,
     "input": ReadInputRegistersRequest,
 }
+
 
 class _RawAnswer(ModbusPDU):
     """Keeps the answer's data as bytes, so that no object is made for each register."""
@@ -35,7 +41,20 @@ class _RawAnswer(ModbusPDU):
         self.raw = bytes(data)
 
 
-_ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in (1, 2, 3, 4))
+class _WriteRequest(ModbusPDU):
+    """A request of ready bytes, function code first."""
+
+    def __init__(self, unit: int, pdu: bytes) -> None:
+        super().__init__(dev_id=unit)
+        self.function_code = pdu[0]
+        self.raw = pdu[1:]
+
+    def encode(self) -> bytes:
+        return self.raw
+
+
+_CODES = (1, 2, 3, 4, 5, 6, 15, 16)
+_ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in _CODES)
 
 
 def _tapped(tap: Tap) -> Callable[[bool, bytes], bytes]:
@@ -60,7 +79,7 @@ class TcpConnection:
         self._users: set[ModbusTcp] = set()
         self._transaction = 0
         """Transaction number of the last question, over all connections."""
-        self._lock = asyncio.Lock()
+        self._turnstile = Turnstile()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
         self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0,
                                             trace_packet=tap and _tapped(tap))
@@ -73,7 +92,7 @@ class TcpConnection:
 
     async def join(self, user: ModbusTcp) -> None:
         """Use the connection, and open it if need be; raises Unreachable."""
-        async with self._lock:
+        async with self._turnstile.turn():
             if not self._client.connected:
                 self._users.clear()
                 self._client.ctx.comm_params.timeout_connect = self.timeout_s
@@ -98,9 +117,9 @@ class TcpConnection:
         self._users.clear()
         self._client.close()
 
-    async def ask(self, user: ModbusTcp, request: ModbusPDU) -> ModbusPDU:
+    async def ask(self, user: ModbusTcp, request: ModbusPDU, is_urgent: bool = False) -> ModbusPDU:
         """Ask once; raises Unreachable, Silent, BadAnswer."""
-        async with self._lock:
+        async with self._turnstile.turn(is_urgent):
             if not self.has(user):
                 # The library would connect by itself, and nobody would look who is at the other end now.
                 raise Unreachable(f"{self.name}: the connection was lost")
@@ -112,7 +131,7 @@ class TcpConnection:
             except ModbusIOException as error:
                 if self._client.connected:
                     raise Silent(f"{self.name} did not answer in time") from error
-                raise Unreachable(f"{self.name}: the connection was lost") from error
+                raise Broken(f"{self.name}: the connection was lost") from error
             except ModbusException as error:
                 raise BadAnswer(f"{self.name}: {error}") from error
             finally:
@@ -143,18 +162,37 @@ class ModbusTcp:
         """Open the socket, or use it together with the others; raises Unreachable."""
         await self._connection.join(self)
 
-    async def read(self, block: Block) -> bytes:
+    async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask once; the answer's transaction, unit, function code and length must fit the question."""
         request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
+        data = await self._ask(block, request, is_urgent)
+        if len(data) != block.size + 1 or data[0] != block.size:
+            self._connection.drop()
+            raise BadAnswer(f"{self.name} answered {len(data) - 1} bytes to {block}, {block.size} belong there")
+        return data[1:]
+
+    async def write(self, words: Words) -> None:
+        """Write once; the answer's transaction, unit, function code, address and value or count must fit."""
+        if self._unit == BROADCAST:
+            raise NotWritable(f"{self.name}: unit {BROADCAST} is everybody, and nobody says what became of it")
+        request = _WriteRequest(self._unit, write(words.table, words.address, words.values))
+        with unknown_outcome():
+            data = await self._ask(words, request, is_urgent=True)
+        if data != request.raw[: ANSWER - 1]:
+            self._connection.drop()
+            raise BadAnswer(f"{self.name} answered {data[:_SHOWN].hex(' ')} to {words}, "
+                            f"{request.raw[: ANSWER - 1].hex(' ')} belongs there")
+
+    async def _ask(self, what: Block | Words, request: ModbusPDU, is_urgent: bool) -> bytes:
         try:
-            return self._checked(block, request, await self._connection.ask(self, request))
+            return self._checked(what, request, await self._connection.ask(self, request, is_urgent))
         except BadAnswer:
             self._connection.drop()
             raise
         except Silent as error:
-            raise Silent(f"{self.name} did not answer {block} in time") from error
+            raise Silent(f"{self.name} did not answer {what} in time") from error
 
-    def _checked(self, block: Block, request: ModbusPDU, answer: ModbusPDU) -> bytes:
+    def _checked(self, what: Block | Words, request: ModbusPDU, answer: ModbusPDU) -> bytes:
         if answer.transaction_id != request.transaction_id:
             raise BadAnswer(f"{self.name} answered transaction {answer.transaction_id}, not {request.transaction_id}")
         if answer.dev_id != self._unit:
@@ -164,13 +202,10 @@ class ModbusTcp:
                 raise BadAnswer(f"{self.name} refused function {answer.function_code & 0x7F}, "
                                 f"asked was {request.function_code}")
             code = answer.exception_code
-            raise Refused(f"{self.name} refused {block}: {EXCEPTION.get(code, 'exception')} ({code})", code)
+            raise Refused(f"{self.name} refused {what}: {EXCEPTION.get(code, 'exception')} ({code})", code)
         if answer.function_code != request.function_code or not isinstance(answer, _RawAnswer):
             raise BadAnswer(f"{self.name} answered function {answer.function_code}, asked was {request.function_code}")
-        data = answer.raw
-        if len(data) != block.size + 1 or data[0] != block.size:
-            raise BadAnswer(f"{self.name} answered {len(data) - 1} bytes to {block}, {block.size} belong there")
-        return data[1:]
+        return answer.raw
 
     def close(self) -> None:
         """Leave the connection; it is closed when nobody uses it any more."""

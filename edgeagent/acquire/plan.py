@@ -93,6 +93,11 @@ class GroupPlan:
         self.blocks = self._build(device.max_gap)
         self.on_decode: Callable[[Sequence[bytes], int, int], None] | None = None
 
+    @property
+    def read_ns(self) -> int:
+        """Monotonic time of the newest answers that are in the row; 0 before the first."""
+        return self._row.times[self.index]
+
     def split(self) -> bool:
         """Plan again without reading across gaps; False when that changes nothing."""
         if self._is_split:

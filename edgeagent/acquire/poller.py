@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections import Counter
@@ -10,14 +11,14 @@ from typing import TYPE_CHECKING
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
 from edgeagent.durations import Durations
-from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
+from edgeagent.errors import BadAnswer, MachineError, NotWritable, Refused, Silent, Unreachable
 from edgeagent.pulse import Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
-    from edgeagent.acquire.source import Source
+    from edgeagent.acquire.source import Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from firmware_iface.registers import RegisterMap
@@ -37,7 +38,7 @@ _UNANSWERED_LIMIT = 3
 
 
 class Poller:
-    """Reads one source's groups on time and tells each beat, read or missed.
+    """Reads one source's groups on time and tells each beat, read or missed; and writes, and reads, when it is told to.
 
     Args:
         register_map: what the source's device must be, and how much rest it wants.
@@ -45,6 +46,7 @@ class Poller:
 
     Attributes:
         errors: failed requests by cause. reads: answered requests. skipped: beats that were too late to be read.
+        writes: requests to write by what became of them, "done" or a cause.
         durations: how long each whole group took to read; lateness: how late each beat came; both by the clock.
         pulse: turns with each beat and each request, answered or not.
     """
@@ -56,6 +58,7 @@ class Poller:
         self.name = source.name
         self.source = source
         self.errors: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
         self.durations = Durations()
@@ -68,12 +71,60 @@ class Poller:
         self._pause_s = register_map.device.pause_ms / 1000
         self._recognition = Recognition(register_map)
         self._is_known = False
+        self._asking_who = asyncio.Lock()
         self._unanswered = 0
         self._failures = 0
         self._next_try_ns = 0
         self._good_since_ns = 0
         self._told: dict[int, str] = {}
         """Group → what is wrong with it, as last logged."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the device is connected, and was found to be what its map describes."""
+        return self._is_known and self.source.connected
+
+    async def write(self, words: Words) -> None:
+        """Write once, as the next request on the wire.
+
+        Raises:
+            Unreachable: the device is not known now; else as the source does.
+        """
+        try:
+            if not self.is_known:
+                raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
+            await self._clock.sleep(self._pause_s)
+            await self.source.write(words)
+        except MachineError as error:
+            self.writes[error.cause] += 1
+            self._doubt(error)
+            raise
+        self.writes["done"] += 1
+
+    async def refresh(self, index: int) -> None:
+        """Read a group now, before all that waits, and tell an extra beat; its own beats go on as they would.
+
+        Raises:
+            Unreachable: the device does not answer and is left alone for a while; else as the source does. The row
+                stays as it was.
+        """
+        group = next(group for group in self._groups if group.index == index)
+        if self._clock.monotonic_ns() < self._next_try_ns:
+            raise Unreachable(f"{self.source.name} does not answer and is left alone for a while")
+        try:
+            await self._connect()
+            is_newest = await self._fill(group, is_urgent=True)
+        except MachineError as error:
+            self.errors[error.cause] += 1
+            self._doubt(error)
+            raise
+        if is_newest:
+            self._beat(index)
+
+    def _doubt(self, error: MachineError) -> None:
+        """Ask the device who it is, before anything else, where it did not answer as it should."""
+        if not isinstance(error, (Refused, NotWritable)):
+            self._is_known = False
 
     async def run(self) -> None:
         """Poll until cancelled; a beat that comes too late is skipped and counted, never made up for in a burst."""
@@ -83,8 +134,8 @@ class Poller:
             while True:
                 group = self._groups[await beats.next()]
                 self.skipped = beats.skipped
-                await self._read(group)
-                self._beat(group.index)
+                if await self._read(group):
+                    self._beat(group.index)
         except Exception:
             for group in self._groups:
                 group.miss()
@@ -92,41 +143,56 @@ class Poller:
         finally:
             self.source.close()
 
-    async def _read(self, group: GroupPlan) -> None:
-        """Fill the row from one read of the whole group, or mark it as missed."""
+    async def _read(self, group: GroupPlan) -> bool:
+        """Fill the row from one read of the whole group, or mark it as missed; False where a refresh was quicker."""
         try:
             begun_ns = self._clock.monotonic_ns()
             if begun_ns < self._next_try_ns:
                 group.miss()
-                return
+                return True
             await self._connect()
-            answers = []
-            read_ns = wall_ns = 0
-            for block in group.blocks:
-                if self._pause_s:
-                    await self._clock.sleep(self._pause_s)
-                self.pulse.turn()
-                answers.append(await self.source.read(block.block))
-                read_ns = read_ns or self._clock.monotonic_ns()
-                wall_ns = wall_ns or self._clock.wall_ns()
-                self.reads += 1
-            group.decode(answers, read_ns, wall_ns)
-            self.durations.add(self._clock.monotonic_ns() - begun_ns)
-            self._worked(read_ns, group)
+            is_newest = await self._fill(group)
+            now = self._clock.monotonic_ns()
+            self.durations.add(now - begun_ns)
+            self._worked(now, group)
         except MachineError as error:
             group.miss()
             self._failed(error, group)
+            return True
+        return is_newest
+
+    async def _fill(self, group: GroupPlan, is_urgent: bool = False) -> bool:
+        """Read the whole group into the row; False where the row has been given a newer read meanwhile, and keeps it.
+        """
+        blocks, answers = group.blocks, []
+        read_ns = wall_ns = 0
+        for block in blocks:
+            if self._pause_s:
+                await self._clock.sleep(self._pause_s)
+            self.pulse.turn()
+            answers.append(await self.source.read(block.block, is_urgent))
+            read_ns = read_ns or self._clock.monotonic_ns()
+            wall_ns = wall_ns or self._clock.wall_ns()
+            self.reads += 1
+        if group.blocks is not blocks:
+            # Taken apart meanwhile, because the device refused a gap: the answers fit the plan no more.
+            return await self._fill(group, is_urgent)
+        is_newest = read_ns > group.read_ns
+        if is_newest:
+            group.decode(answers, read_ns, wall_ns)
+        return is_newest
 
     async def _connect(self) -> None:
         """Open the way, and make sure who is at its end, wherever that is not known any more."""
-        if not self.source.connected:
-            self._is_known = False
-            await self.source.connect()
-            self.pulse.turn()
-        if not self._is_known:
-            await self._recognition.demand(self.source)
-            self._is_known = True
-            self._good_since_ns = 0
+        async with self._asking_who:
+            if not self.source.connected:
+                self._is_known = False
+                await self.source.connect()
+                self.pulse.turn()
+            if not self._is_known:
+                await self._recognition.demand(self.source)
+                self._is_known = True
+                self._good_since_ns = 0
 
     def _worked(self, now: int, group: GroupPlan) -> None:
         self._unanswered = 0

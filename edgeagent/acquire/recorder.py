@@ -9,13 +9,13 @@ import msgspec
 
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, Expected, Failure, Held, Kept, Memory, Part, Started, Wire
+from edgeagent.recording.entries import Beat, BookedOut, Expected, Failure, Held, Kept, Memory, Part, Started, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
-    from edgeagent.acquire.source import Block, Source
+    from edgeagent.acquire.source import Block, Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.boards import RecipeName
     from edgeagent.model.machine import Machine
@@ -62,6 +62,12 @@ class Recorder:
         parts = self._parts.pop((machine.id, index), [])
         self._writer.add(Beat(machine.id, group.source, group.name, tuple(parts), row.times[index], row.stamps[index],
                               now_ns, wall_ns, self._clock.trusted))
+
+    def booked_out(
+        self, machine: str, lane: int | None, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int
+    ) -> None:
+        """Somebody takes boards out at this moment."""
+        self._writer.add(BookedOut(machine, lane, number, reason, by, now_ns, wall_ns, self._clock.trusted))
 
     def taken_up(
         self, name: str, saved: Checkpoint | None, history: Sequence[tuple[int, bytes]], now_ns: int, wall_ns: int
@@ -111,10 +117,18 @@ class RecordedSource:
             self._recorder.failed(self.name, error)
             raise
 
-    async def read(self, block: Block) -> bytes:
+    async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask once; raises Unreachable, Silent, BadAnswer, Refused."""
         try:
-            return await self._source.read(block)
+            return await self._source.read(block, is_urgent)
+        except MachineError as error:
+            self._recorder.failed(self.name, error)
+            raise
+
+    async def write(self, words: Words) -> None:
+        """Write once; raises NotWritable, Unreachable, Silent, BadAnswer, Refused."""
+        try:
+            await self._source.write(words)
         except MachineError as error:
             self._recorder.failed(self.name, error)
             raise

@@ -1,4 +1,4 @@
-"""Serial lines, and Modbus RTU on them: one question at a time; no late, foreign or doubled answer becomes a value."""
+"""Serial lines: one question at a time; no late, foreign or doubled answer becomes a value."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import asyncio
 from time import monotonic
 from typing import Protocol
 
-from edgeagent.acquire.serial_port import MARGIN_S, SerialPort, Tap
-from edgeagent.acquire.source import Block
-from edgeagent.errors import BadAnswer, MachineError, Refused, Silent
-from firmware_iface.frames.rtu import SHORTEST, Answer, Refusal
+from edgeagent.acquire.serial_port import SerialPort, Tap
+from edgeagent.acquire.turnstile import Turnstile
+from edgeagent.errors import BadAnswer, Broken, Silent, Unreachable
+from firmware_iface.frames.rtu import SHORTEST, Refusal
 
-_FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 _SHORTEST_GAP_S = 0.00175
 """Modbus over serial line, section 2.5.1: 3.5 characters, but no less than this."""
 _KEPT = 4096
@@ -53,6 +52,9 @@ class SerialLine:
         port: a name that stays the same when the adapter is plugged in again, `/dev/serial/by-id/...`.
         parity: "none", "even" or "odd". data_bits: 7 or 8.
         tap: called with every byte that passes, and whether it was sent.
+
+    Attributes:
+        is_echoed: whether the line gives back what is sent; None until that was heard.
     """
 
     def __init__(
@@ -61,9 +63,10 @@ class SerialLine:
     ) -> None:  # fmt: skip
         self.port = port
         self.quarantine_s = 0.0
+        self.is_echoed: bool | None = None
         self._port = SerialPort(port, baud, parity, stop_bits, self._take, data_bits, tap)
         self._gap_s = max(3.5 * self._port.character_s, _SHORTEST_GAP_S)
-        self._lock = asyncio.Lock()
+        self._turnstile = Turnstile()
         self._units: set[int | str] = set()
         self._proven: set[int | str] = set()
         self._answered: dict[int | str, tuple[bytes, bytes]] = {}
@@ -90,6 +93,7 @@ class SerialLine:
             self._port.open()
             self._busy_at = monotonic()
             self._is_settled = False
+            self.is_echoed = None
             self._unasked = 0
             self._proven.clear()
             self._units.clear()
@@ -101,25 +105,28 @@ class SerialLine:
         if not self._units:
             self._port.close()
 
-    async def ask(self, answer: Question, timeout_s: float) -> bytes:
+    async def ask(self, answer: Question, timeout_s: float, is_urgent: bool = False) -> bytes:
         """Ask once, when the line is free and silent; a caller that is cancelled leaves the exchange to its end.
 
         Raises:
             Unreachable, Silent, BadAnswer: no answer that can be trusted. Refusal: the device refused.
         """
-        await self._lock.acquire()
+        await self._turnstile.enter(is_urgent)
         exchange = asyncio.ensure_future(self._exchange(answer, timeout_s))
         exchange.add_done_callback(self._ended)
         return await asyncio.shield(exchange)
 
     def _ended(self, exchange: asyncio.Future[bytes]) -> None:
-        self._lock.release()
+        self._turnstile.leave()
         if not exchange.cancelled():
             # The caller may be gone: what became of the exchange has been looked at then.
             exchange.exception()
 
     async def _exchange(self, answer: Question, timeout_s: float) -> bytes:
         await self._settle(timeout_s)
+        if answer.unit not in self._units:
+            # The port was lost and opened again while this one waited: nobody has looked who is there now.
+            raise Unreachable(f"{self.port}: the connection was lost")
         is_proven = answer.unit in self._proven
         self._proven.discard(answer.unit)
         self._is_settled, self._is_listening, self._unasked = False, True, 0
@@ -170,17 +177,27 @@ class SerialLine:
         seen = bytearray()
         while True:
             heard = await self._hear(deadline)
-            data = answer.feed(heard)
-            if data is not None:
-                return data
             if len(seen) < _KEPT:
                 seen += heard
+            data = answer.feed(heard)
+            if data is not None:
+                self._learn(answer, data, seen)
+                return data
             if monotonic() >= deadline:
                 break
         seen = seen.removeprefix(answer.request)
         if not seen:
             raise Silent(f"{self.port}: unit {answer.unit} did not answer in time")
         raise BadAnswer(f"{self.port}: no answer of unit {answer.unit} in what was heard: {seen[:_SHOWN].hex(' ')}")
+
+    def _learn(self, answer: Question, data: bytes, seen: bytearray) -> None:
+        """Note whether the line gives back what is sent, where the answer can be told from its question."""
+        if data == answer.request:
+            return
+        if answer.request in seen:
+            self.is_echoed = True
+        elif not answer.passed_over:
+            self.is_echoed = False
 
     async def _no_other(self, answer: Question, data: bytes, until: float) -> None:
         """A second answer that differs says that one of the two is late: neither is believed."""
@@ -213,7 +230,7 @@ class SerialLine:
             if not self._heard:
                 # A loop that was held up finds the timer due before it looks at the port.
                 self._port.receive()
-        self._port.demand()
+        self._port.demand(Broken if self._is_listening else Unreachable)
         heard = bytes(self._heard)
         self._heard.clear()
         return heard
@@ -232,43 +249,3 @@ class SerialLine:
         else:
             self._heard.clear()
         self._wake()
-
-
-class ModbusRtu:
-    """One unit on a serial line.
-
-    Args:
-        unit: 1 to 247, one ModbusRtu for each on a line.
-        latency_s: longest time between the end of the question and the beginning of the unit's answer.
-    """
-
-    def __init__(self, line: SerialLine, unit: int, latency_s: float) -> None:
-        self.name = f"{line.port}/{unit}"
-        self._line = line
-        self._unit = unit
-        self._latency_s = latency_s
-        line.quarantine_s = max(line.quarantine_s, latency_s)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the port is open."""
-        return self._line.has(self._unit)
-
-    async def connect(self) -> None:
-        """Open the port, or use it together with the line's other units; raises Unreachable."""
-        self._line.join(self._unit)
-
-    async def read(self, block: Block) -> bytes:
-        """Ask once; the answer's unit, function, length and checksum must fit the question."""
-        answer = Answer(self._unit, _FUNCTION[block.table], block.address, block.count)
-        timeout_s = self._line.seconds(len(answer.request) + answer.length) + self._latency_s + MARGIN_S
-        try:
-            return await self._line.ask(answer, timeout_s)
-        except Refusal as refusal:
-            raise Refused(f"{self.name} refused {block}: {refusal}", refusal.code) from refusal
-        except MachineError as error:
-            raise type(error)(f"{error} ({block})") from error
-
-    def close(self) -> None:
-        """Leave the line; it is closed when no unit uses it any more."""
-        self._line.leave(self._unit)

@@ -94,10 +94,10 @@ class SerialPort:
         self._serial = None
         self._take(b"")
 
-    def demand(self) -> None:
-        """Raise Unreachable where the port is not open, and say why."""
+    def demand(self, error: type[Unreachable] = Unreachable) -> None:
+        """Raise Unreachable, or a kind of it, where the port is not open, and say why."""
         if self._serial is None:
-            raise Unreachable(f"{self.name}: {self._lost}")
+            raise error(f"{self.name}: {self._lost}")
 
     def receive(self) -> None:
         """Take what the port has; closes it when it is gone."""

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.serial_port import MARGIN_S
+from edgeagent.errors import NotWritable
 from firmware_iface.frames import bisynch, text_line
 from firmware_iface.instrument import number, registers, status_bit
 
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgeagent.acquire.serial_line import SerialLine
-    from edgeagent.acquire.source import Block
+    from edgeagent.acquire.source import Block, Words
     from firmware_iface.instrument import Reading
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
 
+SPEAKS_TEXT = "the instrument speaks text, and this agent only reads such ones"
+"""Why it is not written."""
 
 
 class Causes:
@@ -77,7 +80,7 @@ class Bisynch:
         """Open the port, or use it together with the line's other units; raises Unreachable."""
         self._line.join(self._unit)
 
-    async def read(self, block: Block) -> bytes:
+    async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask for the block's readings one after the other; a parameter that the unit does not know has no value."""
         here = range(block.address, block.address + block.count)
         wanted = [reading for reading in self._readings if reading.address in here]
@@ -85,14 +88,18 @@ class Bisynch:
         for mnemonic in dict.fromkeys(reading.mnemonic or "" for reading in wanted):
             if answers:
                 await asyncio.sleep(self._pause_s)
-            answers[mnemonic] = await self._ask(mnemonic)
+            answers[mnemonic] = await self._ask(mnemonic, is_urgent)
         values = {reading.address: self._value(reading, answers[reading.mnemonic or ""]) for reading in wanted}
         return registers(values, block.address, block.count)
 
-    async def _ask(self, mnemonic: str) -> bytes:
+    async def write(self, _words: Words) -> None:
+        """Never: this agent only reads instruments that speak text; raises NotWritable."""
+        raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
+
+    async def _ask(self, mnemonic: str, is_urgent: bool) -> bytes:
         answer = bisynch.Answer(self._unit, mnemonic)
         characters = len(answer.request) + bisynch.LONGEST
-        return await self._line.ask(answer, self._line.seconds(characters) + self._latency_s + MARGIN_S)
+        return await self._line.ask(answer, self._line.seconds(characters) + self._latency_s + MARGIN_S, is_urgent)
 
     def _value(self, reading: Reading, answer: bytes) -> float:
         refusal = bisynch.REFUSALS.get(answer)
@@ -135,14 +142,18 @@ class PolledText:
         """Open the port, or use it together with the line's other instruments; raises Unreachable."""
         self._line.join(self._address)
 
-    async def read(self, block: Block) -> bytes:
+    async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask for one line; of an instrument that is not ready no reading has a value."""
         answer = text_line.Answer(self._instrument, self._phrases, self._address)
-        line = await self._line.ask(answer, self._timeout_s)
+        line = await self._line.ask(answer, self._timeout_s, is_urgent)
         said = self._phrases.understand(line.decode("ascii"))
         assert said is not None
         self._causes.tell_all(said.causes)
         return registers(said.values, block.address, block.count)
+
+    async def write(self, _words: Words) -> None:
+        """Never: this agent only reads instruments that speak text; raises NotWritable."""
+        raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
 
     def close(self) -> None:
         """Leave the line; it is closed when nobody uses it any more."""

@@ -53,6 +53,7 @@ class TextStream:
         assert register_map.instrument is not None
         self.name = f"{line.port}/{address}"
         self.errors: Counter[str] = Counter()
+        self.writes: Counter[str] = Counter()
         self.reads = 0
         self.skipped = 0
         self.lateness = Durations()

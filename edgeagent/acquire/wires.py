@@ -7,13 +7,16 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.heartbeat import Heartbeat
 from edgeagent.acquire.last_frames import LastFrames
 from edgeagent.acquire.listening import Listener, ListeningLine
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
+from edgeagent.acquire.modbus_rtu import ModbusRtu
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
+from edgeagent.acquire.reach import Reach
 from edgeagent.acquire.recorder import RecordedSource
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.text_instrument import Bisynch, PolledText
 from edgeagent.acquire.text_stream import TextStream
 from edgeagent.config import ModbusTcpTable, SerialInstrumentTable, address_of, unit_of
@@ -46,6 +49,8 @@ class Wires:
 
     Attributes:
         last_frames: the newest bytes of each.
+        reaches: machine id → the way to its points, once its readers are made.
+        heartbeats: of the sources that the configuration has it written to.
         longest_wait_s: real seconds in which a request ends, or a device is recognised, even where none answers.
     """
 
@@ -53,6 +58,8 @@ class Wires:
         self._clock = clock
         self._recorder = recorder
         self.last_frames = LastFrames(clock.wall_ns)
+        self.reaches: dict[str, Reach] = {}
+        self.heartbeats: list[Heartbeat] = []
         self.longest_wait_s = 0.0
         self._asked = Counter[tuple[str, int]]()
         self._connections: dict[tuple[str, int, int], TcpConnection] = {}
@@ -66,7 +73,11 @@ class Wires:
 
     def readers(self, table: MachineTable, machine: Machine, row: Row, beat: Callable[[int], None]) -> list[Reader]:
         """Make the readers of all sources of a machine; `beat` is called after each beat with its group's index."""
-        return [self.reader(source, machine, index, row, beat) for index, source in enumerate(table.sources)]
+        readers = [self.reader(source, machine, index, row, beat) for index, source in enumerate(table.sources)]
+        units = [None if isinstance(source, SerialInstrumentTable) else unit_of(source, each)
+                 for source, each in zip(table.sources, machine.maps, strict=True)]
+        self.reaches[machine.id] = Reach(machine, readers, units)
+        return readers
 
     def reader(
         self, table: SourceTable, machine: Machine, index: int, row: Row, beat: Callable[[int], None]
@@ -91,7 +102,10 @@ class Wires:
         if self._recorder:
             source = RecordedSource(source, self._recorder)
         self._watch(machine, groups)
-        return Poller(machine, source, groups, self._clock, beat, register_map)
+        poller = Poller(machine, source, groups, self._clock, beat, register_map)
+        if not isinstance(table, SerialInstrumentTable) and table.heartbeat and register_map.heartbeat:
+            self.heartbeats.append(Heartbeat(register_map, poller, self._clock))
+        return poller
 
     def _watch(self, machine: Machine, groups: Iterable[GroupPlan]) -> None:
         if self._recorder:

@@ -110,6 +110,10 @@ def _stay(machine: Machine, lane: Lane) -> tuple[int, ...]:
     return machine.columns((lane.speed, *(f"{name}/concentration" for name in machine.map.oxygen)))
 
 
+Told = tuple[str, msgspec.Struct, Inside | None]
+"""Topic, data, and what belongs to an event of a board."""
+
+
 class LaneWatch:
     """Follows one lane.
 
@@ -170,7 +174,7 @@ class LaneWatch:
 
     def beat(
         self, now_ns: int, wall_ns: int, standing: tuple[str, ...], history: History
-    ) -> Iterator[tuple[str, msgspec.Struct, Inside | None]]:
+    ) -> Iterator[Told]:
         """Move the boards by one beat.
 
         Args:
@@ -193,6 +197,30 @@ class LaneWatch:
                 data = BoardUnexpected(lane=self._lane.number, position=round(happening.position_mm, 1),
                                        reason=happening.reason)
                 yield "Board.Unexpected", data, Inside(happening.time_ns + to_wall)
+        yield from self._busy()
+
+    def number_of(self, id: str) -> int | None:  # noqa: A002
+        """The lane's own number of a board inside, by its id; None where it is not inside."""
+        return next((number for number, passport in self._memory.passports.items() if passport.id == id), None)
+
+    def book_out(
+        self, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int, history: History
+    ) -> Iterator[Told]:
+        """End a board that somebody took out; without a number all of them, and what is in doubt: nothing is inside.
+
+        Raises:
+            KeyError: no board inside has this number.
+        """
+        if number is None:
+            lost = self._tracker.confirm_empty(now_ns, reason)
+        else:
+            board = {board.number: board for board in self._tracker.boards}[number]
+            lost = iter((self._tracker.book_out(board, now_ns, reason),))
+        for board, why in lost:
+            yield self._ended(board, None, why, now_ns, wall_ns - now_ns, history, by)
+        yield from self._busy()
+
+    def _busy(self) -> Iterator[Told]:
         busy = self.count > 0
         if busy != self._memory.busy:
             self._memory.busy = busy
@@ -237,7 +265,9 @@ class LaneWatch:
 
     def status(self) -> LaneStatus:
         """The lane's state."""
-        return LaneStatus(self._lane.number, self.count > 0, self.count, self.blocked.blocked)
+        doubt = self._memory.tracker.doubt
+        return LaneStatus(self._lane.number, self.count > 0, self.count, self.blocked.blocked,
+                          doubt.reason if doubt else None)
 
     def save(self) -> None:
         """Bring the memory up to the core's state."""
@@ -255,8 +285,9 @@ class LaneWatch:
         travel_mm, last_ns, speed = self._memory.core
         self._core.set_travel(travel_mm, last_ns + shift_ns if last_ns else 0, speed)
         self._tracker.shift(shift_ns)
+        if is_doubtful:
+            self._tracker.doubt_all("how long nobody looked cannot be known")
         for board in self._tracker.boards:
-            board.uncertain |= is_doubtful
             if board.slot >= 0:
                 passport = self._memory.passports[board.number]
                 times, estimates = history.estimates(passport.id, board.entry.time_ns, _TRACE_POINTS)
@@ -265,7 +296,7 @@ class LaneWatch:
 
     def give_up(
         self, memory: LaneMemory, reason: str, now_ns: int, to_wall: int, history: History
-    ) -> Iterator[tuple[str, msgspec.Struct, Inside | None]]:
+    ) -> Iterator[Told]:
         """End the boards of a memory that cannot be gone on with: lost, with what is known beside their figures."""
         for board in memory.tracker.boards:
             passport = memory.passports.get(board.number)
@@ -280,7 +311,7 @@ class LaneWatch:
 
     def _entered(
         self, board: Board, to_wall: int, standing: tuple[str, ...]
-    ) -> tuple[str, msgspec.Struct, Inside | None]:
+    ) -> Told:
         entered = board.entry.time_ns + to_wall
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
         if self.held:
@@ -294,8 +325,9 @@ class LaneWatch:
         return "Board.ProcessStarted", ProcessStarted(told), Inside(entered)
 
     def _ended(
-        self, board: Board, left_ns: int | None, reason: str | None, now_ns: int, to_wall: int, history: History
-    ) -> tuple[str, msgspec.Struct, Inside | None]:
+        self, board: Board, left_ns: int | None, reason: str | None, now_ns: int, to_wall: int, history: History,
+        by: str | None = None,
+    ) -> Told:
         passport = self._memory.passports.pop(board.number)
         exited = left_ns + to_wall if left_ns is not None else None
         facts = Facts(
@@ -313,7 +345,7 @@ class LaneWatch:
         inside = Inside(exited if exited is not None else now_ns + to_wall, record, seen)
         if reason is None:
             return "Board.ProcessCompleted", ProcessCompleted(record), inside
-        return "Board.Lost", BoardLost(record, reason), inside
+        return "Board.Lost", BoardLost(record, reason, by), inside
 
     def _show(self, board: Board) -> BoardInProcess:
         passport = self._memory.passports[board.number]

@@ -119,6 +119,11 @@ class Pipeline:
         """Whether a board is inside."""
         return any(lane.count for lane in self._lanes)
 
+    @property
+    def count(self) -> int:
+        """Boards inside."""
+        return sum(lane.count for lane in self._lanes)
+
     def checkpoint(self) -> bytes:
         """Everything that a restart needs, as bytes."""
         self._memory.monotonic_ns, self._memory.wall_ns = self._now_ns, self._wall_ns
@@ -189,6 +194,32 @@ class Pipeline:
         for lane in self._lanes:
             lane.held = reason
 
+    # What people do to boards
+
+    def place_of(self, board: str) -> tuple[int, int] | None:
+        """Lane of a board inside and its number there, which a restart keeps; None where it is not inside."""
+        return next(((lane.number, number) for lane in self._lanes
+                     if (number := lane.number_of(board)) is not None), None)
+
+    def book_out(
+        self, lane: int | None, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int
+    ) -> list[Event]:
+        """End boards that are not inside any more: lost, with their records as far as they go.
+
+        Args:
+            lane, number: as `place_of` tells them. Without a number every board of the lane and what is in doubt there;
+                without a lane of all lanes.
+
+        Raises:
+            KeyError: no board inside has this number.
+        """
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        return [
+            self._board_event(topic, data, inside)
+            for watch in self._lanes if lane in (None, watch.number)
+            for topic, data, inside in watch.book_out(number, reason, by, now_ns, wall_ns, self.history)
+        ] + list(self._busy())  # fmt: skip
+
     # What the machine is now, for those who ask
 
     def status(self, now_ns: int) -> MachineStatus:
@@ -199,7 +230,7 @@ class Pipeline:
         return MachineStatus(
             machine=self.machine.id, connected=bool(last) and now_ns - last <= pace.max_age_ns, state=m.state.state,
             since=iso(m.state.since_ns) if m.state.since_ns else None, reason=m.state.reason, control=m.state.control,
-            busy=self.has_boards, boards=sum(lane.count for lane in self._lanes),
+            busy=self.has_boards, boards=self.count,
             lanes=tuple(lane.status() for lane in self._lanes), recipe=self._settings.recipe,
             alarms=len(self._alarms.standing),
         )  # fmt: skip
@@ -261,12 +292,15 @@ class Pipeline:
                 yield self._event("Status.MachineBlockedChanged", blocked)
             for topic, data, inside in lane.beat(now, wall, standing, self.history):
                 yield self._board_event(topic, data, inside)
-        busy, boards = self.has_boards, sum(lane.count for lane in self._lanes)
-        if busy != self._memory.busy:
-            self._memory.busy = busy
-            yield self._event("Status.MachineBusyChanged", MachineBusyChanged(busy=busy, boards=boards))
-        if status := self._state.update(row, boards, now, wall):
+        yield from self._busy()
+        if status := self._state.update(row, self.count, now, wall):
             yield self._event("Status.MachineStatusChanged", status)
+
+    def _busy(self) -> Iterator[Event]:
+        if self.has_boards != self._memory.busy:
+            self._memory.busy = self.has_boards
+            told = MachineBusyChanged(busy=self.has_boards, boards=self.count)
+            yield self._event("Status.MachineBusyChanged", told)
 
     def _setting(self, change: RecipeStarted | RecipeSettingChanged | ConfigurationChanged) -> Event:
         if isinstance(change, ConfigurationChanged):

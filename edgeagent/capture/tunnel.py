@@ -38,7 +38,8 @@ class Tunnel:
         """Zones and profile of one board."""
         zones = tuple(self._zones(facts, figures))
         profile, doubt = self._profile(facts.judging.window, trace, stride)
-        return Process({"zones": zones, "profile": profile}, tuple(self._judgements(zones, facts.judging.tolerances)), doubt)
+        judged = tuple(self._judgements(zones, facts.judging.tolerances))
+        return Process({"zones": zones, "profile": profile}, judged, doubt)
 
     def _zones(self, facts: Facts, figures: BoardFigures) -> Iterator[ZoneRecord]:
         for zone, zone_figures in zip(self._machine.map.zones, figures.zones, strict=True):

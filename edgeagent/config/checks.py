@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from edgeagent.config.places import address_of, is_loopback, on_line
+from edgeagent.config.places import address_of, is_loopback, on_line, unit_of
 from edgeagent.config.tables import (
     LIMITS,
     Configuration,
+    LineTable,
     MachineTable,
     ModbusRtuTable,
     ModbusTcpTable,
@@ -19,6 +20,7 @@ from edgeagent.config.tables import (
 )
 from edgeagent.every_fault import STAND_IN
 from firmware_iface.frames.bisynch import UNITS
+from firmware_iface.frames.requests import BROADCAST
 from firmware_iface.line_time import explain, share
 from firmware_iface.registers import RegisterMap, SerialSettings
 from firmware_iface.toml_lines import KeyPath
@@ -115,6 +117,9 @@ def misfits(configuration: Configuration, found: Sequence[Found]) -> Iterator[tu
     for where, _, source, register_map in found:
         if register_map is None:
             continue
+        if not isinstance(source, SerialInstrumentTable) and source.heartbeat:
+            for reason in _heartbeat_misfits(source, register_map, lines):
+                yield (*where, "heartbeat"), reason
         instrument = register_map.instrument
         if not isinstance(source, SerialInstrumentTable):
             if instrument:
@@ -130,3 +135,14 @@ def misfits(configuration: Configuration, found: Sequence[Found]) -> Iterator[tu
                                      " master is there")
         elif instrument.protocol == "ei-bisynch" and address_of(source, register_map) not in UNITS:
             yield (*where, "address"), f"EI-Bisynch has the addresses {UNITS[0]} to {UNITS[-1]}"
+
+
+def _heartbeat_misfits(
+    source: ModbusTcpTable | ModbusRtuTable, register_map: RegisterMap, lines: Mapping[str, LineTable]
+) -> Iterator[str]:
+    if register_map.heartbeat is None:
+        yield f"the map {register_map.id} has no [heartbeat]; leave it out"
+    if isinstance(source, ModbusRtuTable) and source.line in lines and not lines[source.line].master:
+        yield f"nothing is written on line {source.line}, where another master asks; leave it out"
+    if unit_of(source, register_map) == BROADCAST:
+        yield f"nothing is written to unit {BROADCAST}, which is everybody; give the device's unit"

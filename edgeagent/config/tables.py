@@ -22,6 +22,9 @@ LineName = Annotated[_Text, Meta(description="the id of one of the [[lines]]")]
 Host = Annotated[str, Meta(description="the address to listen at; loopback only, until users and TLS exist")]
 Port = Annotated[int, Meta(ge=0, le=65535, description="the port to listen at; 0 takes any free one")]
 Enabled = Annotated[bool, Meta(description="whether the agent listens here")]
+Heartbeat = Annotated[
+    bool, Meta(description="whether the agent writes the map's [heartbeat] to the device, for as long as it runs")
+]
 Rename = Annotated[
     dict[str, str],
     Meta(description="other names for objects of the map, so that several devices of one kind belong to one machine"),
@@ -97,6 +100,7 @@ class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
     unit: Annotated[
         Annotated[int, Meta(ge=0, le=255)] | None, Meta(description="unit identifier, where it is not the map's")
     ] = None
+    heartbeat: Heartbeat = False
     rename: Rename = {}
 
 
@@ -108,6 +112,7 @@ class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
     unit: Annotated[
         Annotated[int, Meta(ge=1, le=247)] | None, Meta(description="unit on the line, where it is not the map's")
     ] = None
+    heartbeat: Heartbeat = False
     rename: Rename = {}
 
 

@@ -87,6 +87,15 @@ class CommandedMachine(Protocol):
     def turn(self, control: str, by: str, until: str | None) -> None:
         """Tell `Status.ControlChanged` where control was another, note it at the boards, show it in `status`."""
 
+    def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
+        """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside.
+
+        Its end is in the journal, and on disk with the events of this moment.
+        """
+
+    def confirm_empty(self, lane: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """Somebody looked into the tunnel, and nothing is in that lane, or in any; return the boards that end so."""
+
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
 
@@ -115,4 +124,4 @@ class Context:
     settings: MachineTable
     remote: Remote
     archive: Archive
-    rules: ControlTable = ControlTable()
+    rules: ControlTable

@@ -42,7 +42,8 @@ class Work(Protocol):
 
     `write`, `command`, `until` and `sleep` raise `Stopped` or `Withdrawn` when the job shall end. A procedure that
     must leave the machine in a safe state catches them (`except (Stopped, Withdrawn)`), does what is left, and raises
-    them again; what is written after that passes only the points that it named in `safe`.
+    them again. After the first of them only the points and commands that the procedure names in `safe` are written,
+    and nothing at all once the machine's own switch is off; waiting is not interrupted any more.
     """
 
     async def step(self, text: str) -> None:
@@ -96,12 +97,15 @@ class Procedure(ABC):
     raise `CommandRefused("notFound", ...)` for what does not exist.
 
     Attributes:
-        takes_long: it goes on after its answer, and no other such job runs at the machine meanwhile.
+        takes_long: it has the machine for itself until its end: two such jobs never run at one machine.
         answers_when_done: the caller waits for the end and gets `answer()`; else it gets the job at once.
+        safe: paths, and names of commands, that may still be written on the way to a safe state, when remote control
+            has run out, the job was stopped, or an interlock does not hold any more.
     """
 
     takes_long: bool = False
     answers_when_done: bool = False
+    safe: frozenset[str] = frozenset()
 
     def interlocks(self) -> Iterator[str]:
         """Each reason why it must not run now, by good data; asked before the start and before each write."""
@@ -121,7 +125,8 @@ class Procedure(ABC):
 
         Raises:
             Failed, Stopped, Withdrawn, Unknown: it did not end well. MachineError: the machine was lost; the job ends
-                `unknown` if something was written before, else `failed`.
+                `unknown` if something was written before, else `failed`. CommandRefused: it ends `refused`, if nothing
+                was written.
         """
 
     async def resume(self, work: Work) -> str | None:

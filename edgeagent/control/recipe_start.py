@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
-from edgeagent.control.occupied import occupied
+from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine, Context, Value, Written
 from edgeagent.control.procedure import CommandEnded, Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn, Work
 from edgeagent.control.settling import Settling
@@ -14,7 +14,7 @@ from edgeagent.errors import CommandRefused, MachineError
 from edgeagent.model.functions.recipes import StartRecipe
 from edgeagent.model.recipe_checks import faults, in_words, settable
 from edgeagent.model.recipes import StoredRecipe
-from edgeagent.model.samples import is_same, plain
+from edgeagent.model.samples import is_same
 
 Read = float | str | bool
 """A good value as it was read."""
@@ -27,9 +27,6 @@ _SLICE_S = 60.0
 
 _CONNECTED_S = 60.0
 """How long a machine may take to answer after a restart of the agent."""
-
-_CALM_NS = 10_000_000_000
-"""Between two steps that tell of a machine at the edge of its tolerances."""
 
 _MOST_NAMED = 20
 """Values that an outcome names one by one."""
@@ -76,7 +73,7 @@ class Start(Procedure):
 
     def before(self) -> dict[str, Value]:
         """What will be changed, as it stands now."""
-        return {path: self._now(path) for path in (*self._differing(), *self._names)}
+        return {path: interlocks.good(self._machine, path) for path in (*self._differing(), *self._names)}
 
     # The way
 
@@ -190,30 +187,20 @@ class Start(Procedure):
         now_ns, timeout_s = self._context.clock.monotonic_ns, self._timeout_s()
         deadline_ns = now_ns() + round(timeout_s * 1e9)
         await work.step(f"waits until the machine is ready for it, {timeout_s / 60:g} minutes at most")
-        is_near, told_ns = False, now_ns()
         while now_ns() < deadline_ns:
             slice_s = min(_SLICE_S, (deadline_ns - now_ns()) / 1e9)
             try:
-                await work.until(
-                    lambda: settling.look() or (settling.is_near != is_near and now_ns() - told_ns >= _CALM_NS), slice_s
-                )
+                await work.until(lambda: settling.look() or settling.has_news, slice_s)
             except Withdrawn:
                 continue  # it is written and stands; to wait for it needs no remote control
             except Stopped as error:
                 raise Stopped(f"{error} The recipe is written and stands.") from error
             if settling.look():
                 return None
-            is_near, told_ns = settling.is_near, now_ns()
-            await work.step(self._progress(settling))
+            await work.step(settling.progress())
         missing = "; ".join(map(str, settling.missing[:_MOST_NAMED])) or "nothing has stood long enough without a break"
         raise Failed(f"The recipe is written, but the machine was not ready for it in {timeout_s / 60:g} minutes: "
                      f"{missing}.")
-
-    def _progress(self, settling: Settling) -> str:
-        if settling.is_near:
-            return f"everything is within its tolerance, and must stay there for {self._recipe.settling_s:g} s"
-        first = settling.missing[0]
-        return f"{settling.count - len(settling.missing)} of {settling.count} values are within their tolerance; {first}"
 
     def _timeout_s(self) -> float:
         power = self._machine.machine.map.power
@@ -228,7 +215,7 @@ class Start(Procedure):
         read = await self._read_all(work)
         changed = [path for path in (*reversed(self._names), *reversed(self._settings))
                    if not is_same(former[path], read[path])]  # fmt: skip
-        if any(occupied(self._machine, changed)):
+        if any(interlocks.changes(self._machine, changed)):
             self.safe = frozenset()  # not over a board, whatever stands
         kept_from = ""
         if changed:
@@ -277,16 +264,12 @@ class Start(Procedure):
     # Looking
 
     def _occupied(self) -> Iterator[str]:
-        return occupied(self._machine, self._differing())
+        return interlocks.changes(self._machine, self._differing())
 
     def _differing(self) -> list[str]:
         """The settings that the machine has otherwise, or whose value is not known."""
-        return [path for path, wanted in self._settings.items() if not is_same(wanted, self._now(path))]
-
-    def _now(self, path: str) -> Value:
-        machine, row = self._machine.machine, self._machine.row
-        point = machine.point(path)
-        return plain(row, point) if row.good(point.index) else None
+        return [path for path, wanted in self._settings.items()
+                if not is_same(wanted, interlocks.good(self._machine, path))]  # fmt: skip
 
 
 def _kept(wanted: StartRecipe, machine: CommandedMachine, context: Context) -> StoredRecipe:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from edgeagent.clock import Clock, iso
 from edgeagent.control.ports import CommandedMachine
 from edgeagent.errors import StoreError
-from edgeagent.model.audit import AuditEntry
+from edgeagent.model.audit import AuditEntry, AuditKind
 from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job
 from edgeagent.model.events import CommandExecuted, Event
@@ -18,8 +17,6 @@ from edgeagent.store import Archive
 from edgeagent.store.jobs import JobNote
 from edgeagent.store.journal import Kept
 from edgeagent.store.requests import Asked, AskedNote
-
-_log = logging.getLogger(__name__)
 
 
 class Audit(Protocol):
@@ -35,6 +32,9 @@ class Audit(Protocol):
         Raises:
             StoreError: they are not.
         """
+
+    def note(self, entry: AuditEntry) -> None:
+        """Write an entry of which a peer can make thousands, without waiting: repetitions become a sum."""
 
 
 class Records:
@@ -58,18 +58,26 @@ class Records:
         """Why nothing can be recorded now; None where it can."""
         return self._audit.failing or self._archive.database.health().failing
 
-    async def note(self, kind: Any, caller: Caller | None, **more: Any) -> None:
+    async def audit(self, kind: AuditKind, caller: Caller | None, **more: Any) -> None:
         """Write an entry of the audit; `caller` is None where the agent acts by itself.
 
         Raises:
             StoreError: it is not on disk.
         """
-        if caller is not None:
-            more |= {"role": caller.role, "transport": caller.transport, "peer": caller.peer}
+        await self._audit.write(self._entry(kind, caller, more))
+
+    def refusal(self, caller: Caller, **more: Any) -> None:
+        """Note in the audit that somebody was refused; of many that are alike a sum."""
+        self._audit.note(self._entry("refusal", caller, more | {"outcome": "refused"}))
+
+    def _entry(self, kind: AuditKind, caller: Caller | None, more: dict[str, Any]) -> AuditEntry:
         clock = "trusted" if self._clock.trusted else "untrusted"
-        entry = AuditEntry(time=self.now(), clock=clock, kind=kind, who=caller.name if caller else "agent", **more)
-        async with asyncio.timeout(self._patience_s):
-            await self._audit.write(entry)
+        if caller is None:
+            return AuditEntry(time=self.now(), clock=clock, kind=kind, who="agent", **more)
+        return AuditEntry(
+            time=self.now(), clock=clock, kind=kind, who=caller.name, role=caller.role, transport=caller.transport,
+            peer=caller.peer, **more,
+        )  # fmt: skip
 
     async def keep(self, job: Job, asked: Asked | None = None) -> None:
         """Keep a job as far as it has got, with what was asked for at its beginning; returns when it is on disk.

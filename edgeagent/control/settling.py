@@ -12,6 +12,9 @@ from edgeagent.model.recipes import StoredRecipe
 _BLIND_NS = 5_000_000_000
 """For so long a value may not be known and its last one counts: missed beats are no break, silence is one."""
 
+_CALM_NS = 10_000_000_000
+"""Between two steps that tell of a machine at the edge of its tolerances."""
+
 _WIDTH_MM = 1.0
 """How far rails may be from the width that they are set to."""
 
@@ -85,6 +88,7 @@ class Settling:
         self._objects = {machine.machine.point(target.path).object for target in self._targets}
         self._seen: dict[str, tuple[float, int]] = {}
         self._since_ns: int | None = None
+        self._told_near, self._told_ns = False, clock.monotonic_ns()
         self.missing: tuple[Missing, ...] = ()
 
     @property
@@ -93,9 +97,18 @@ class Settling:
         return len(self._targets)
 
     @property
-    def is_near(self) -> bool:
-        """Everything is where it belongs, though not for long enough yet."""
-        return self._since_ns is not None
+    def has_news(self) -> bool:
+        """Everything came to where it belongs, or left it again, since `progress` was last asked, some time ago."""
+        is_near = self._since_ns is not None
+        return is_near != self._told_near and self._clock.monotonic_ns() - self._told_ns >= _CALM_NS
+
+    def progress(self) -> str:
+        """How far it is, in words."""
+        self._told_near, self._told_ns = self._since_ns is not None, self._clock.monotonic_ns()
+        if self._told_near:
+            return f"everything is within its tolerance, and must stay there for {self._settling_ns / 1e9:g} s"
+        near, first = len(self._targets) - len(self.missing), self.missing[0]
+        return f"{near} of {len(self._targets)} values are within their tolerance; {first}"
 
     def look(self) -> bool:
         """Whether everything has been where it belongs for the recipe's settling time."""

@@ -207,6 +207,7 @@ TOPICS: dict[str, Topic] = {
     "Configuration.Changed": Topic(ConfigurationChanged, True, "software, configuration or a parameter changed"),
     "Alarm.Raised": Topic(AlarmTold, True, "a new alarm"),
     "Alarm.Cleared": Topic(AlarmTold, True, "an alarm ended"),
+    "Alarm.Acknowledged": Topic(AlarmTold, True, "somebody took notice of an alarm"),
     "Board.BarcodeRead": Topic(BarcodeRead, True, "a scanner read a code, or failed to"),
     "Board.ProcessStarted": Topic(ProcessStarted, True, "a board entered"),
     "Board.ProcessCompleted": Topic(ProcessCompleted, True, "a board left: its record"),

@@ -17,7 +17,7 @@ from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.recipes import StoredRecipe
-from edgeagent.recording.entries import Beat, Expected, Held, Kept, Memory, Started
+from edgeagent.recording.entries import Beat, BookedOut, Expected, Held, Kept, Memory, Started
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -84,6 +84,7 @@ class Replay:
         self._units: dict[str, Unit] = {}
         self._sources: dict[tuple[str, int], ReplaySource] = {}
         self._judging: dict[tuple[str, RecipeName], Judging] = {}
+        self._strangers = 0
         self.beats = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -106,12 +107,12 @@ class Replay:
                     elif isinstance(entry, Kept):
                         recipe = msgspec.json.decode(entry.body, type=StoredRecipe)
                         self._judging[recipe.machine, recipe.key] = recipe.judging
-                    elif isinstance(entry, Expected | Started | Held):
-                        self._command(entry)
                     elif isinstance(entry, Beat):
                         self._play(entry)
-                        if journal.last_sequence > journal.committed_sequence + _AHEAD:
-                            await self._settle(journal)
+                    elif isinstance(entry, BookedOut | Expected | Started | Held):
+                        self._command(entry)
+                    if journal.last_sequence > journal.committed_sequence + _AHEAD:
+                        await self._settle(journal)
             finally:
                 await self._settle(journal)
             for unit in self._units.values():
@@ -128,6 +129,8 @@ class Replay:
 
     def doubts(self) -> Iterator[str]:
         """What of the recording could not be played with this configuration."""
+        if self._strangers:
+            yield f"{self._strangers} boards that were booked out by hand are not inside when it is played so"
         for (machine, index), source in self._sources.items():
             for group in sorted(source.unknown):
                 yield f"{machine}: source {index + 1} has no group {group} any more; its beats were left out"
@@ -162,8 +165,8 @@ class Replay:
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
 
-    def _command(self, entry: Expected | Started | Held) -> None:
-        """Let the machine's unit know again what the agent did then."""
+    def _command(self, entry: BookedOut | Expected | Started | Held) -> None:
+        """Let the machine's unit do again what somebody did over the agent then."""
         self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
         unit = self._units.get(entry.machine)
         if unit is None:
@@ -172,8 +175,13 @@ class Replay:
             unit.expect(entry.values, entry.by)
         elif isinstance(entry, Started):
             unit.recipe_started(RecipeName(entry.name, entry.version), entry.by)
-        else:
+        elif isinstance(entry, Held):
             unit.hold_ready(entry.reason)
+        else:
+            try:
+                unit.book_out(entry.lane, entry.number, entry.reason, entry.by)
+            except KeyError:
+                self._strangers += 1
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)

@@ -8,8 +8,9 @@ from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.acquire.listening import ListeningLine
+from edgeagent.acquire.modbus_rtu import ModbusRtu
 from edgeagent.acquire.recognition import Recognition
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.source import Block
 from edgeagent.clock import Clock
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable

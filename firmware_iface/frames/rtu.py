@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from firmware_iface.frames.writes import ANSWER
+
 EXCEPTION = {
     1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 5: "acknowledged, not done",
     6: "busy", 7: "refused", 8: "memory parity error", 10: "gateway has no path", 11: "gateway target is silent",
@@ -85,11 +87,17 @@ class Answer:
     names_unit = True
 
     def __init__(self, unit: int, function: int, address: int, count: int) -> None:
-        self.unit = unit
-        self.request = request(unit, function, address, count)
-        self.length = expected(function, count)
-        self._data = bytes([unit, function, self.length - SHORTEST])
-        self._exception = bytes([unit, function | 0x80])
+        length = expected(function, count)
+        head = bytes([unit, function, length - SHORTEST])
+        self._await(request(unit, function, address, count), head, length)
+        self._echo = self.request
+
+    def _await(self, request: bytes, head: bytes, length: int) -> None:
+        self.unit = head[0]
+        self.request = request
+        self.length = length
+        self._head = head
+        self._exception = bytes([head[0], head[1] | 0x80])
         self.passed_over = 0
         self._buffer = bytearray()
 
@@ -106,11 +114,11 @@ class Answer:
         while at >= 0:
             step = 1
             length = self._length(at)
-            if buffer.startswith(self.request, at):
-                step = len(self.request)
-            elif at + length > len(buffer) or self.request.startswith(buffer[at:]):
+            if self._echo and buffer.startswith(self._echo, at):
+                step = len(self._echo)
+            elif at + length > len(buffer) or self._echo.startswith(buffer[at:]):
                 keep = min(keep, at)
-                if self.request.startswith(buffer[at:]):
+                if self._echo.startswith(buffer[at:]):
                     break
             elif length and self._is_whole(frame := bytes(buffer[at:at + length])):
                 self._drop(at)
@@ -122,20 +130,60 @@ class Answer:
 
     def _drop(self, size: int) -> None:
         dropped = bytes(self._buffer[:size])
-        self.passed_over += size - dropped.count(self.request) * len(self.request)
+        self.passed_over += size - dropped.count(self._echo) * len(self._echo)
         del self._buffer[:size]
 
     def _length(self, at: int) -> int:
         """Bytes of the frame that may begin here, 0 when none can."""
-        head = self._buffer[at:at + 3]
-        if self._data.startswith(head):
+        head = self._buffer[at:at + len(self._head)]
+        if self._head.startswith(head):
             return self.length
         return SHORTEST if self._exception.startswith(head[:2]) else 0
 
     def _is_whole(self, frame: bytes) -> bool:
-        return crc16(frame) == 0 and not self.request.startswith(frame)
+        return crc16(frame) == 0 and not self._echo.startswith(frame)
 
     def _told(self, frame: bytes) -> bytes:
         if frame[1] & 0x80:
             raise Refusal(frame[2])
         return frame[3:-2]
+
+
+class Confirmation(Answer):
+    """Finds the answer to one write: unit, function, address and value (of one) or count (of several) must fit.
+
+    The answer to function 5 or 6 is its request once more: on a line that gives back what is sent the first one is
+    passed over, and on any other line none is.
+
+    Args:
+        pdu: as `firmware_iface.frames.writes` makes it.
+        is_echoed: the line gives back what is sent.
+
+    Raises:
+        ValueError: unit not 1 to 247.
+    """
+
+    def __init__(self, unit: int, pdu: bytes, is_echoed: bool) -> None:
+        if unit not in _UNITS:
+            raise ValueError(f"unit {unit}: a unit that answers on a serial line is 1 to 247")
+        request, right = framed(bytes([unit]) + pdu), framed(bytes([unit]) + pdu[:ANSWER])
+        self._await(request, right[:-2], len(right))
+        is_mirror = request == right
+        self._echo = b"" if is_mirror else request
+        self._is_echo_due = is_mirror and is_echoed
+
+    def feed(self, heard: bytes) -> bytes | None:
+        """Take what was heard and return the next answer, its whole frame, or None until it is whole.
+
+        Raises:
+            Refusal: the answer is an exception to this function.
+        """
+        frame = super().feed(heard)
+        if frame is not None and self._is_echo_due:
+            self._is_echo_due = False
+            frame = super().feed(b"")
+        return frame
+
+    def _told(self, frame: bytes) -> bytes:
+        super()._told(frame)
+        return frame

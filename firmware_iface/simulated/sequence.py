@@ -47,7 +47,7 @@ class Sequence:
 
     def switch_off(self, *, is_cool: bool) -> None:
         """Switch everything off at once, however hot it is."""
-        self.was_cut_hot |= not is_cool and self.mode != "off"
+        self.was_cut_hot |= not is_cool and self.mode not in AT_REST
         self.mode = "off"
 
     def power_on(self) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.modbus_rtu import ModbusRtu
+from edgeagent.acquire.serial_line import SerialLine
 
 LATENCY_S = 0.02
 """Longest latency of the units, as the tests configure it."""

@@ -12,7 +12,7 @@ from edgeagent.acquire.source import Block
 from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
 from edgeagent.config import ModbusTcpTable
-from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
+from edgeagent.errors import BadAnswer, Broken, MachineError, Refused, Silent, Unreachable
 from firmware_iface import catalog
 from tests.acquire.device import connected, device, frame, right
 
@@ -162,7 +162,7 @@ def test_a_connection_that_broke_is_not_opened_again_behind_the_callers_back():
             await second.connect()
             gateway.answer = lambda q: b""
             waiting = asyncio.gather(first.read(BLOCK), second.read(BLOCK), return_exceptions=True)
-            assert [type(error) for error in await waiting] == [Unreachable, Unreachable]
+            assert [type(error) for error in await waiting] == [Broken, Unreachable]
             gateway.answer = right
             with pytest.raises(Unreachable):
                 await first.read(BLOCK)

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.modbus_rtu import ModbusRtu
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.source import Block
 from edgeagent.errors import BadAnswer, MachineError, Refused, Silent, Unreachable
 from tests.acquire.rtu_device import LATENCY_S, connected, crc, device, frame, right

@@ -6,8 +6,9 @@ import math
 
 import pytest
 
+from edgeagent.acquire.modbus_rtu import ModbusRtu
 from edgeagent.acquire.plan import plan
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.clock import Clock
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality

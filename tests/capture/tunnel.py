@@ -117,6 +117,13 @@ class Tunnel:
         self._stamp(index)
         return self._feed(index)
 
+    def book_out(self, board: str | None = None, reason: str = "taken out", by: str = "anna") -> list[Event]:
+        """Somebody took a board out, or without one found the tunnel empty; the events that this makes."""
+        place = self.pipeline.place_of(board) if board else (None, None)
+        made = self.pipeline.book_out(*place, reason, by, self.now_ns, self._wall())
+        self.events += made
+        return made
+
     def restart(self, shift_ns: int = 0, seconds: list[bytes] | None = None) -> None:
         """The agent is started again from its checkpoint; with a shift, on another boot of the computer."""
         checkpoint = self.pipeline.checkpoint()

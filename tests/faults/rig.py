@@ -14,9 +14,10 @@ from itertools import count
 from pathlib import Path
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
+from edgeagent.acquire.modbus_rtu import ModbusRtu
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.source import Source
 from edgeagent.clock import Clock
 from edgeagent.model.machine import Machine

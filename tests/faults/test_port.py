@@ -3,7 +3,8 @@
 import asyncio
 from contextlib import suppress
 
-from edgeagent.acquire.serial_line import ModbusRtu, SerialLine
+from edgeagent.acquire.modbus_rtu import ModbusRtu
+from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.errors import Unreachable
 from tests.acquire.rtu_device import LATENCY_S, device
 

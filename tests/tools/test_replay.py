@@ -94,10 +94,16 @@ def test_a_recording_of_boards_faults_and_a_restart_brings_the_same_events_again
                 oven.oven.add_fault(parse(f"silent@{now + 5}+30"))
                 oven.oven.add_fault(parse(f"controller-reboot@{now + 60}+10"))
                 await topic(agent, "Board.ProcessCompleted")
+                oven.oven.insert_board()
+                while not (boards := agent.units[0].boards()):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)
+                assert agent.units[0].remove_board(boards[0].id, "it fell down", "anna")
+                assert agent.units[0].confirm_empty(None, "nothing inside", "anna") == ()
+                await topic(agent, "Board.Lost")
         await oven.stop()
         after = stored(tmp_path / "store.sqlite3")[len(before):]
         assert {"Board.ProcessStarted", "Status.MachineStatusChanged"} <= {name for name, _ in before}
-        assert "Board.ProcessCompleted" in {name for name, _ in after}
+        assert {"Board.ProcessCompleted", "Board.Lost"} <= {name for name, _ in after}
         assert plain(await replayed(tmp_path / "one.rec", tmp_path / "one.sqlite3")) == plain(before)
         again = await replayed(tmp_path / "two.rec", tmp_path / "two.sqlite3")
         assert plain(again) == plain(after)

@@ -14,6 +14,9 @@ Limit = Annotated[int, Meta(ge=1, le=200)]
 Cursor = Annotated[Text | None, Meta(description="`cursor` of the page before")]
 
 
+Reason = Annotated[str, Meta(min_length=1, max_length=256, description="why, in words, for whoever reads it later")]
+
+
 class Parameters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """What a function takes, by name; unknown names are refused."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -80,10 +81,13 @@ def _values(observed: Observed) -> Iterator[Sample]:
             yield (machine.machine.id, word), count
 
 
-def _errors(observed: Observed) -> Iterator[Sample]:
-    for machine, reader in observed.readers:
-        for kind, count in dict(reader.errors).items():
-            yield (machine, reader.name, kind), count
+def _counted(counter: Callable[[ObservedReader], Counter[str]]) -> Callable[[Observed], Iterator[Sample]]:
+    def read(observed: Observed) -> Iterator[Sample]:
+        for machine, reader in observed.readers:
+            for kind, count in counter(reader).items():
+                yield (machine, reader.name, kind), count
+
+    return read
 
 
 def _size(observed: Observed, suffix: str) -> float | None:
@@ -112,7 +116,9 @@ METRICS = (
     Metric("edgeagent_source_reads", "counter", "Requests that a device answered.", _SOURCE,
            _of_source(lambda r: r.reads)),
     Metric("edgeagent_source_errors", "counter", "Requests and beats that failed, by kind; a kind is there once it "
-           "happened.", (*_SOURCE, "kind"), _errors),
+           "happened.", (*_SOURCE, "kind"), _counted(lambda r: r.errors)),
+    Metric("edgeagent_source_writes", "counter", "Writes by what became of them: done, or why not; a result is there "
+           "once it happened.", (*_SOURCE, "result"), _counted(lambda r: r.writes)),
     Metric("edgeagent_source_skipped_beats", "counter", "Beats that were too late to be read.", _SOURCE,
            _of_source(lambda r: r.skipped)),
     Metric("edgeagent_source_poll_duration_seconds", "histogram", "Time to read a whole group, connecting and waiting "

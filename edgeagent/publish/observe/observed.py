@@ -27,6 +27,7 @@ class ObservedReader(Protocol):
 
     name: str
     errors: Counter[str]
+    writes: Counter[str]
     skipped: int
     lateness: Durations
 
