@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
-from edgeagent.config import LIMITS
-from edgeagent.model.machine import Judging, Limit, Machine, ProcessWindow, Tolerances
+from edgeagent.model.boards import RecipeName
+from edgeagent.model.events import TOPICS, Event
+from edgeagent.model.machine import Judging, Machine
 from edgeagent.model.samples import Row, qualities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
-    from edgeagent.model.boards import BoardInProcess, RecipeName
-    from edgeagent.model.events import Event
+    from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
+    from edgeagent.store.journal import Kept
     from edgeagent.store.states import States
     from firmware_iface.registers import RegisterMap
 
@@ -47,7 +51,7 @@ class Unit:
         hears: Callable[[str], bool] | None = None,
         judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
     ) -> None:  # fmt: skip
-        self.machine = machine_of(table, maps)
+        self.machine = Machine.configured(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
         self._judged_by = partial(judged_by, self.machine.id) if judged_by else None
         self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
@@ -61,6 +65,7 @@ class Unit:
         self._states = states
         self._hears = hears
         self._saved_ns = 0
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def resume(self) -> None:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
@@ -111,8 +116,75 @@ class Unit:
             self._saved_ns = now
         if group == self.machine.pace:
             self._remember(now)
+            self._wake()
         if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
+
+    def _append(self, events: Sequence[Event], rows: Sequence[Kept] = ()) -> int:
+        return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
+                                    "trusted" if self._clock.trusted else "untrusted", rows)
+
+    def _remember(self, now: int) -> None:
+        """Write history and checkpoint once a second while boards are inside."""
+        second = self.pipeline.second()
+        if second:
+            self._checkpoints.record(self.machine.id, now, second)
+        if now - self._saved_ns >= (_CHECKPOINT_NS if self.pipeline.has_boards else 30 * _CHECKPOINT_NS):
+            self._saved_ns = now
+            self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
+            self._checkpoints.forget(self.machine.id, self.pipeline.oldest_ns)
+
+    def save(self) -> None:
+        """Write the checkpoint now, at a clean end."""
+        self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
+        if self._states:
+            self._states.keep(self.machine.id)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    # As the control room sees it; a recording takes what it tells, and a replay tells it again
+
+    def switch(self) -> bool | None:
+        """The panel's switch: whether it allows remote control; None where there is none, or it is not known."""
+        return self.pipeline.switch(self._clock.monotonic_ns())
+
+    async def next_beat(self) -> None:
+        """Wait until the pace-keeping group was read again, or missed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def tell(self, *events: Event, rows: Sequence[Kept] = ()) -> int:
+        """Put events, and rows that belong to them, into the journal with the checkpoint; return the last sequence."""
+        self._direct("tell", [(event.topic, event.time_ns, event.data) for event in events])
+        return self._append(events, rows)
+
+    def turn(self, control: str, by: str, until: str | None) -> None:
+        """Take over another control state and tell it; nothing where it is the same."""
+        now, wall = self._direct("turn", (control, by, until))
+        if events := self.pipeline.turn(control, by, until, now, wall):
+            self._append(events)
+
+    def expect(self, values: Mapping[str, float | str], by: str) -> None:
+        """Tell changes to these values, which somebody is about to write, as that person's."""
+        plain = {path: value if isinstance(value, str) else float(value) for path, value in values.items()}
+        now, _ = self._direct("expect", (plain, by))
+        self.pipeline.expect(plain, by, now)
+
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
+        now, wall = self._direct("recipe_started", (recipe.name, recipe.version, by))
+        if events := self.pipeline.start_recipe(recipe, by, now, wall):
+            self._append(events)
+
+    def hold_ready(self, reason: str | None) -> None:
+        """Boards that enter from now on are not ready for processing, for this reason; None ends it."""
+        self._direct("hold_ready", (reason,))
+        self.pipeline.hold_ready(reason or "")
 
     def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
         """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
@@ -133,48 +205,28 @@ class Unit:
         self._saved_ns = now
         return tuple(event.record.id for event in events if event.record)
 
-    def _append(self, events: list[Event]) -> int:
-        return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
-                                    "trusted" if self._clock.trusted else "untrusted")
+    def directed(self, said: str, arguments: bytes) -> None:
+        """Do again what the control room told once, as a recording has it."""
+        told = msgspec.json.decode(arguments)
+        if said == "tell":
+            self.tell(*(Event(topic, time_ns, self.machine.id, msgspec.convert(data, TOPICS[topic].data))
+                        for topic, time_ns, data in told))  # fmt: skip
+        elif said == "turn":
+            self.turn(*told)
+        elif said == "expect":
+            self.expect(*told)
+        elif said == "recipe_started":
+            name, version, by = told
+            self.recipe_started(RecipeName(name, version), by)
+        elif said == "hold_ready":
+            self.hold_ready(*told)
 
-    def _remember(self, now: int) -> None:
-        """Write history and checkpoint once a second while boards are inside."""
-        second = self.pipeline.second()
-        if second:
-            self._checkpoints.record(self.machine.id, now, second)
-        if now - self._saved_ns >= (_CHECKPOINT_NS if self.pipeline.has_boards else 30 * _CHECKPOINT_NS):
-            self._saved_ns = now
-            self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
-            self._checkpoints.forget(self.machine.id, self.pipeline.oldest_ns)
-
-    def save(self) -> None:
-        """Write the checkpoint now, at a clean end."""
-        self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
-        if self._states:
-            self._states.keep(self.machine.id)
-
-    # As commands see it
-
-    def expect(self, values: Mapping[str, float | str], by: str) -> None:
-        """Take changes of these points to these values for somebody's, for a minute."""
+    def _direct(self, said: str, arguments: object) -> tuple[int, int]:
+        """Record what the control room tells; return the moment, monotonic and on the wall."""
         now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
         if self._recorder:
-            self._recorder.expected(self.machine.id, values, by, now, wall)
-        self.pipeline.expect(values, by, now)
-
-    def recipe_started(self, recipe: RecipeName, by: str) -> None:
-        """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
-        if self._recorder:
-            self._recorder.recipe_started(self.machine.id, recipe, by, now, wall)
-        if events := self.pipeline.start_recipe(recipe, by, wall):
-            self._append(events)
-
-    def hold_ready(self, reason: str | None) -> None:
-        """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
-        if self._recorder:
-            self._recorder.held_ready(self.machine.id, reason, self._clock.monotonic_ns(), self._clock.wall_ns())
-        self.pipeline.hold_ready(reason)
+            self._recorder.directed(self.machine.id, said, msgspec.json.encode(arguments), now, wall)
+        return now, wall
 
     # As outlets see it
 
@@ -213,19 +265,3 @@ class Unit:
     def serial_number(self) -> str | None:
         """Serial number as configured, or as the machine tells it."""
         return self.machine.serial_number or self.pipeline.text(self.machine.map.serial)
-
-
-def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
-    """Make a machine from its configuration and the maps of its sources."""
-    window, tolerances = table.window, table.tolerances
-    limits = {
-        name: Limit(*limit)
-        for name in LIMITS
-        if (limit := getattr(window, name))
-    }
-    return Machine(
-        table.id, maps, table.serial_number,
-        ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
-        Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm, tolerances.measure_percent,
-                   Limit(*tolerances.contact_s) if tolerances.contact_s else None),
-    )  # fmt: skip

@@ -58,7 +58,7 @@ def test_check_tells_what_a_good_configuration_reads_and_where_its_store_is(tmp_
     (tmp_path / "a.toml").write_text(ANY_PORTS + MACHINE)
     ended = edgeagent("check", "a.toml", cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout
-    assert "modbus-tcp 10.0.0.1:502 unit 1 speaks reflow10 1.0 (139 points" in ended.stdout
+    assert "modbus-tcp 10.0.0.1:502 unit 1 speaks reflow10 1.0 (157 points" in ended.stdout
     assert f"store: {tmp_path}/edgeagent.sqlite3 can be written" in ended.stdout
     assert ended.stdout.endswith("a.toml can be used\n")
     assert list(tmp_path.iterdir()) == [tmp_path / "a.toml"]

@@ -9,15 +9,14 @@ import msgspec
 
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, BookedOut, Expected, Failure, Held, Kept, Memory, Part, Started, Wire
+from edgeagent.recording.entries import Beat, BookedOut, Directed, Failure, Kept, Memory, Part, Wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
     from edgeagent.acquire.source import Block, Source, Words
     from edgeagent.clock import Clock
-    from edgeagent.model.boards import RecipeName
     from edgeagent.model.machine import Machine
     from edgeagent.model.recipes import StoredRecipe
     from edgeagent.model.samples import Row
@@ -69,6 +68,10 @@ class Recorder:
         """Somebody takes boards out at this moment."""
         self._writer.add(BookedOut(machine, lane, number, reason, by, now_ns, wall_ns, self._clock.trusted))
 
+    def directed(self, machine: str, said: str, arguments: bytes, now_ns: int, wall_ns: int) -> None:
+        """The control room tells a machine something at this moment."""
+        self._writer.add(Directed(machine, said, arguments, now_ns, wall_ns, self._clock.trusted))
+
     def taken_up(
         self, name: str, saved: Checkpoint | None, history: Sequence[tuple[int, bytes]], now_ns: int, wall_ns: int
     ) -> None:
@@ -82,18 +85,6 @@ class Recorder:
     def recipe(self, recipe: StoredRecipe) -> None:
         """A version of a recipe is kept."""
         self._writer.add(Kept(msgspec.json.encode(recipe)))
-
-    def expected(self, machine: str, values: Mapping[str, float | str], by: str, now_ns: int, wall_ns: int) -> None:
-        """Changes of settings are somebody's from this moment on."""
-        self._writer.add(Expected(machine, dict(values), by, now_ns, wall_ns, self._clock.trusted))
-
-    def recipe_started(self, machine: str, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> None:
-        """The machine was given a recipe over the agent."""
-        self._writer.add(Started(machine, recipe.name, recipe.version, by, now_ns, wall_ns, self._clock.trusted))
-
-    def held_ready(self, machine: str, reason: str | None, now_ns: int, wall_ns: int) -> None:
-        """Boards that enter from this moment on are not ready for their process; None ends it."""
-        self._writer.add(Held(machine, reason, now_ns, wall_ns, self._clock.trusted))
 
 
 class RecordedSource:

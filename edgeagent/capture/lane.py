@@ -121,9 +121,6 @@ class LaneWatch:
         memory: what is known from before, changed in place.
         state: the machine's state, for whether it is ready when a board enters.
         judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
-
-    Attributes:
-        held: why a board that enters now is not ready for its process, whatever the machine says; None where it may be.
     """
 
     def __init__(
@@ -137,7 +134,6 @@ class LaneWatch:
         self._state = state
         self._settings = settings
         self._judged_by = judged_by
-        self.held: str | None = None
         map_ = machine.map
         stay = _stay(machine, lane)
         period_ns = machine.groups[machine.pace].period_ns
@@ -314,12 +310,13 @@ class LaneWatch:
     ) -> Told:
         entered = board.entry.time_ns + to_wall
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
-        if self.held:
+        if self._state.held:
             ready = False
         code, off_mm = self.scanner.take(board.entry.travel_mm) if self.scanner else (None, 0.0)
         board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
-        passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]),
-                            [self.held] if self.held else [])
+        passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
+        if self._state.held:
+            _note(passport.settings, self._state.held)
         self._memory.passports[board.number] = passport
         told = BoardEntered(passport.id, passport.barcodes, self._lane.number, passport.recipe, iso(entered), ready)
         return "Board.ProcessStarted", ProcessStarted(told), Inside(entered)

@@ -11,12 +11,13 @@ from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
 from edgeagent.capture.lane import Inside, JudgedBy, LaneMemory, LaneWatch, judged_columns
 from edgeagent.capture.settings import SettingsMemory, SettingsWatch
-from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
+from edgeagent.capture.state import StateMemory, StateWatch, SwitchWatch
 from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import (
     ConfigurationChanged,
+    ControlChanged,
     Event,
     MachineBusyChanged,
     RecipeSettingChanged,
@@ -71,7 +72,7 @@ class Pipeline:
         self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns),
                           *row.first(len(machine.map.registers)), judged_columns(machine))
         self._state = StateWatch(machine, m.state)
-        self._control = ControlWatch(machine, m.state)
+        self._switch = SwitchWatch(machine)
         self._settings = SettingsWatch(machine, m.settings)
         self._alarms = AlarmWatch(machine, m.alarms)
         self._telemetry = Telemetry(machine, row)
@@ -177,23 +178,6 @@ class Pipeline:
                                                     self.history)
         ]  # fmt: skip
 
-    # What the agent does to the machine itself
-
-    def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
-        """Take changes of these points to these values for somebody's, for a minute."""
-        self._settings.expect(values, by, now_ns)
-
-    def start_recipe(self, recipe: RecipeName, by: str, wall_ns: int) -> list[Event]:
-        """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
-        self._wall_ns = max(wall_ns, self._wall_ns)
-        started = self._settings.start(recipe, by)
-        return [self._setting(started)] if started else []
-
-    def hold_ready(self, reason: str | None) -> None:
-        """Boards that enter from now on are not ready for their process; None ends it."""
-        for lane in self._lanes:
-            lane.held = reason
-
     # What people do to boards
 
     def place_of(self, board: str) -> tuple[int, int] | None:
@@ -219,6 +203,38 @@ class Pipeline:
             for watch in self._lanes if lane in (None, watch.number)
             for topic, data, inside in watch.book_out(number, reason, by, now_ns, wall_ns, self.history)
         ] + list(self._busy())  # fmt: skip
+
+    # What the control room tells, and asks
+
+    def switch(self, now_ns: int) -> bool | None:
+        """The switch at the panel: whether it allows remote control; None where there is none, or it is not known."""
+        return self._switch.is_on(now_ns)
+
+    def turn(self, control: str, by: str, until: str | None, now_ns: int, wall_ns: int) -> list[Event]:
+        """Take over another control state, note it at the boards inside, and tell it; nothing where it is the same."""
+        before = self._memory.state.control
+        if control == before:
+            return []
+        self._now_ns, self._wall_ns, self._memory.state.control = now_ns, wall_ns, control
+        for lane in self._lanes:
+            lane.note_control(f"{before} to {control} by {by}")
+        told = ControlChanged(from_=before, to=control, by=by, until=until)
+        return [self._event("Status.ControlChanged", told)]
+
+    def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
+        """Take changes to these values, which somebody writes over the agent, for that person's and not the machine's.
+        """
+        self._settings.expect(values, by, now_ns)
+
+    def start_recipe(self, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> list[Event]:
+        """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        started = self._settings.start(recipe, by)
+        return [self._setting(started)] if started else []
+
+    def hold_ready(self, reason: str) -> None:
+        """Boards that enter from now on are not ready, for this reason; empty ends it."""
+        self._memory.state.held = reason
 
     # What the machine is now, for those who ask
 
@@ -282,10 +298,7 @@ class Pipeline:
     def _beat(self, now: int, wall: int) -> Iterator[Event]:
         row = self.row
         self._ring.push(now)
-        if control := self._control.update(row):
-            for lane in self._lanes:
-                lane.note_control(f"{control.from_} to {control.to} by {control.by}")
-            yield self._event("Status.ControlChanged", control)
+        self._switch.update(row, now)
         standing = tuple(self._alarms.standing)
         for lane in self._lanes:
             if blocked := lane.blocked.update(row, now):

@@ -171,9 +171,9 @@ class RemoteWindowTable(_Table, frozen=True):
         _TimeOfDay, Meta(description='local time at which it begins, "05:00"')
     ] = msgspec.field(name="from")
     to: Annotated[_TimeOfDay, Meta(description="local time at which it ends; an earlier one is on the next day")]
-    days: Annotated[tuple[_Day, ...], Meta(min_length=1, max_length=7, description="on which it begins")] = (
-        "mon", "tue", "wed", "thu", "fri", "sat", "sun",
-    )  # fmt: skip
+    days: Annotated[
+        tuple[_Day, ...], Meta(max_length=7, description='on which it begins, ["mon", "fri"]; every day if left out')
+    ] = ()
     functions: Annotated[
         tuple[str, ...], Meta(max_length=32, description='the only functions for which it counts: ["Status.PowerOn"]')
     ] = ()
@@ -199,7 +199,7 @@ class ControlTable(_Table, frozen=True):
         Meta(gt=0, le=1440, description="the longest time from a new recipe to ready, where the map does not say it"),
     ] = 60.0
     time_zone: Annotated[
-        str | None, Meta(max_length=64, description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
+        _Text | None, Meta(description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
     ] = None
 
 

@@ -1,4 +1,4 @@
-"""Why a command must not run now, in sentences: boards, the tunnel's content, the emergency stop, what a map asks for."""
+"""Why a command must not run now, in sentences: boards, the tunnel, the emergency stop, what a map asks for."""
 
 from __future__ import annotations
 

@@ -99,13 +99,16 @@ class Procedure(ABC):
     Attributes:
         takes_long: it has the machine for itself until its end: two such jobs never run at one machine.
         answers_when_done: the caller waits for the end and gets `answer()`; else it gets the job at once.
-        safe: paths, and names of commands, that may still be written on the way to a safe state, when remote control
-            has run out, the job was stopped, or an interlock does not hold any more.
     """
 
     takes_long: bool = False
     answers_when_done: bool = False
-    safe: frozenset[str] = frozenset()
+
+    @property
+    def safe(self) -> frozenset[str]:
+        """Paths, and names of commands, that may still be written on the way to a safe state: when remote control has
+        run out, the job was stopped, or an interlock does not hold any more."""
+        return frozenset()
 
     def interlocks(self) -> Iterator[str]:
         """Each reason why it must not run now, by good data; asked before the start and before each write."""

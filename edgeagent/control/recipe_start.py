@@ -51,12 +51,18 @@ class Start(Procedure):
                           if path in self._recipe.settings}  # fmt: skip
         self._waits = context.rules.recipe_change == "wait"
         self._is_written = False
+        self._safe = frozenset[str]()
         map_ = machine.machine.map
         told = ((map_.recipe_version, float(self._recipe.version)), (map_.recipe_name, self._recipe.name))
         self._names: dict[str, Written] = {path: value for path, value in told
                                            if path and map_.register(path).writable}  # fmt: skip
 
     # What must hold
+
+    @property
+    def safe(self) -> frozenset[str]:
+        """What is being written may be put back; not over a board."""
+        return self._safe
 
     def interlocks(self) -> Iterator[str]:
         """The machine heats, is in no fault, and has no board where something changes."""
@@ -152,7 +158,7 @@ class Start(Procedure):
     async def _write(self, work: Work, former: dict[str, Read]) -> None:
         """Write what differs, read everything back, then say which recipe it is."""
         todo = {path: wanted for path, wanted in self._settings.items() if not is_same(wanted, former[path])}
-        self.safe = frozenset((*todo, *self._names))
+        self._safe = frozenset((*todo, *self._names))
         if todo:
             await work.step(f"writes {len(todo)} of {len(self._settings)} settings, the others stand already")
         for path, wanted in todo.items():
@@ -216,7 +222,7 @@ class Start(Procedure):
         changed = [path for path in (*reversed(self._names), *reversed(self._settings))
                    if not is_same(former[path], read[path])]  # fmt: skip
         if any(interlocks.changes(self._machine, changed)):
-            self.safe = frozenset()  # not over a board, whatever stands
+            self._safe = frozenset()  # not over a board, whatever stands
         kept_from = ""
         if changed:
             with suppress(CommandEnded):

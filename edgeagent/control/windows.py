@@ -33,7 +33,7 @@ class Window:
     """
 
     def __init__(self, table: RemoteWindowTable, zone: ZoneInfo | None) -> None:
-        self._days = {DAYS.index(day) for day in table.days}
+        self._days = {DAYS.index(day) for day in table.days or DAYS}
         self._from, self._to = time.fromisoformat(table.from_), time.fromisoformat(table.to)
         self._functions = frozenset(table.functions)
         self._zone = zone

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from edgeagent.config import LIMITS
 from edgeagent.model.points import Point, ReadGroup
 
 if TYPE_CHECKING:
+    from edgeagent.config import MachineTable
     from firmware_iface.registers import Register, RegisterMap
 
 
@@ -111,6 +113,20 @@ class Machine:
             seen: set[str] = set()
             twice = sorted({p.path for p in points if p.path in seen or seen.add(p.path)})  # type: ignore[func-returns-value]
             raise ValueError(f"machine {id}: two of its maps describe {', '.join(twice)}")
+
+    @classmethod
+    def configured(cls, table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
+        """Make a machine from its configuration and the maps of its sources."""
+        window, tolerances = table.window, table.tolerances
+        limits = {name: Limit(*limit) for name in LIMITS if (limit := getattr(window, name))}
+        return cls(
+            table.id, maps, table.serial_number,
+            ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
+            Tolerances(
+                tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm, tolerances.measure_percent,
+                Limit(*tolerances.contact_s) if tolerances.contact_s else None,
+            ),
+        )  # fmt: skip
 
     def point(self, path: str) -> Point:
         """Find a point by its path; KeyError where there is none."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 VERSION = 2
-"""2 has what people did to boards; of earlier versions everything is still read."""
+"""2 has what people did to boards and what the control room told; of earlier versions everything is still read."""
 MOST_BYTES = 64 << 20
 """Of one entry; a longer one is not read."""
 
@@ -109,34 +109,12 @@ class Kept(_Entry, frozen=True, tag="recipe"):
     body: bytes
 
 
-class Expected(_Entry, frozen=True, tag="expected"):
-    """Changes of settings that are somebody's from here on."""
+class Directed(_Entry, frozen=True, tag="directed"):
+    """What the control room told a machine, as `Unit.directed` takes it; the arguments are JSON."""
 
     machine: str
-    values: dict[str, float | str]
-    by: str
-    monotonic_ns: int
-    wall_ns: int
-    trusted: bool
-
-
-class Started(_Entry, frozen=True, tag="started"):
-    """The machine was given a recipe over the agent."""
-
-    machine: str
-    name: str | None
-    version: int | None
-    by: str
-    monotonic_ns: int
-    wall_ns: int
-    trusted: bool
-
-
-class Held(_Entry, frozen=True, tag="held"):
-    """Boards that enter from here on are not ready for their process, for this reason; None ends it."""
-
-    machine: str
-    reason: str | None
+    said: str
+    arguments: bytes
     monotonic_ns: int
     wall_ns: int
     trusted: bool
@@ -168,4 +146,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Kept | Beat | BookedOut | Expected | Started | Held | Wire | Failure | End
+Entry = Header | Memory | Kept | Beat | BookedOut | Directed | Wire | Failure | End

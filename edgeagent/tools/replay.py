@@ -15,9 +15,8 @@ from edgeagent.acquire.replay import ReplayClock, ReplaySource
 from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
-from edgeagent.model.boards import RecipeName
 from edgeagent.model.recipes import StoredRecipe
-from edgeagent.recording.entries import Beat, BookedOut, Expected, Held, Kept, Memory, Started
+from edgeagent.recording.entries import Beat, BookedOut, Directed, Kept, Memory
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edgeagent.config import Configuration
+    from edgeagent.model.boards import RecipeName
     from edgeagent.model.events import StoredEvent
     from edgeagent.model.machine import Judging
     from firmware_iface.registers import RegisterMap
@@ -109,8 +109,10 @@ class Replay:
                         self._judging[recipe.machine, recipe.key] = recipe.judging
                     elif isinstance(entry, Beat):
                         self._play(entry)
-                    elif isinstance(entry, BookedOut | Expected | Started | Held):
-                        self._command(entry)
+                    elif isinstance(entry, BookedOut):
+                        self._book_out(entry)
+                    elif isinstance(entry, Directed):
+                        self._unit(entry).directed(entry.said, entry.arguments)
                     if journal.last_sequence > journal.committed_sequence + _AHEAD:
                         await self._settle(journal)
             finally:
@@ -165,23 +167,19 @@ class Replay:
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
 
-    def _command(self, entry: BookedOut | Expected | Started | Held) -> None:
-        """Let the machine's unit do again what somebody did over the agent then."""
+    def _book_out(self, entry: BookedOut) -> None:
+        try:
+            self._unit(entry).book_out(entry.lane, entry.number, entry.reason, entry.by)
+        except KeyError:
+            self._strangers += 1
+
+    def _unit(self, entry: BookedOut | Directed) -> Unit:
+        """The machine to which something was said, at the moment at which it was."""
         self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
         unit = self._units.get(entry.machine)
         if unit is None:
             raise RecordingError(f"the recording has machine {entry.machine}, which the configuration has not")
-        if isinstance(entry, Expected):
-            unit.expect(entry.values, entry.by)
-        elif isinstance(entry, Started):
-            unit.recipe_started(RecipeName(entry.name, entry.version), entry.by)
-        elif isinstance(entry, Held):
-            unit.hold_ready(entry.reason)
-        else:
-            try:
-                unit.book_out(entry.lane, entry.number, entry.reason, entry.by)
-            except KeyError:
-                self._strangers += 1
+        return unit
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)

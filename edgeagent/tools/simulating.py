@@ -41,7 +41,8 @@ def oven_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the oven's noise (1)")
     parser.add_argument("--interval", type=_seconds, default=60.0, metavar="S", help="oven seconds between boards (60)")
     parser.add_argument("--fault", action="append", default=[], metavar="SPEC",
-                        help="a fault, for example heater-dead:zone/3/top@120+60; may be given several times")
+                        help="a fault, for example heater-dead:zone/3/top@120+60; may be given several times; a wrong"
+                             " name is answered with all there are")
 
 
 async def _simulate(options: argparse.Namespace, stop: asyncio.Event) -> bool:

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from random import Random
 from typing import ClassVar
 
 from firmware_iface.registers import RegisterMap
-from firmware_iface.simulated import modbus
 from firmware_iface.simulated.conveyor import Board, Conveyor, Feel
 from firmware_iface.simulated.device import Value
 from firmware_iface.simulated.faults import ANY, KINDS, LANE, MACHINE, Fault, FaultError, FaultList
 from firmware_iface.simulated.feeding import Schedule
 from firmware_iface.simulated.heaters import STEP_S
 from firmware_iface.simulated.interlocks import Interlocks
-from firmware_iface.simulated.memory import Memory
-from firmware_iface.simulated.orders import Orders
 from firmware_iface.simulated.panel import Read
-from firmware_iface.simulated.recipes import NotSimulated, Recipe
+from firmware_iface.simulated.recipes import NotSimulated, Recipe, width_setpoint
 from firmware_iface.simulated.sequence import AT_REST, UNHEATED, Sequence
+from firmware_iface.simulated.wire import Wire
 
 RESET_SHOWN_S = 5.0
 COOLED_BELOW = 60.0
@@ -38,7 +34,7 @@ class Machine(ABC):
         time: seconds since it was made.
         settings: setpoints and limits by path.
         remote: what the panel's switch says; the machine only tells it, whoever commands from afar has to obey it.
-        heard: what was written from afar, the latest 1000: time, path, value.
+        wire: what it does with requests.
         refusals: what a fault wanted and could not have, the latest; whoever tells them takes them out.
         warming: setpoints that a ready machine has to settle on again when they are changed.
     """
@@ -59,23 +55,20 @@ class Machine(ABC):
         self.faults = FaultList({**MACHINE, **self.OWN, **ANY})
         self.refusals: deque[str] = deque(maxlen=100)
         self.conveyors = {lane.number: Conveyor(lane, self.settings[lane.speed_setpoint],
-                                                self.settings.get(lane.width_setpoint or "", 0.0))
+                                                self.settings[width_setpoint(lane.number)])
                           for lane in register_map.lanes}  # fmt: skip
         self._sequence = Sequence()
         self.interlocks = Interlocks(self.faults)
-        self.orders = Orders(register_map, {
+        self.wire = Wire(self, {
             "powerOn": self._power_on, "standby": self._sequence.stand_by, "powerOff": self.switch_off,
             "alarmReset": self._reset_alarms, "recipeStart": self._take_recipe,
         })  # fmt: skip
-        self.heard: deque[tuple[float, str, Value]] = deque(maxlen=1000)
         self.scans: dict[int, tuple[int, int, str]] = {lane.number: (0, 0, "") for lane in register_map.lanes}
         """Lane → count, result, code of the last reading."""
         self._reset_at: float | None = None
-        self._fell_silent = False
         self._step_at = 0.0
         self._boards_made = 0
         self._schedules: list[Schedule] = []
-        self._memory = Memory(register_map, self)
         self._read: dict[str, Read] = {}
 
     def _panel(self, read: dict[str, Read]) -> None:
@@ -112,7 +105,7 @@ class Machine(ABC):
     @property
     def is_silent(self) -> bool:
         """Whether nothing is answered."""
-        return self.is_rebooting or self._fell_silent or self.faults.standing("silent")
+        return self.is_rebooting or self.wire.is_silent
 
     @property
     def was_cut_hot(self) -> bool:
@@ -151,46 +144,7 @@ class Machine(ABC):
 
     def answer(self, request: bytes) -> bytes:
         """Answer a request PDU as the controller does now; empty where a fault swallows the answer."""
-        is_write = request[0] in modbus.WRITES
-        if is_write and self.faults.standing("write-refused"):
-            return modbus.refusal(request[0], modbus.DEVICE_FAILURE)
-        answer = modbus.answer(self._memory, request)
-        self._fell_silent |= is_write and self.faults.standing("silent-after-write")
-        return b"" if is_write and self.faults.standing("write-unanswered") else answer
-
-    def takes(self, path: str) -> bool:
-        """Say whether a point can be written from afar."""
-        return path in self.settings or path in self.orders.values or path in self._recipe_points
-
-    @property
-    def _recipe_points(self) -> tuple[str | None, ...]:
-        return self.map.recipe_name, self.map.recipe_version
-
-    def check(self, path: str, value: Value) -> None:
-        """Say whether a point takes a value; ValueError outside its range, KeyError for one that cannot be written."""
-        if not self.takes(path):
-            raise KeyError(path)
-        register = self.map.register(path)
-        if register.type == "text":
-            return
-        low = -math.inf if register.low is None else register.low
-        high = math.inf if register.high is None else register.high
-        if isinstance(value, str) or not low <= value <= high:
-            raise ValueError(f"{path} takes {low:g} to {high:g}, not {value}")
-
-    def take(self, path: str, value: Value) -> None:
-        """Do what a write from afar says, which `check` takes."""
-        self.heard.append((self.time, path, value))
-        if self.faults.standing("write-ignored"):
-            return
-        if path in self.orders.values:
-            self.orders.write(path, float(value))
-        elif path == self.map.recipe_name:
-            self.recipe = replace(self.recipe, name=str(value))
-        elif path == self.map.recipe_version:
-            self.recipe = replace(self.recipe, version=int(value))
-        else:
-            self.write(path, float(value))
+        return self.wire.answer(request)
 
     def write(self, path: str, value: float) -> None:
         """Set a setpoint or limit at the panel; a ready machine is in changeover until it has settled again.
@@ -198,12 +152,15 @@ class Machine(ABC):
         Raises:
             ValueError: outside its range. KeyError: no such setpoint.
         """
-        if path not in self.settings:
-            raise KeyError(path)
-        self.check(path, value)
+        self._check(path, value)
         if path in self.warming and self.state == "ready" and value != self.settings[path]:
             self._sequence.change_over()
         self.settings[path] = value
+
+    def _check(self, path: str, value: float) -> None:
+        if path not in self.settings:
+            raise KeyError(path)
+        self.wire.check(path, value)
 
     def start_recipe(self, name: str, version: int, setpoints: Mapping[str, float],
                      belt: float | Mapping[int, float]) -> None:  # fmt: skip
@@ -218,7 +175,7 @@ class Machine(ABC):
         belts = belt if isinstance(belt, Mapping) else {lane.number: belt for lane in self.map.lanes}
         settings = {**setpoints, **{self.conveyors[lane].lane.speed_setpoint: speed for lane, speed in belts.items()}}
         for path, value in settings.items():
-            self.check(path, value)
+            self._check(path, value)
         self.settings |= settings
         self.recipe = type(self.recipe)(name, version, dict(self.settings))
         self._sequence.change_over()
@@ -304,7 +261,6 @@ class Machine(ABC):
     def _step(self) -> None:
         for fault in self.faults.advance(self._step_at):
             self._begin(fault)
-        self._fell_silent &= self.faults.standing("silent-after-write")
         if self.interlocks.advance(is_on=self._sequence.mode not in AT_REST):
             self._sequence.cool_down()
         self._feed()
@@ -321,7 +277,7 @@ class Machine(ABC):
         conveyor = next((each for n, each in self.conveyors.items() if lane_name(n) == fault.argument), first)
         if fault.name == "controller-reboot":
             self.started_at = (fault.start_s or 0.0) + (fault.duration_s or 0.0)
-            self.orders.clear()
+            self.wire.orders.clear()
             self._sequence.restart()
         elif fault.name == "board-removed":
             inside = [board for board in conveyor.boards if board.place_mm > conveyor.lane.inlet_mm]
@@ -356,8 +312,8 @@ class Machine(ABC):
             conveyor.drive(setpoint, slip, self._step_at, self.random)
             conveyor.stop_at(self.faults.standing("outlet-blocked", lane_name(number)))
             entered += len(conveyor.carry(feel, self._step_at))
-            if conveyor.lane.width_setpoint and self.state not in ("emergencyStop", "off"):
-                conveyor.adjust(self.settings[conveyor.lane.width_setpoint])
+            if self.state not in ("emergencyStop", "off"):
+                conveyor.adjust(self.settings[width_setpoint(number)])
         return entered
 
     def _is_cool(self) -> bool:

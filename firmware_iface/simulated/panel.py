@@ -30,7 +30,7 @@ Read = Callable[[], float | bool | str]
 def general(machine: Machine) -> dict[str, Read]:
     """Path → what reads it now, of what every machine has; paths beyond the map's do no harm."""
     found: dict[str, Read] = {path: partial(machine.settings.__getitem__, path) for path in machine.settings}
-    found |= _machine(machine) | {path: partial(_ordered, machine, path) for path in machine.orders.values}
+    found |= _machine(machine) | {path: partial(_ordered, machine, path) for path in machine.wire.orders.values}
     for each in INTERLOCKS:
         found[each.latch] = partial(_latched, machine, each.latch)
         if each.present:
@@ -67,14 +67,14 @@ def _machine(machine: Machine) -> dict[str, Read]:
         "machine/fingerprint": lambda: float(int(machine.map.fingerprint, 16)),
         "machine/heating": lambda: machine.is_heating,
         "machine/resetTaken": lambda: machine.has_reset,
-        "machine/commandReady": lambda: machine.orders.is_listening,
+        "machine/commandReady": lambda: machine.wire.orders.is_listening,
         "recipe/name": lambda: machine.recipe.name,
         "recipe/version": lambda: machine.recipe.version,
     }
 
 
 def _ordered(machine: Machine, path: str) -> float:
-    return machine.orders.values[path]
+    return machine.wire.orders.values[path]
 
 
 def _latched(machine: Machine, latch: str) -> bool:

@@ -55,6 +55,11 @@ class NotSimulated(ValueError):
     """No simulated machine can be what a map describes: why, in one sentence."""
 
 
+def width_setpoint(lane: int) -> str:
+    """Path of the setpoint of a lane's rails."""
+    return f"conveyor/{lane}/widthSetpoint"
+
+
 def nominal(register_map: RegisterMap) -> Recipe:
     """The recipe SAC305-A version 3 for a map's zones and lanes; NotSimulated where it has no oven of this make."""
     if not register_map.lanes or register_map.kind != "reflow":
@@ -68,7 +73,7 @@ def nominal(register_map: RegisterMap) -> Recipe:
             raise NotSimulated(f"{register_map.id} gives no setpoints for heated zone {', '.join(bare)}")
     for lane in register_map.lanes:
         settings[lane.speed_setpoint] = profile.belt
-        settings[f"conveyor/{lane.number}/widthSetpoint"] = 250.0
+        settings[width_setpoint(lane.number)] = 250.0
     for register in register_map.registers:
         if blower := re.match(r"blower/\d+/", register.path):
             settings[f"{blower[0]}setpoint"] = 60.0
@@ -103,5 +108,5 @@ def soldering(register_map: RegisterMap) -> Recipe:
     settings |= {"pot/1/setpoint": POT_CELSIUS}
     settings |= {f"wave/{number}/pumpSpeedSetpoint": rpm for number, (rpm, _) in enumerate(RATED, 1)}
     for lane in register_map.lanes:
-        settings |= {lane.speed_setpoint: WAVE_SPEED, f"conveyor/{lane.number}/widthSetpoint": 250.0}
+        settings |= {lane.speed_setpoint: WAVE_SPEED, width_setpoint(lane.number): 250.0}
     return Recipe("SAC305-W", 1, settings)

@@ -44,7 +44,7 @@ def test_no_fault_of_the_oven_makes_a_temperature_doubtful(fault, is_cold):
     oven, (group, row), chance = Oven(REFLOW, cold=is_cold), a_plan(), random.Random(5)
     if "@" in fault:
         oven.add_fault(parse(fault))
-    memory, seconds = Memory(REFLOW, oven), 0.0
+    memory, seconds = Memory(REFLOW, oven.wire), 0.0
     oven.schedule(20.0)
     for beat in range(240):
         if beat == 40 and fault == "a new recipe":
@@ -58,7 +58,7 @@ def test_no_fault_of_the_oven_makes_a_temperature_doubtful(fault, is_cold):
 
 def test_a_temperature_that_a_line_made_is_shown_as_uncertain_until_read_again():
     oven, (group, row) = Oven(REFLOW), a_plan()
-    memory = Memory(REFLOW, oven)
+    memory = Memory(REFLOW, oven.wire)
     point = next(point for point in MACHINE.points if point.path == "zone/1/top/temperature")
     for second, flipped, quality in ((1, 0, "good"), (2, 0x0400, "uncertain"), (3, 0, "good")):
         oven.advance(1)

@@ -11,7 +11,8 @@ from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.faults import FaultError, parse
 
 MAPS = ("reflow10", "reflow12", "wave")
-COMPARE = {"==": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le}
+COMPARE = {"==": operator.eq, "!=": operator.ne, ">": operator.gt, ">=": operator.ge,
+           "<": operator.lt, "<=": operator.le}  # fmt: skip
 READS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
@@ -208,7 +209,7 @@ def test_the_name_and_version_of_a_recipe_are_written_and_read_back(name):
     master.write("recipe/version", 12)
     assert (master.read("recipe/name"), master.read("recipe/version")) == ("SnPb-B", 12)
     assert (master.machine.recipe.name, master.machine.recipe.version) == ("SnPb-B", 12)
-    assert [path for _, path, _ in master.machine.heard] == ["recipe/name", "recipe/version"]
+    assert [path for _, path, _ in master.machine.wire.heard] == ["recipe/name", "recipe/version"]
 
 
 def test_a_name_in_other_letters_than_ascii_is_refused():
@@ -265,7 +266,7 @@ def test_the_horn_sounds_while_it_is_written(name):
     assert master.read("machine/horn") == 1
     master.write("machine/horn", 0)
     assert master.read("machine/horn") == 0
-    assert [(path, value) for _, path, value in master.machine.heard] == [("machine/horn", 1.0), ("machine/horn", 0.0)]
+    assert [heard[1:] for heard in master.machine.wire.heard] == [("machine/horn", 1.0), ("machine/horn", 0.0)]
 
 
 def test_a_command_register_takes_one_command_after_the_other():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from firmware_iface import catalog, map_keys
+from firmware_iface.commands import Power
 
 GUIDE = (Path(__file__).resolve().parents[2] / "docs" / "register-maps.md").read_text()
 
@@ -21,7 +22,7 @@ def test_the_map_of_the_guide_is_a_map(tmp_path):
 
 
 def test_what_the_guide_adds_to_its_map_is_taken_too(tmp_path):
-    whole, _, more = re.findall(r"```toml\n(.*?)```", GUIDE, re.S)
+    whole, _, _, more = re.findall(r"```toml\n(.*?)```", GUIDE, re.S)
     beat = '"dryer/beat" = { address = 8, type = "uint16", access = "rw" }\n\n[groups.once]'
     path = tmp_path / "dryer.toml"
     path.write_text(whole.replace("\n[groups.once]", beat, 1) + more)
@@ -30,8 +31,17 @@ def test_what_the_guide_adds_to_its_map_is_taken_too(tmp_path):
     assert (dryer.heartbeat.point, dryer.standby.setpoints) == ("dryer/beat", {"dryer/command": 0})
 
 
+def test_the_power_of_the_guide_is_that_of_a_map_with_its_commands(tmp_path):
+    whole, power, *_ = re.findall(r"```toml\n(.*?)```", GUIDE, re.S)
+    horn = '"machine/horn" = { address = 8, type = "bit", bit = 0, access = "rw" }\n\n[groups.once]'
+    off = '[commands.powerOff]\nwrite = "dryer/command"\nvalue = 2\nconfirm = ["dryer/on == 0"]\n'
+    path = tmp_path / "dryer.toml"
+    path.write_text(whole.replace("\n[groups.once]", horn, 1) + off + power)
+    assert catalog.load(path).power == Power(5.0, "machine/horn", 60.0, False, 3600.0, 14_400.0)
+
+
 def test_the_machine_of_the_guide_is_written_in_the_keys_of_a_map():
-    about = tomllib.loads(re.findall(r"```toml\n(.*?)```", GUIDE, re.S)[1])
+    about = tomllib.loads(re.findall(r"```toml\n(.*?)```", GUIDE, re.S)[2])
     tables = {key.name: {inner.name for inner in key.keys} for key in map_keys.MAP}
     for name, found in about.items():
         for table in found if isinstance(found, list) else found.values():

@@ -76,7 +76,7 @@ def test_decimal_digits_lie_in_four_bits_each(type_):
 
 def test_the_fingerprint_of_the_map_is_served():
     served = REFLOW.register("machine/fingerprint")
-    words = Memory(REFLOW, Oven(REFLOW)).read(served.table, served.address, served.count)
+    words = Memory(REFLOW, Oven(REFLOW).wire).read(served.table, served.address, served.count)
     assert f"{words[0]:04x}{words[1]:04x}" == REFLOW.fingerprint
 
 
@@ -90,7 +90,7 @@ def test_a_text_is_padded_and_cut():
 def test_every_point_of_the_map_can_be_read_at_its_place():
     oven = Oven(REFLOW)
     oven.advance(1)
-    memory = Memory(REFLOW, oven)
+    memory = Memory(REFLOW, oven.wire)
     for register in REFLOW.registers:
         words = memory.read(register.table, register.address, register.count)
         value = oven.read(register.path)
@@ -104,7 +104,7 @@ def test_every_point_of_the_map_can_be_read_at_its_place():
 
 
 def test_a_read_may_begin_and_end_within_a_value():
-    memory = Memory(REFLOW, Oven(REFLOW))
+    memory = Memory(REFLOW, Oven(REFLOW).wire)
     whole = memory.read("holding", 0, 16)
     assert memory.read("holding", 3, 5) == whole[3:8]
 
@@ -115,7 +115,7 @@ def test_bits_of_one_register_are_read_together():
     oven = Oven(replace(REFLOW, registers=(*REFLOW.registers, *bits)))
     oven.add_fault(parse("heater-dead:zone/2/top"))
     oven.advance(10)
-    assert Memory(replace(REFLOW, registers=tuple(bits)), oven).read("input", 900, 1) == [4]
+    assert Memory(replace(REFLOW, registers=tuple(bits)), oven.wire).read("input", 900, 1) == [4]
 
 
 @pytest.mark.parametrize("byte_order", ["big", "little"])
@@ -124,7 +124,7 @@ def test_a_bit_of_a_register_is_the_bit_of_its_number_in_either_byte_order(byte_
     oven = Oven(replace(REFLOW, registers=(*REFLOW.registers, bit)))
     oven.add_fault(parse("heater-dead:zone/2/top"))
     oven.advance(10)
-    words = Memory(replace(REFLOW, registers=(bit,)), oven).read("input", 900, 1)
+    words = Memory(replace(REFLOW, registers=(bit,)), oven.wire).read("input", 900, 1)
     assert _oracle(words, "uint16", "big", byte_order) == 1 << 3
 
 
@@ -133,12 +133,12 @@ def test_a_bit_of_a_register_is_the_bit_of_its_number_in_either_byte_order(byte_
 )
 def test_an_address_that_the_map_does_not_have_is_refused(table, address, count):
     with pytest.raises(AddressError):
-        Memory(REFLOW, Oven(REFLOW)).read(table, address, count)
+        Memory(REFLOW, Oven(REFLOW).wire).read(table, address, count)
 
 
 def test_a_setpoint_is_written_whole_or_not_at_all():
     oven = Oven(REFLOW)
-    memory = Memory(REFLOW, oven)
+    memory = Memory(REFLOW, oven.wire)
     memory.write("holding", 17, [1500, 1510])
     assert (oven.read("zone/1/top/setpoint"), oven.read("zone/1/bottom/setpoint")) == (150.0, 151.0)
     with pytest.raises(ValueError, match="takes 0 to 350"):

@@ -12,7 +12,7 @@ REFLOW = catalog.builtin("reflow10")
 
 @pytest.fixture(scope="module")
 def memory():
-    return Memory(REFLOW, Oven(REFLOW))
+    return Memory(REFLOW, Oven(REFLOW).wire)
 
 
 @pytest.mark.parametrize(("request_", "answer"), [

@@ -217,7 +217,7 @@ def test_an_open_thermocouple_of_the_pot_has_no_value(ready):
     assert math.isnan(ready.read("pot/1/temperature"))
     assert ready.read("pot/1/sensorBreak") is True
     address = WAVE.register("pot/1/temperature").address
-    assert Memory(WAVE, ready).read("input", address, 1) == [0x7FFF]
+    assert Memory(WAVE, ready.wire).read("input", address, 1) == [0x7FFF]
     assert ready.state == "fault"
 
 

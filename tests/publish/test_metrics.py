@@ -150,7 +150,7 @@ def test_an_oven_that_is_off_is_told_and_the_agent_is_ready(tmp_path: Path) -> N
             assert (await get(address, "/healthz"))[0] == 200
             found = await scraped(address)
             assert only(found, "edgeagent_source_errors_total", kind="unreachable") >= 1
-            assert only(found, "edgeagent_values", quality="bad") == 139
+            assert only(found, "edgeagent_values", quality="bad") == 157
             assert only(found, "edgeagent_machine_connected") == 0
             assert only(found, "edgeagent_source_poll_duration_seconds_count") == 0
 
@@ -241,7 +241,7 @@ def test_support_holds_logs_frames_values_and_metrics(tmp_path: Path) -> None:
             (wire, lines), = told["frames"].items()
             assert wire == running._configuration.machines[0].sources[0].host + f":{wire.rpartition(':')[2]}"
             assert " sent 00 01 00 00 00 06 01" in lines[0]
-            assert len(told["machines"][0]["values"]) == 139
+            assert len(told["machines"][0]["values"]) == 157
             assert "edgeagent_build_info" in told["metrics"]
 
     asyncio.run(main())

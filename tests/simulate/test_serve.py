@@ -94,8 +94,26 @@ def test_a_setpoint_is_written_and_an_address_without_a_point_refused():
             assert simulated.oven.read("zone/1/top/setpoint") == 140.0
             assert (await client.write_register(17, 9000)).exception_code == 3
             assert (await client.read_holding_registers(60, count=2)).exception_code == 2
-            assert (await client.read_coils(0, count=1)).exception_code == 2
+            assert (await client.read_coils(9, count=1)).exception_code == 2
             assert (await client.read_holding_registers(17, count=1, device_id=9)).exception_code == 11
+
+    asyncio.run(journey())
+
+
+def test_a_cold_oven_is_switched_on_over_the_wire_and_a_lost_answer_is_silence():
+    async def journey():
+        async with _served() as (clock, simulated, client):
+            simulated.oven.switch_off()
+            assert not (await client.write_coil(0, True)).isError()
+            assert not (await client.write_coil(0, False)).isError()
+            assert (await client.read_input_registers(1, count=1)).registers == [2]
+            clock.now_s += 10
+            assert (await client.read_input_registers(1, count=1)).registers == [3]
+            simulated.oven.add_fault(parse("write-unanswered"))
+            clock.now_s += 1
+            with pytest.raises(ModbusException):
+                await client.write_coil(2, True)
+            assert simulated.oven.state == "off"
 
     asyncio.run(journey())
 
