@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from edgeagent.model.samples import is_same
+from edgeagent.model.samples import is_same, rounded
 
 AT_THE_MACHINE = "machine"
 """Who changed what nobody was expected to change."""
@@ -47,10 +47,10 @@ class Expected:
         while len(self._memory) > MOST:
             del self._memory[next(iter(self._memory))]
 
-    def who(self, path: str, value: float | str | None, now_ns: int) -> str:
-        """Who set a point to a value that is new; what was awaited there is not any more."""
+    def who(self, path: str, value: float | str | None, now_ns: int, decimals: int | None = None) -> str:
+        """Who set a point to a value that is new, as exact as it is told; what was awaited there is not any more."""
         awaited = self.at(path, now_ns)
-        if awaited is None or not is_same(awaited.value, value):
+        if awaited is None or not is_same(_told(awaited.value, decimals), _told(value, decimals)):
             return AT_THE_MACHINE
         del self._memory[path]
         return awaited.by
@@ -67,3 +67,7 @@ class Expected:
         """Move all times, after a restart of the computer."""
         for path, awaited in self._memory.items():
             self._memory[path] = msgspec.structs.replace(awaited, until_ns=awaited.until_ns + shift_ns)
+
+
+def _told(value: float | str | None, decimals: int | None) -> float | str | None:
+    return value if value is None or isinstance(value, str) else rounded(value, decimals)

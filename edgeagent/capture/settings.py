@@ -179,10 +179,11 @@ class SettingsWatch:
             history = self.memory.history.setdefault(point.path, [])
             history.append((now_ns, value))
             del history[:-32]
+            by = self._expected.who(point.path, value, now_ns, point.decimals)
             if before is not None:
                 changed.append((point, SettingChange(
                     object=point.object, name=point.name, from_=rounded(before, point.decimals),
-                    to=rounded(value, point.decimals), unit=point.unit), self._expected.who(point.path, value, now_ns)))
+                    to=rounded(value, point.decimals), unit=point.unit), by))
         return changed
 
     def _changed_texts(self, row: Row, group: int) -> list[ConfigurationChanged]:
