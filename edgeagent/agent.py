@@ -13,21 +13,21 @@ from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.changes import tell_changes
 from edgeagent.errors import EdgeAgentError
 from edgeagent.health import Health
+from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.users import changes
 from edgeagent.publish.access import Access
+from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
-from edgeagent.publish.transports.http import HttpServer
-from edgeagent.publish.transports.lines import LineServer
-from edgeagent.publish.transports.listening import Places
-from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Archive, Database
+from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
+from edgeagent.store.users import KnownUsers, decoded, encoded, users_file
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -37,12 +37,18 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
+    from edgeagent.model.users import UserChange
+    from edgeagent.publish.authentication import SignIn
+    from edgeagent.store import Checkpoints
     from edgeagent.store.recipes import Recipes
+    from edgeagent.store.users import Users
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
 
 _RESTART_S = 1.0
+_USERS = "the users"
+"""Name of the checkpoint of the users that were told of; no machine can be called so."""
 
 
 class Agent:
@@ -52,6 +58,8 @@ class Agent:
         maps: machine id → the maps of its sources.
         store: the database file.
         recorder: takes everything that happens on the wires.
+        file: the configuration's; its folder is where relative paths begin.
+        audit: takes who signed in or was refused, and changes of users.
 
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
@@ -60,16 +68,18 @@ class Agent:
 
     def __init__(
         self, configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], store: Path, clock: Clock,
-        recorder: Recorder | None = None,
+        recorder: Recorder | None = None, file: Path | None = None,
+        audit: Callable[[SignIn | UserChange], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._configuration = configuration
         self._maps = maps
         self._clock = clock
         self._recorder = recorder
         self._database = Database(store)
+        self._file = file
+        self._audit = audit
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
-        self._loads: dict[str, Callable[[], tuple[int, int]]] = {}
         self.units: list[Unit] = []
         self.addresses: dict[str, str] = {}
         self.health = Health()
@@ -101,7 +111,10 @@ class Agent:
         return None if laid_file(self._database.path).exists() else self._database.health().failing
 
     async def _start(self) -> None:
+        context = secured(self._configuration, self._database.path, self._file)
         await asyncio.to_thread(self._database.open, asyncio.get_running_loop())
+        audit = await Audit.open(self._database, self._clock)
+        self._stops.append(audit.close)
         archive = await Archive.open(self._database, self._clock)
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
@@ -119,16 +132,23 @@ class Agent:
         await tell_changes(
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
-        handlers = answers(self.units, archive, delivery, self._clock)
-        self._watch(readers, wires.longest_wait_s)
+        users = await self._users(checkpoints)
+        authentication = Authentication(users, delivery.notices.tally, self._audit)
+        handlers = answers(self.units, archive, delivery, self._clock, authentication)
+        self._watch(readers, wires.longest_wait_s, audit)
+        self.health.add("users", users.health, is_needed=False)
+        listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
+                              authentication, context, self.health)
+        self._stops.append(listeners.stop)
         loop_lag = LoopLag()
-        observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, self._loads, loop_lag,
-                            archive.lags)
+        observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
+                            loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
-        await self._listen(Dispatcher(Access(FUNCTIONS, handlers)), delivery, pages)
+        self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
+        self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by, and tell what of it the disk damaged."""
@@ -138,10 +158,24 @@ class Agent:
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
 
-    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float) -> None:
+    async def _users(self, checkpoints: Checkpoints) -> KnownUsers:
+        """The users; what changed of them while the agent did not run is told now."""
+        def tell(before: Users, now: Users) -> None:
+            for change in changes(before, now):
+                _log.info("the user %s %s%s", change.user, change.what, f" (by {change.by})" if change.by else "")
+                self._audit(change)
+            checkpoints.save(_USERS, encoded(now))
+
+        users = KnownUsers(users_file(self._database.path), tell)
+        saved = await checkpoints.load(_USERS)
+        users.begin(decoded(saved.body) if saved else ())
+        return users
+
+    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
         self.health.add("store", lambda: self._database.health().failing)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
+        self.health.add("audit", audit.fault, is_needed=False)
         self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
         for unit in self.units:
             self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
@@ -150,28 +184,6 @@ class Agent:
             places[machine] += 1
             part = f"source {places[machine]} of {machine}"
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
-
-    async def _listen(self, dispatcher: Dispatcher, delivery: Delivery, pages: Pages) -> None:
-        openapps = self._configuration.openapps
-        http, lines, places = openapps.http, openapps.lines, Places(openapps.connections)
-        if http.enabled:
-            route = WebSocketRoute(dispatcher, delivery)
-            server = HttpServer(
-                dispatcher, route, places=places, origins=http.origins, patience_s=openapps.patience_s,
-                pages=pages.all(), tally=delivery.notices.tally)
-            port = await server.start(http.host, http.port)
-            self._stops.append(server.stop)
-            self._loads |= {"http": server.load, "websocket": route.load}
-            self.health.add("HTTP", server.deaf, is_vital=True)
-            self.addresses["HTTP"] = f"http://{http.host}:{port}/rpc"
-            self.addresses["WebSocket"] = f"ws://{http.host}:{port}/rpc"
-        if lines.enabled:
-            line_server = LineServer(dispatcher, delivery, places=places)
-            port = await line_server.start(lines.host, lines.port)
-            self._stops.append(line_server.stop)
-            self._loads["lines"] = line_server.load
-            self.health.add("TCP lines", line_server.deaf, is_vital=True)
-            self.addresses["TCP lines"] = f"{lines.host}:{port}"
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -34,7 +34,7 @@ _GROUPS = {
     "run": ("demo", "run", "check"),
     "look at a running agent": ("status", "boards", "board", "tail", "call"),
     "tools for the field": ("scan", "record", "replay", "simulate", "firmware", "client"),
-    "administer": ("install", "uninstall", "backup", "restore", "support", "schema", "completion"),
+    "administer": ("install", "uninstall", "backup", "restore", "audit", "support", "schema", "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""
 

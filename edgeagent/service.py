@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.errors import ConfigError
+from edgeagent.listeners import secured
 from edgeagent.notify import Notifier
 from edgeagent.tools.record import clock_of, recorder
 
@@ -82,7 +83,7 @@ class Service:
     async def _once(self, configuration: config.Configuration, maps: config.Maps) -> None:
         clock = clock_of(configuration)
         with recorder(self._record, self._megabytes, self._file, configuration, maps, clock) as recording:
-            agent = Agent(configuration, maps, self._file.parent / configuration.agent.store, clock, recording)
+            agent = Agent(configuration, maps, self._store(configuration), clock, recording, self._file)
             await self._start(agent)
             watched = asyncio.create_task(self._watch(agent))
             try:
@@ -151,10 +152,15 @@ class Service:
         if self._stop.is_set():
             return before
         try:
-            return config.load(self._file)
+            loaded = config.load(self._file)
+            secured(loaded[0], self._store(loaded[0]), self._file)
+            return loaded
         except ConfigError as error:
             _log.error("the configuration cannot be used, the one of before is kept:\n%s", error)
             return before
+
+    def _store(self, configuration: config.Configuration) -> Path:
+        return self._file.parent / configuration.agent.store
 
 
 def told(agent: Agent) -> str:

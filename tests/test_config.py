@@ -140,7 +140,7 @@ def test_the_schema_refuses_what_the_agent_refuses_by_its_type(case):
         jsonschema.validate(tomllib.loads(WRONG[case][0]), json.loads(schema_text()))
 
 
-SECRET = "secrets are never written in this file (only in files or systemd credentials)"
+SECRET = 'secrets are never written in this file (name its place: "file:PATH" or "credential:NAME")'
 WRONG = {
     "unknown key with a hint": (GOOD + "prot = 5\n", [
         "agent.toml:7: machines[0].sources[0].prot: unknown key (did you mean port?)"]),
@@ -150,8 +150,21 @@ WRONG = {
     "missing key": ('[[machines]]\nid = "A"\n', ["agent.toml:1: machines[0]: missing key `sources`"]),
     "no machine": ("[agent]\n", ["agent.toml: missing key `machines`"]),
     "beyond loopback": (GOOD + '[openapps.http]\nhost = "0.0.0.0"\n', [
-        "agent.toml:8: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; until users and TLS exist "
-        "only 127.0.0.0/8, ::1 and localhost can be used"]),
+        "agent.toml:8: openapps.http.host: 0.0.0.0 may be reached from beyond this computer; say tls = true, or listen "
+        "at 127.0.0.1"]),
+    "TLS without its files": (GOOD + "[openapps.lines]\ntls = true\n", [
+        "agent.toml:8: openapps.lines.tls: TLS needs a table [tls] with certificate and key"]),
+    "anybody from beyond loopback": (
+        GOOD + '[openapps.http]\nhost = "::"\ntls = true\nanonymous = "viewer"\n'
+        '[tls]\ncertificate = "a.pem"\nkey = "file:a.key"\n', [
+            "agent.toml:10: openapps.http.anonymous: beyond this computer everybody must say who it is; take it out"]),
+    "more than a viewer without a name": (GOOD + '[openapps.http]\nanonymous = "operator"\n', [
+        "agent.toml:8: openapps.http.anonymous: Invalid enum value 'operator' (give one of none, viewer)"]),
+    "client certificates without a CA": (
+        GOOD + '[tls]\ncertificate = "a.pem"\nkey = "file:a.key"\nrequire_client_certificate = true\n', [
+            "agent.toml:10: tls.require_client_certificate: nobody can have such a certificate without client_ca"]),
+    "a key in the file": (GOOD + '[tls]\ncertificate = "a.pem"\nkey = "MIIEvQ"\n', [
+        "agent.toml:7: tls: missing key `key`", f"agent.toml:9: tls.key: {SECRET}"]),
     "two machines of one name": (GOOD + GOOD, ["agent.toml:8: machines[1].id: RO0001 is used by machine 1 too"]),
     "two machines of one name with other sources": (
         GOOD + GOOD + """[[machines.sources]]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from edgeagent.config.places import address_of, is_loopback, on_line, unit_of
+from edgeagent.config.places import address_of, on_line, unit_of
 from edgeagent.config.tables import (
     LIMITS,
     Configuration,
@@ -41,10 +41,6 @@ class Found(NamedTuple):
 
 def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
     """What in the file contradicts itself: the key, and why."""
-    for outlet, table in (("http", configuration.openapps.http), ("lines", configuration.openapps.lines)):
-        if not is_loopback(table.host):
-            yield ("openapps", outlet, "host"), (f"{table.host} may be reached from beyond this computer; until users "
-                                                 "and TLS exist only 127.0.0.0/8, ::1 and localhost can be used")
     http, lines = configuration.openapps.http, configuration.openapps.lines
     if http.enabled and lines.enabled and http.port == lines.port != 0 and http.host == lines.host:
         yield ("openapps", "lines", "port"), f"{lines.port} is the port of openapps.http too"
@@ -62,8 +58,8 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                 yield ("machines", m, "window", name), "give a low limit and a higher one"
         if not window.soak_low < window.soak_high:
             yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
-        for w, window in enumerate(machine.remote_windows):
-            for name in window.functions:
+        for w, opening in enumerate(machine.remote_windows):
+            for name in opening.functions:
                 if "." not in name:
                     where = ("machines", m, "remote_windows", w, "functions")
                     yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"

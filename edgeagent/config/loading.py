@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.config.checks import Found, contradictions, misfits, on_lines
+from edgeagent.config.exposure import exposed
 from edgeagent.config.secrets import take_out
 from edgeagent.config.tables import Configuration, HttpTable, OpenAppsTable, SourceTable
 from edgeagent.errors import ConfigError
@@ -42,7 +43,7 @@ def load(path: str | Path, find: FindMap | None = None) -> tuple[Configuration, 
     document, faults = _read(file)
     of_maps = list[FileFault]()
     for where in take_out(document):
-        faults.add(where, "secrets are never written in this file", "only in files or systemd credentials")
+        faults.add(where, "secrets are never written in this file", 'name its place: "file:PATH" or "credential:NAME"')
     configuration = faults.convert(document, Configuration)
     found: list[Found] = []
     if configuration is not None:
@@ -52,7 +53,7 @@ def load(path: str | Path, find: FindMap | None = None) -> tuple[Configuration, 
                              _map(file, ("machines", m, "sources", s), source, find or find_map, faults, of_maps, seen))
                       for s, source in enumerate(machine.sources)]  # fmt: skip
         wrong = (*contradictions(configuration), *on_lines(configuration, found), *misfits(configuration, found))
-        for where, reason in wrong:
+        for where, reason in (*wrong, *exposed(configuration)):
             faults.add(where, reason)
     if faults.found or configuration is None:
         raise ConfigError(sorted(faults.found, key=lambda fault: fault.line or 0) + of_maps)
@@ -67,6 +68,13 @@ def load_http(path: Path) -> HttpTable:
     if outlets is None or faults.found:
         raise ConfigError(faults.found)
     return outlets.openapps.http
+
+
+def located(file: Path, where: KeyPath, reason: str, mend: str) -> FileFault:
+    """A fault of a configuration that was found after it was read; raises ConfigError where it cannot be read now."""
+    _, faults = _read(file)
+    faults.add(where, reason, mend)
+    return faults.found[0]
 
 
 class _Outlets(msgspec.Struct, frozen=True):

@@ -1,9 +1,11 @@
-"""Secrets have no place in the configuration file."""
+"""Secrets have no place in the configuration file; it names the file that holds one, or the credential of systemd."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from firmware_iface.toml_lines import KeyPath
@@ -23,6 +25,23 @@ def take_out(document: dict[str, Any]) -> list[KeyPath]:
             table = table[part]
         del table[key]
     return found
+
+
+def file_of(named: str, folder: Path) -> Path:
+    """The file that a key names: `credential:NAME`, `file:PATH` or a path, taken from the configuration's folder.
+
+    Raises:
+        ValueError: it is a credential, and systemd gave none to this process.
+    """
+    kind, _, name = named.partition(":")
+    if f"{kind}:" == "credential:":
+        given = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not given:
+            raise ValueError(f"{named}: systemd gave this process no credentials")
+        if "/" in name or name in ("", ".", ".."):
+            raise ValueError(f"{named}: {name!r} is no name of a credential")
+        return Path(given) / name
+    return folder / (name if f"{kind}:" == "file:" else named)
 
 
 def _secrets(value: Any, where: KeyPath) -> Iterator[KeyPath]:

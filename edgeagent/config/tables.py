@@ -19,11 +19,16 @@ _Share = Annotated[float, Meta(gt=0, le=100)]
 
 MapName = Annotated[_Text, Meta(description='a map that comes with the agent, or the path of a file: "./oven.toml"')]
 LineName = Annotated[_Text, Meta(description="the id of one of the [[lines]]")]
-Host = Annotated[str, Meta(description="the address to listen at; loopback only, until users and TLS exist")]
+Host = Annotated[str, Meta(description="the address to listen at; beyond this computer with tls and users only")]
 Port = Annotated[int, Meta(ge=0, le=65535, description="the port to listen at; 0 takes any free one")]
 Enabled = Annotated[bool, Meta(description="whether the agent listens here")]
 Heartbeat = Annotated[
     bool, Meta(description="whether the agent writes the map's [heartbeat] to the device, for as long as it runs")
+]
+Tls = Annotated[bool, Meta(description="whether TLS is spoken here, with the files of [tls]")]
+Anonymous = Annotated[
+    Literal["viewer", "none"] | None,
+    Meta(description="what who does not say who it is may: viewer if left out; none beyond this computer, always"),
 ]
 Rename = Annotated[
     dict[str, str],
@@ -49,6 +54,11 @@ class HttpTable(_Table, frozen=True):
     host: Host = "127.0.0.1"
     port: Port = 8480
     enabled: Enabled = True
+    tls: Tls = False
+    anonymous: Anonymous = None
+    names: Annotated[
+        tuple[str, ...], Meta(description='how clients call this computer, where not by its address: "oven1.local"')
+    ] = ()
     origins: Annotated[
         tuple[str, ...], Meta(description='web pages that may ask, as browsers name them: "http://panel:8080"')
     ] = ()
@@ -60,6 +70,23 @@ class LinesTable(_Table, frozen=True):
     host: Host = "127.0.0.1"
     port: Port = 8481
     enabled: Enabled = True
+    tls: Tls = False
+    anonymous: Anonymous = None
+
+
+class TlsTable(_Table, frozen=True):
+    """What TLS is spoken with: PEM files, relative to this file's folder, or `credential:NAME` of systemd."""
+
+    certificate: Annotated[_Text, Meta(description="of this server, with those between it and its CA after it")]
+    key: Annotated[
+        _Text, Meta(description='"file:PATH" or "credential:NAME"; nobody but the agent may read it')
+    ]
+    client_ca: Annotated[
+        _Text | None, Meta(description="the CA whose clients may say by their certificate who they are")
+    ] = None
+    require_client_certificate: Annotated[
+        bool, Meta(description="whether only clients with a certificate of client_ca are listened to")
+    ] = False
 
 
 class OpenAppsTable(_Table, frozen=True):
@@ -236,4 +263,5 @@ class Configuration(_Table, frozen=True):
     agent: AgentTable = AgentTable()
     openapps: OpenAppsTable = OpenAppsTable()
     control: ControlTable = ControlTable()
+    tls: TlsTable | None = None
     simulation: SimulationTable = SimulationTable()

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgeagent.clock import iso
 from edgeagent.config import MachineTable
 from edgeagent.control.gate import Gate
 from edgeagent.control.ports import CommandedMachine
-from edgeagent.control.remote import Remote
+from edgeagent.control.remote import Remote, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Commanded:
-    """A machine, the gate before its registers, and who has control of it."""
+    """A machine, the gate before its registers, and who has control of it.
+
+    Attributes:
+        turned: called with machine, state before, and what stands then, when control changes.
+    """
 
     machine: CommandedMachine
     gate: Gate
-    remote: Remote
     settings: MachineTable
+    remote: Remote
+    turned: Callable[[str, str, Standing], None]
 
     @property
     def id(self) -> str:
@@ -32,4 +38,5 @@ class Commanded:
         now = self.remote.standing()
         if now.state != status.control:
             self.machine.turn(now.state, now.by, iso(now.until_ns) if now.until_ns else None)
+            self.turned(self.id, status.control, now)
         return self.remote

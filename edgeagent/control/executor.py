@@ -1,4 +1,4 @@
-"""One command from its request to its end: decided, recorded, answered, run, and told."""
+"""One command from its request to its answer: known already, decided, refused, or begun."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
 from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
+from edgeagent.control.jobs import Jobs, ended_unseen
+from edgeagent.control.outcome import NEVER_BEGUN
 from edgeagent.control.ports import Context
-from edgeagent.control.procedure import Factory, Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn
+from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
-from edgeagent.control.work import JobWork
-from edgeagent.errors import CommandRefused, MachineError, StoreError
+from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller
-from edgeagent.model.commands import Job, JobState
-from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.commands import Job
 from edgeagent.model.functions.forms import CommandParameters, Function
 from edgeagent.model.functions.rights import entitled
 from edgeagent.model.ids import new_id
@@ -36,9 +36,6 @@ KEPT_NS = 24 * 3600 * 1_000_000_000
 
 _NOT_KEPT = ("new", "rate", "recordable")
 """Checks after whose refusal the key stays free: it belongs to another command, or the same may go well later."""
-_KINDS: dict[type[Exception], str] = {
-    NotConfirmed: "notConfirmed", Withdrawn: "notRemote", Stopped: "busy", Unknown: "notConfirmed",
-}  # fmt: skip
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +44,16 @@ class Executor:
     """Runs the commands of all machines.
 
     Args:
-        procedures: function → what makes its procedure.
+        procedures: function → what makes its procedure. functions: what is known of each of them.
     """
 
     def __init__(
-        self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory], settings: ControlTable,
-        archive: Archive, records: Records, clock: Clock,
+        self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory],
+        functions: Mapping[str, Function], settings: ControlTable, archive: Archive, records: Records, clock: Clock,
     ) -> None:  # fmt: skip
         self._machines = machines
         self._procedures = procedures
+        self._functions = functions
         self._settings = settings
         self._archive = archive
         self._records = records
@@ -63,12 +61,7 @@ class Executor:
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
         self._deciding: dict[str, asyncio.Future[None]] = {}
-        self._jobs: dict[str, Running] = {}
-
-    @property
-    def jobs(self) -> tuple[Running, ...]:
-        """The jobs that run."""
-        return tuple(self._jobs.values())
+        self._jobs = Jobs(records, clock, self._permit_again)
 
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
@@ -76,7 +69,7 @@ class Executor:
         Raises:
             CommandRefused: any check said no, or the outcome was not good.
         """
-        function, commanded = FUNCTIONS[name], self._find(parameters.machine)
+        function, commanded = self._functions[name], self.find(parameters.machine)
         if refused := entitled(function, caller):
             raise refused
         plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
@@ -101,8 +94,10 @@ class Executor:
             decided.set_result(None)
             del self._deciding[asked.id]
 
-    def stop(self, job: str, caller: Caller) -> Running:
-        """Ask a job to come to its nearest safe state and end.
+    async def stop(self, job: str, caller: Caller) -> Job:
+        """Ask a job to come to its nearest safe state and end; answer it as it stands.
+
+        It needs neither remote control nor a rate: to stop is never kept from anybody who may.
 
         Raises:
             CommandRefused: it does not run, or the caller may not start it either.
@@ -110,35 +105,32 @@ class Executor:
         running = self._jobs.get(job)
         if running is None:
             raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
+        if not caller.is_authenticated:
+            raise CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
         if refused := entitled(running.function, caller):
             raise refused
         if not running.stop_asked.is_set():
             running.stopped_by = caller.name
             running.stop_asked.set()
-        return running
+            self._records.stopped(caller, running.job)
+        return running.job
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
         for job in await self._archive.jobs.open():
-            commanded = self._machines.get(job.machine)
-            asked = await self._archive.requests.get(row_id(job.by, job.request_id or f"\n{job.id}"))
-            if commanded is None or asked is None or asked.function not in self._procedures:
-                _log.error("job %s (%s) cannot be taken up after a restart", job.id, job.function)
-                if commanded is not None:
-                    self._give_up(commanded, job, asked)
-                continue
-            self._take_up(commanded, job, asked)
+            if commanded := self._machines.get(job.machine):
+                self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
 
     async def close(self) -> None:
-        """Leave the jobs where they are: the next start takes them up. What has begun to be written is written."""
-        tasks = [running.task for running in self._jobs.values() if running.task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Leave the jobs where they are: the next start takes them up."""
+        await self._jobs.close()
 
-    # Deciding
+    def find(self, machine: str | None) -> Commanded:
+        """Find a machine; without an id the only one.
 
-    def _find(self, machine: str | None) -> Commanded:
+        Raises:
+            CommandRefused: invalidParameters where an id is needed, notFound where it is unknown.
+        """
         if machine is None and len(self._machines) == 1:
             return next(iter(self._machines.values()))
         known = ", ".join(self._machines)
@@ -147,6 +139,8 @@ class Executor:
         if machine not in self._machines:
             raise CommandRefused("notFound", f"There is no machine {machine!r}; this agent serves {known}.")
         return self._machines[machine]
+
+    # Deciding
 
     async def _first(
         self, function: Function, parameters: CommandParameters, asked: Asked, caller: Caller, commanded: Commanded,
@@ -162,13 +156,12 @@ class Executor:
             verdict = decide(case)
         elif isinstance(earlier := decide(replace(case, interlocks=(), faults=())), Refusal):
             verdict = earlier
-        now_ns = self._clock.monotonic_ns()
-        self._callers.add(caller.name, now_ns)
-        self._commanded.add(commanded.id, now_ns)
+        self._callers.add(caller.name, self._clock.monotonic_ns())
         if isinstance(verdict, Refusal):
             self._refused(verdict, case, asked, commanded, parameters.request_id)
             raise CommandRefused(verdict.kind, verdict.reason, commanded.id)
-        assert procedure is not None
+        assert procedure is not None, "what could not be made was refused"
+        self._commanded.add(commanded.id, self._clock.monotonic_ns())
         return await self._permitted(verdict, function, asked, caller, commanded, procedure)
 
     def _made(self, name: str, parameters: Any, caller: Caller, commanded: Commanded) -> Procedure:
@@ -180,8 +173,7 @@ class Executor:
         commanded: Commanded, procedure: Procedure | None, repeats: str | None = None,
     ) -> Case:  # fmt: skip
         control, reason = commanded.look().allows(asked.function)
-        rival = next((each.job.id for each in self._jobs.values() if each.commanded is commanded
-                      and each.procedure.takes_long), None)  # fmt: skip
+        rival = self._jobs.rival(commanded) if procedure and procedure.takes_long else None
         now_ns, settings = self._clock.monotonic_ns(), self._settings
         return Case(
             job=asked.job, machine=commanded.id, function=function, caller=caller, now_ns=self._clock.wall_ns(),
@@ -190,7 +182,7 @@ class Executor:
             control=control, control_reason=reason, is_connected=commanded.machine.status().connected,
             interlocks=tuple(procedure.interlocks()) if procedure else (),
             faults=tuple(procedure.limits()) if procedure else (),
-            rival=rival if procedure and procedure.takes_long and rival != asked.job else None,
+            rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
             unrecordable=self._records.failing(),
@@ -209,132 +201,69 @@ class Executor:
         kept = msgspec.structs.replace(asked, refused=(refusal.kind, refusal.reason))
         self._records.end(commanded.machine, job, kept)
 
-    # Running
-
     async def _permitted(
         self, permit: Permit, function: Function, asked: Asked, caller: Caller, commanded: Commanded,
         procedure: Procedure,
     ) -> Any:  # fmt: skip
         job = Job(id=asked.job, function=asked.function, machine=asked.machine, request_id=asked.key, by=asked.caller,
                   state="accepted", accepted_at=self._records.now())
+        if not procedure.answers_when_done:
+            asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, permit=permit)
-        if not procedure.answers_when_done:
-            running.asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
-        # From here on the machine is taken: nothing else is permitted while the record is written.
-        self._jobs[job.id] = running
-        try:
-            await self._records.audit("command", caller, function=asked.function, machine=asked.machine,
-                                      request_id=asked.key, job=job.id, values=asked.parameters,
-                                      before=procedure.before())
-            await self._records.keep(job, running.asked)
-        except BaseException as error:
-            del self._jobs[job.id]
-            if not isinstance(error, StoreError):
-                raise
-            self._given_up(running, error)
-            raise CommandRefused("busy", f"It cannot be recorded, so it is not run: {error}.", asked.machine) from error
-        commanded.gate.admit(permit)
-        running.task = asyncio.create_task(self._run(running, procedure.run), name=f"job {job.id}")
+        await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
+        assert running.task is not None, "it was begun"
         await asyncio.wait((running.task,))
         if running.refused is not None:
             raise running.refused
         return _decoded(running.asked.answer)
 
-    def _given_up(self, running: Running, error: StoreError) -> None:
-        """What was not on disk in time may come there later: then its end comes after it."""
-        job = running.ended("refused", f"It could not be recorded, so it was not run: {error}.")
-        try:
-            self._records.end(running.commanded.machine, job, None)
-        except StoreError:
-            _log.error("job %s was refused, and that cannot be recorded either", job.id)
-
-    async def _run(self, running: Running, do: Any) -> None:
-        """Run a procedure to its end; an agent that ends leaves it where it is."""
-        state: JobState = "failed"
-        error: Exception | None = None
-        reason: str | None = None
-        try:
-            reason, state = await do(JobWork(running, self._clock, self._permit_again)), "done"
-        except Exception as caught:  # noqa: BLE001  supervised: it is told, whatever it was
-            error = caught
-            state, reason = _outcome(caught, running.has_written)
-            if state == "failed" and not isinstance(caught, Failed | MachineError):
-                _log.exception("job %s failed unexpectedly", running.job.id)
-        finally:
-            if running.permit is not None:
-                running.commanded.gate.dismiss(running.permit)
-            if running.procedure.takes_long:
-                running.commanded.machine.hold_ready(None)
-        await self._end(running, state, reason, error)
-
-    async def _end(self, running: Running, state: JobState, reason: str | None, error: Exception | None) -> None:
-        job, asked = running.ended(state, reason), running.asked
-        try:
-            await self._records.audit(
-                "outcome", running.caller, function=job.function, machine=job.machine, request_id=job.request_id,
-                job=job.id, after=running.seen or None, outcome=state, reason=reason)
-        except StoreError as fault:
-            _log.error("the outcome of job %s (%s) is not in the audit: %s", job.id, state, fault)
-        if running.procedure.answers_when_done:
-            if state == "done":
-                asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(running.procedure.answer(job))))
-            else:
-                running.refused = error if isinstance(error, CommandRefused) else CommandRefused(
-                    _kind(error, state), reason or state, job.machine)
-                asked = msgspec.structs.replace(asked, refused=(running.refused.kind, running.refused.reason))
-        running.asked = asked
-        is_done = state == "done"
-        try:
-            last = self._records.end(running.commanded.machine, job, asked, running.events if is_done else (),
-                                     running.rows if is_done else ())
-            if running.procedure.answers_when_done:
-                await self._records.settled(last)
-        except StoreError as fault:
-            running.refused = CommandRefused("busy", f"Its outcome is not on disk: {fault}.", job.machine)
-        finally:
-            del self._jobs[job.id]
-
     # After a restart
 
-    def _take_up(self, commanded: Commanded, job: Job, asked: Asked) -> None:
+    def _take_up(self, commanded: Commanded, job: Job, asked: Asked | None) -> None:
+        is_begun = job.state == "running"
+        running = self._found(commanded, job, asked)
+        if running is None:
+            reason = "The agent was restarted while it ran, and cannot take it up." if is_begun else NEVER_BEGUN
+            _log.error("job %s (%s) cannot be taken up after a restart", job.id, job.function)
+            ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
+            self._records.end(commanded.machine, ended, None)
+            return
+        commands = is_begun and running.function.needs_remote
+        self._jobs.take_up(running, running.procedure.resume if commands else _never_begun)
+
+    def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
+        """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
+        if asked is None or asked.function not in self._procedures:
+            return None
+        function = self._functions[asked.function]
         caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, is_authenticated=True)
-        function = FUNCTIONS[asked.function]
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)
         except (msgspec.DecodeError, CommandRefused):
-            self._give_up(commanded, job, asked)
-            return
-        running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
-                          commanded=commanded, records=self._records)
-        self._jobs[job.id] = running
-        do = procedure.resume if job.state == "running" and function.needs_remote else _never_begun
-        running.task = asyncio.create_task(self._run(running, do), name=f"job {job.id}")
-
-    def _give_up(self, commanded: Commanded, job: Job, asked: Asked | None) -> None:
-        never = job.state == "accepted"
-        reason = _NEVER_BEGUN if never else "The agent was restarted while it ran, and cannot take it up."
-        now = self._records.now()
-        ended = msgspec.structs.replace(job, state="failed" if never else "unknown", reason=reason, ended_at=now)
-        self._records.end(commanded.machine, ended, asked)
+            return None
+        return Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
+                       commanded=commanded, records=self._records)
 
     def _permit_again(self, running: Running) -> Permit:
-        """Decide on a job that was taken up: everything is asked again but its place in time and its rate."""
+        """Decide on a job that was taken up: everything is asked again but its time and its rate."""
         case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
-        verdict = decide(replace(case, by_caller=0, by_machine=0, rival=None))
+        verdict = decide(replace(case, by_caller=0, by_machine=0))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
         return verdict
 
 
-_NEVER_BEGUN = "The agent was restarted before it began; nothing was done."
-
-
 async def _never_begun(_: Any) -> None:
-    raise Failed(_NEVER_BEGUN)
+    raise Failed(NEVER_BEGUN)
+
+
+def _row_of(job: Job) -> str:
+    """Where what was asked for is kept."""
+    return row_id(job.by, job.request_id or f"\n{job.id}")
 
 
 def _again(known: Asked) -> Any:
@@ -357,25 +286,3 @@ def _moment(text: str | None) -> int | None:
         return instant_ns(text)
     except ValueError as error:
         raise CommandRefused("invalidParameters", f"notAfter: {error}.") from None
-
-
-def _outcome(error: Exception, has_written: bool) -> tuple[JobState, str]:
-    """The end of a job that its procedure did not bring to a good one, and its reason."""
-    if isinstance(error, Stopped | Withdrawn):
-        return "stopped", str(error)
-    if isinstance(error, CommandRefused) and not has_written:
-        return "refused", error.reason
-    if isinstance(error, Failed):
-        return "failed", str(error)
-    if isinstance(error, Unknown):
-        return "unknown", str(error)
-    reason = str(error) if isinstance(error, MachineError | CommandRefused) else "the agent failed at it; its log tells"
-    if has_written:
-        return "unknown", f"Nobody knows what the machine made of it: {reason}."
-    return "failed", f"Nothing was written: {reason}."
-
-
-def _kind(error: Exception | None, state: JobState) -> str:
-    if isinstance(error, MachineError):
-        return "unreachable"
-    return next((kind for of, kind in _KINDS.items() if isinstance(error, of)), "busy")

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
+
 from edgeagent.clock import Clock, iso
 from edgeagent.control.ports import CommandedMachine
 from edgeagent.errors import StoreError
@@ -69,6 +71,17 @@ class Records:
     def refusal(self, caller: Caller, **more: Any) -> None:
         """Note in the audit that somebody was refused; of many that are alike a sum."""
         self._audit.note(self._entry("refusal", caller, more | {"outcome": "refused"}))
+
+    def stopped(self, caller: Caller, job: Job) -> None:
+        """Note in the audit that somebody stops a job."""
+        entry = self._entry("command", caller, {"function": "Command.Stop", "machine": job.machine, "job": job.id})
+        self._audit.note(entry)
+
+    def turned(self, machine: str, before: str, now: str, by: str, until: str | None, reason: str) -> None:
+        """Note in the audit that control changed."""
+        values = {"machine": machine, "before": before, "after": now, "values": {"until": until}}
+        entry = self._entry("grant", None, values | {"reason": reason or None})
+        self._audit.note(msgspec.structs.replace(entry, who=by))
 
     def _entry(self, kind: AuditKind, caller: Caller | None, more: dict[str, Any]) -> AuditEntry:
         clock = "trusted" if self._clock.trusted else "untrusted"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 ROLES = ("viewer", "operator", "engineer", "administrator")
 """Each role includes the ones before it."""
 
-NO_ROLE = "-"
+NO_ROLE = "none"
 """The role of a caller who may nothing, and of a function that needs none."""
 
 ANYBODY = "loopback"

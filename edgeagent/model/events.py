@@ -188,10 +188,10 @@ class Heartbeat(_Data, frozen=True):
 
 
 class SubscriptionEnded(_Data, frozen=True):
-    """A consumer's subscription on this connection ended without being asked to."""
+    """A subscription on this connection ended without being asked to; `consumer` is null for one without."""
 
     subscription: str
-    consumer: str
+    consumer: str | None
     reason: str
 
 

@@ -132,6 +132,15 @@ class Machine:
         """Find a point by its path; KeyError where there is none."""
         return self.points[self.column[path]]
 
+    def register(self, path: str) -> Register:
+        """Find what stands for a point on its wire; KeyError where there is none."""
+        index = self.column[path]
+        for each in self.maps:
+            if index < len(each.registers):
+                return each.registers[index]
+            index -= len(each.registers)
+        raise KeyError(path)
+
     def columns(self, paths: tuple[str, ...]) -> tuple[int, ...]:
         """Columns of several paths."""
         return tuple(self.column[path] for path in paths)

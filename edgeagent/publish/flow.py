@@ -40,6 +40,8 @@ class Flow:
     @property
     def room(self) -> int:
         """Events that may be told now."""
+        if self.ended:
+            return 0
         return BATCH if self.cursor is None else min(BATCH, self.cursor.room)
 
     def hears(self, machine: str) -> bool:

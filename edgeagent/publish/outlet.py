@@ -14,6 +14,7 @@ from edgeagent.model.events import EventGap
 from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.model.users import Identity
 from edgeagent.publish.cursors import Cursor
 
 
@@ -48,6 +49,13 @@ class LiveMachine(Protocol):
 
 class Subscriptions(Protocol):
     """A connection that events can be pushed to."""
+
+    def authenticate(self, token: str) -> Identity:
+        """Let the peer say who it is, from its next call on.
+
+        Raises:
+            CommandRefused: unauthenticated, or tooMany after many wrong tokens.
+        """
 
     async def subscribe(
         self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,

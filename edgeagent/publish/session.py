@@ -11,6 +11,8 @@ from functools import partial
 
 from edgeagent.errors import CommandRefused, DeliveryError, StoreError
 from edgeagent.model.events import EventGap, GapRange, Heartbeat, SubscriptionEnded
+from edgeagent.model.users import Identity
+from edgeagent.publish.authentication import Peer
 from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
 from edgeagent.publish.notices import Notices, Telemetry, in_order
@@ -45,7 +47,11 @@ class Wire:
 
 
 class Session:
-    """All that one connection is sent; holds one batch of events and the newest telemetry at most."""
+    """All that one connection is sent; holds one batch of events and the newest telemetry at most.
+
+    Attributes:
+        peer: who stands at its other end; its outlet sets it.
+    """
 
     def __init__(
         self, wire: Wire, journal: Journal, notices: Notices, heartbeat_s: float, patience_s: float,
@@ -62,10 +68,18 @@ class Session:
         self._flows: dict[str, Flow] = {}
         self._telemetry: dict[str, Telemetry] = {}
         self._pushed = 0
+        self._ends = 0
         self._wake = asyncio.Event()
         self._is_resting = False
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self.peer: Peer | None = None
+
+    def authenticate(self, token: str) -> Identity:
+        """Let the peer say who it is; see `Subscriptions`."""
+        if self.peer is None:
+            raise CommandRefused("invalidRequest", "Nobody can say here who it is.")
+        return self.peer.authenticate(token)
 
     async def subscribe(
         self, topics: tuple[str, ...], machines: tuple[str, ...] | None, first: int,
@@ -74,8 +88,11 @@ class Session:
         """Make a subscription that begins at sequence `first`, after the next `answer`; see `Subscriptions`."""
         if len(self._flows) + len(self._new) >= MOST_SUBSCRIPTIONS:
             raise CommandRefused("tooMany", f"A connection has at most {MOST_SUBSCRIPTIONS} subscriptions.")
+        ends = self._ends
         await self._journal.settled(first - 1)
         previous = await self._journal.previous(first, topics, machines)
+        if ends != self._ends:
+            raise CommandRefused("unauthenticated", "The right to subscribe was taken away meanwhile.")
         name = str(next(self._names))
         opening = self._notices.passing("Event.Gap", lost) if lost else None
         self._new[name] = Flow(topics, machines, first, previous, _now(), cursor, opening)
@@ -158,6 +175,8 @@ class Session:
     def close(self) -> asyncio.Task[None] | None:
         """End the session; the connection is gone. Return the task that ends with it."""
         self._forget(self)
+        if self.peer is not None:
+            self.peer.close()
         for name in (*self._flows, *self._new):
             self.unsubscribe(name)
         if self._pump is not None:
@@ -166,13 +185,20 @@ class Session:
             self._alarm.cancel()
         return self._pump
 
+    def end_subscriptions(self, reason: str) -> None:
+        """End every subscription; the peer is told why."""
+        self._ends += 1
+        self._telemetry.clear()
+        for name in (*self._flows, *self._new):
+            self._end(name, reason)
+
     def _end(self, subscription: str, reason: str) -> None:
-        """End a consumer's subscription; the peer is told why, once it knows of it."""
+        """End a subscription; the peer is told why, once it knows of it."""
         flow = self._flows.get(subscription) or self._new.get(subscription)
-        if flow is None or flow.cursor is None:
+        if flow is None or flow.ended:
             return
         flow.end()
-        ended = SubscriptionEnded(subscription, flow.cursor.consumer, reason)
+        ended = SubscriptionEnded(subscription, flow.cursor.consumer if flow.cursor else None, reason)
         flow.farewell = self._notices.passing("Event.SubscriptionEnded", ended)
         self._wake.set()
 

@@ -13,6 +13,8 @@ class Tally:
         lost: events that a subscriber wanted and that were told as a gap.
         refused: transport → connections beyond the bound. cut: transport → connections ended for what the peer did.
         forbidden: transport → requests refused for the page that asks: Host, Origin.
+        authentications: "right", "wrong", "slowed" → tokens that were sent, and how they were taken.
+        handshakes: transport → TLS handshakes that failed.
     """
 
     def __init__(self) -> None:
@@ -21,3 +23,5 @@ class Tally:
         self.refused: Counter[str] = Counter()
         self.cut: Counter[str] = Counter()
         self.forbidden: Counter[str] = Counter()
+        self.authentications: Counter[str] = Counter()
+        self.handshakes: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """One SQLite file: events, board records, checkpoints and what the agent remembers of itself; one writer."""
 
 from edgeagent.store.archive import Archive
+from edgeagent.store.audit import Audit
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoint, Checkpoints
 from edgeagent.store.consumers import Consumer, Consumers
@@ -10,6 +11,7 @@ from edgeagent.store.meta import Meta
 
 __all__ = [
     "Archive",
+    "Audit",
     "Boards",
     "Checkpoint",
     "Checkpoints",

@@ -11,6 +11,7 @@ import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.store import meta, standing
+from edgeagent.store.audit import anchor
 from edgeagent.store.checksums import damaged
 from edgeagent.store.connection import connect_reader, require_own_log
 from edgeagent.store.copying import Progress, copy
@@ -102,4 +103,5 @@ def contents(connection: sqlite3.Connection, path: Path, is_thorough: bool) -> C
 
 def _stamp(copied: sqlite3.Connection) -> None:
     standing.leave(copied, 0)
+    anchor.leave(copied)
     meta.put(copied, standing.MADE, datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"))

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.store import standing, states
+from edgeagent.store.audit import anchor
 from edgeagent.store.checksums import checksum, is_whole
 from edgeagent.store.connection import connect_reader
 from edgeagent.store.filling import ENDINGS
@@ -53,6 +54,10 @@ def carry(present: Path, into: sqlite3.Connection) -> Carried:
             carried.last = standing.last_number(source)
         except (sqlite3.Error, ValueError):
             carried.unread.append("its last number")
+        try:
+            anchor.carry(source, into)
+        except (sqlite3.Error, ValueError):
+            carried.unread.append("the head of its audit record")
         _machines(source, into, carried)
         _boards(source, into, carried)
         for table in _KEPT_TABLES:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgeagent import config
 from edgeagent.errors import ConfigError
+from edgeagent.listeners import secured
 from edgeagent.tools.ports import warnings
 from edgeagent.tools.surroundings import look
 
@@ -28,6 +29,7 @@ def check(file: Path, *, as_json: bool) -> bool:
     """
     try:
         configuration, maps = config.load(file)
+        secured(configuration, file.parent / configuration.agent.store, file)
     except ConfigError as error:
         if as_json:
             _print_json(file, [asdict(fault) for fault in error.faults], [], [])

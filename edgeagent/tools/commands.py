@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
-from edgeagent.tools import clients, simulating
+from edgeagent.tools import clients, keeping, simulating
 from edgeagent.tools.asking import INSTALLED, parsed
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ def add_to(add: Add) -> None:
     removing.add_argument("--purge", action="store_true", help="remove configuration, store and user as well")
     _client_options(add("client", _client, "write a typed client, or the contract that it is made from", logging.ERROR))
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
-    _store_options(add("backup", _backup, "back up the store; the agent may run", logging.ERROR),
-                   add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR))
+    keeping.add_to(add)
 
 
 def _support_options(support: argparse.ArgumentParser) -> None:
@@ -100,24 +99,6 @@ def _scan_options(scan: argparse.ArgumentParser) -> None:
     scan.add_argument("--map", action="append", default=[],
                       help="hold this map against each unit (all shipped ones that have an identity)")
     scan.add_argument("--anyway", action="store_true", help="send although somebody else talks on the line")
-
-
-def _store_options(backing: argparse.ArgumentParser, restoring: argparse.ArgumentParser) -> None:
-    _which_store(backing)
-    backing.add_argument("output", type=Path, help="the backup, a new file")
-    backing.add_argument("--force", action="store_true", help="replace an earlier backup of this name")
-    backing.add_argument("--json", action="store_true", help="say what is in it as one JSON object")
-    _which_store(restoring)
-    restoring.add_argument("backup", type=Path, help="what edgeagent backup wrote, or a store that was put aside")
-    restoring.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _which_store(parser: argparse.ArgumentParser) -> None:
-    """Let the store be named, by itself or by the configuration of its agent."""
-    which = parser.add_mutually_exclusive_group()
-    which.add_argument("--config", type=Path, metavar="FILE",
-                       help=f"the agent's configuration, which names the store ({INSTALLED})")
-    which.add_argument("--store", type=Path, metavar="FILE", help="the store itself")
 
 
 def _root_options(parser: argparse.ArgumentParser) -> None:
@@ -195,18 +176,6 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     tried = settings(options.baud, options.parity, options.stop_bits)
     return await Scan(Wanted(options.port, tried, options.units, options.timeout / 1000, options.listen, maps,
                              bool(options.map), options.anyway)).run(stop)
-
-
-async def _backup(options: argparse.Namespace, stop: asyncio.Event) -> bool:
-    from edgeagent.tools.backup import backup  # noqa: PLC0415
-
-    return await backup(options, stop)
-
-
-async def _restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
-    from edgeagent.tools.restore import restore  # noqa: PLC0415
-
-    return await restore(options, stop)
 
 
 async def _client(options: argparse.Namespace, _: asyncio.Event) -> bool:

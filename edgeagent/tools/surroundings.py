@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.clock import Clock
+from edgeagent.config import listeners
+from edgeagent.errors import StoreError
 from edgeagent.store.connection import holder
+from edgeagent.store.users import read, users_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,9 +39,10 @@ def look(configuration: Configuration, store: Path) -> Iterator[Finding]:
     """
     owner = holder(store)
     yield _store(store, owner)
-    for name, table in (("http", configuration.openapps.http), ("lines", configuration.openapps.lines)):
-        if table.enabled and table.port:
-            yield _listener(f"openapps.{name}", table.host, table.port, owner)
+    yield _users(store)
+    for where, table in listeners(configuration):
+        if table.port:
+            yield _listener(".".join(map(str, where)), table.host, table.port, owner)
     for line in configuration.lines:
         yield _serial_port(line.id, Path(line.port))
     is_set = Clock().trusted
@@ -61,6 +65,17 @@ def _store(store: Path, owner: str) -> Finding:
     free_mb = shutil.disk_usage(folder).free >> 20
     mend = f"make room: {_LEAST_FREE_MB} MB are little for weeks of records" if free_mb < _LEAST_FREE_MB else ""
     return Finding("store", f"{store} can be written, {free_mb} MB are free", mend)
+
+
+def _users(store: Path) -> Finding:
+    """Whether the users can be read by whoever asks."""
+    file = users_file(store)
+    try:
+        users = read(file)
+    except StoreError as error:
+        return Finding("users", str(error), "until then nobody is let in who must say who it is")
+    count = sum(user.revoked is None for user in users)
+    return Finding("users", f"{file}: {count or 'no'} user{'' if count == 1 else 's'}")
 
 
 def _listener(what: str, host: str, port: int, owner: str) -> Finding:

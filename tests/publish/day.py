@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -23,9 +24,11 @@ from edgeagent.config import Configuration, MachineTable, ModbusTcpTable, Window
 from edgeagent.model.commands import Job, JobStep
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
+from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.openapps import answers
+from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.store import Archive, Database, jobs
 from edgeagent.unit import Unit
@@ -33,9 +36,11 @@ from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.device import Device
 from firmware_iface.simulated.faults import parse
+from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Line
 
 MORNING_NS = 1_795_298_000_000_000_000
+MORNING = datetime.fromtimestamp(MORNING_NS // 1_000_000_000, UTC)
 BEAT_NS = 100_000_000
 TABLE = MachineTable(
     "RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),),
@@ -57,6 +62,7 @@ STARTED = Job(
 Parameters = Callable[["Day"], dict[str, Any]]
 
 ASKED: dict[str, Parameters] = {
+    "Session.Authenticate": lambda day: {"token": TOKEN},
     "Event.Subscribe": lambda day: {"topics": ["Board.*", "Alarm.*"], "consumer": "mes", "maxInFlight": 50},
     "Event.Unsubscribe": lambda day: {"subscription": "3"},
     "Event.Acknowledge": lambda day: {"consumer": "mes", "stream": day.archive.journal.stream, "sequence": 8},
@@ -102,6 +108,7 @@ class Day:
     archive: Archive
     delivery: Delivery
     line: Line
+    functions: Access
     finished: str = ""
     told: list[dict[str, Any]] = field(default_factory=list)
     """Every notification that came, as it was on the wire."""
@@ -246,11 +253,15 @@ async def _agent(folder: Path, clock: HandClock, device: Device, version: str) -
         await unit.resume()
         configuration = Configuration((TABLE,))
         await tell_changes(configuration, {TABLE.id: maps}, archive.journal, archive.checkpoints, clock, version)
-        server = LineServer(Dispatcher(Access(FUNCTIONS, answers([unit], archive, delivery, clock))), delivery)
+        authentication = Authentication(Known((MES,)), now=lambda: MORNING)
+        functions = Access(FUNCTIONS, answers([unit], archive, delivery, clock, authentication))
+        server = LineServer(Dispatcher(functions), delivery, admission=Admission(authentication))
         port = await server.start("127.0.0.1", 0)
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
         try:
-            yield Day(device, unit, clock, archive, delivery, Line(reader, writer))
+            lived = Day(device, unit, clock, archive, delivery, Line(reader, writer), functions)
+            await lived.call("Session.Authenticate", {"token": TOKEN})
+            yield lived
         finally:
             writer.close()
             await server.stop()

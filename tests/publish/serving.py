@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 from edgeagent.clock import Clock
@@ -16,15 +17,18 @@ from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import AlarmTold, Event, MachineStatusChanged
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
+from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.openapps import answers
+from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database, Journal
 from tests.fakes import FakeMachine
+from tests.publish.known import MES, Known
 
 STARTED_NS = 1_795_298_000_000_000_000
 
@@ -40,6 +44,7 @@ class Served:
     lines_port: int
     http_port: int
     archive: Archive
+    authentication: Authentication
 
     def happen(self, count: int = 1, topic: str = "Status.MachineStatusChanged", machine: str = "RO0001") -> int:
         return self.journal.append([event(topic, machine) for _ in range(count)])
@@ -49,8 +54,8 @@ class Served:
         while len(self.lines.connections) > connections:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
-    async def connect(self) -> Line:
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.lines_port, limit=1 << 24)
+    async def connect(self, context: SSLContext | None = None) -> Line:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.lines_port, limit=1 << 24, ssl=context)
         return Line(reader, writer)
 
 
@@ -100,7 +105,8 @@ def request(method: str, ident: Any = 1, **params: Any) -> bytes:
 @asynccontextmanager
 async def serving(
     folder: Path, *, machines: tuple[str, ...] = ("RO0001",), most: int = 256, limit: int = 1 << 20,
-    header_s: float = 10.0, farewell_s: float = 0.2, **patience: float
+    header_s: float = 10.0, farewell_s: float = 0.2, known: Known | None = None, anonymous: str = "viewer",
+    context: SSLContext | None = None, sign_in_s: float = 10.0, **patience: float
 ) -> AsyncIterator[Served]:  # fmt: skip
     database = Database(folder / "edge.db")
     database.open(asyncio.get_running_loop())
@@ -110,18 +116,27 @@ async def serving(
         journal = archive.journal
         delivery = Delivery(journal, clock, **patience)
         fakes = [FakeMachine(name) for name in machines]
-        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock)))
+        tally = delivery.notices.tally
+        authentication = Authentication(known or Known((MES,)), tally)
+        admission = Admission(authentication, anonymous)
+        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock, authentication)))
         places = Places(most)
-        lines = LineServer(dispatcher, delivery, places=places, limit=limit, farewell_s=farewell_s)
-        route = WebSocketRoute(dispatcher, delivery, limit=limit, farewell_s=farewell_s)
-        http = HttpServer(
-            dispatcher, route, limit=limit, places=places, origins=("http://panel:8080",), header_s=header_s,
-            patience_s=patience.get("patience_s", 60.0),
+        lines = LineServer(
+            dispatcher, delivery, admission=admission, places=places, limit=limit, farewell_s=farewell_s,
+            sign_in_s=sign_in_s, context=context,
         )  # fmt: skip
+        route = WebSocketRoute(
+            dispatcher, delivery, admission=admission, limit=limit, farewell_s=farewell_s, sign_in_s=sign_in_s)
+        http = HttpServer(
+            dispatcher, route, admission=admission, limit=limit, places=places, origins=("http://panel:8080",),
+            header_s=header_s, patience_s=patience.get("patience_s", 60.0), tally=tally, context=context,
+        )  # fmt: skip
+        watch = asyncio.create_task(authentication.watch())
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
         try:
-            yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports, archive)
+            yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports, archive, authentication)
         finally:
+            watch.cancel()
             await lines.stop()
             await http.stop()
             await delivery.close()

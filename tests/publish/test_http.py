@@ -209,7 +209,7 @@ def head(served: Served, body: bytes) -> bytes:
 
 async def deaf(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection that takes next to nothing until it is read from, neither here nor in the kernel."""
-    with socket.socket(fileno=os.dup(served.http._server.sockets[0].fileno())) as listening:  # type: ignore[union-attr]
+    with socket.socket(fileno=os.dup(served.http._listener._server.sockets[0].fileno())) as listening:  # type: ignore[union-attr]
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     its = socket.socket()
     its.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.errors import ConfigError
-from edgeagent.publish.transports import require_loopback
+from edgeagent.publish.transports import require_secure
 from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
 from tests.publish.serving import event, request, serving
 
@@ -279,12 +279,12 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "", "oven.example", "127.0.0.1.example"])
 def test_an_address_beyond_this_computer_is_refused(host: str) -> None:
     with pytest.raises(ConfigError, match="loca"):
-        require_loopback(host)
+        require_secure(host, None)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_an_address_of_this_computer_is_taken(host: str) -> None:
-    require_loopback(host)
+    require_secure(host, None)
 
 
 def test_a_reset_connection_leaves_nothing_behind(tmp_path: Path, run: Run) -> None:

@@ -17,6 +17,7 @@ from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps import events
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.store import jobs
+from tests.publish.known import TOKEN
 from tests.publish.serving import STARTED_NS, Served, event, request, serving
 from tests.store.samples import board, job
 
@@ -48,6 +49,7 @@ async def board_left(served: Served, name: str = "b1", code: str = "PCB0001") ->
 
 ON_A_CONNECTION = {"Event.Subscribe", "Event.Unsubscribe", "Event.Acknowledge", "Event.DeleteConsumer"}
 SAMPLES: dict[str, dict[str, Any]] = {
+    "Session.Authenticate": {"token": TOKEN},
     "Event.Read": {"from": "beginning"},
     "Configuration.GetObjectParameters": {"object": "zone/1/top"},
     "Recipe.Get": {"name": "SAC305-A", "version": 3},

@@ -13,6 +13,8 @@ import jsonschema
 import msgspec
 import pytest
 
+from edgeagent.errors import CommandRefused
+from edgeagent.model.callers import NO_ROLE, Caller
 from edgeagent.model.events import TOPICS
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps.glossary import REFUSALS
@@ -106,22 +108,37 @@ OF_ONE: list[Refused] = [
     ("Event.Acknowledge", {"sequence": 1_000_000}, "outOfRange"),
     ("Event.DeleteConsumer", {"consumer": "nobody"}, "notFound"),
     ("Recipe.Get", {"version": 99}, "notFound"),
+    ("Session.Authenticate", {"token": "wrong"}, "unauthenticated"),
 ]
 """What a function makes of a parameter that others take otherwise, or that only it has."""
 
 BY_THEMSELVES = {
     ("Event.Subscribe", "invalidRequest"), ("Event.Unsubscribe", "invalidRequest"),
     ("Event.Subscribe", "tooMany"), ("Event.Read", "tooMany"),
-    ("Event.Subscribe", "forbidden"), ("Event.Acknowledge", "forbidden"), ("Event.DeleteConsumer", "forbidden"),
+    ("Session.Authenticate", "tooMany"),
 }  # fmt: skip
 """Provoked by tests of their own: over HTTP nothing can be pushed (test_openapps), bounds (there, test_delivery),
-consumers of somebody else (test_consumers)."""
+wrong tokens (test_authentication)."""
+
+WITHOUT_RIGHTS = (
+    Caller("loopback", NO_ROLE, "lines", "here"),
+    Caller("mes", NO_ROLE, "lines", "here", frozenset(), is_authenticated=True),
+)
 
 
 async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:
     answer = await lived.call(name, params)
     told: str | None = answer["error"]["data"]["kind"] if "error" in answer else None
     return told
+
+
+async def of_rights(lived: Day, name: str, caller: Caller) -> set[str]:
+    """What a caller without any rights is refused for them."""
+    try:
+        await lived.functions.call(name, msgspec.json.encode(lived.asks(name)), caller)
+    except CommandRefused as refused:
+        return {refused.kind} & {"unauthenticated", "forbidden"}
+    return set()
 
 
 def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
@@ -143,6 +160,8 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
                 for _, given, wanted in (it for it in OF_ONE if it[0] == name):
                     assert await kind(lived, name, asks | given) == wanted, (name, given)
                     provoked.add(wanted)
+                for caller in WITHOUT_RIGHTS:
+                    provoked |= await of_rights(lived, name, caller)
                 provoked |= {wanted for of, wanted in BY_THEMSELVES if of == name}
                 assert told - {"busy"} == provoked, f"{name}: say what it refuses in refusals.py, and provoke it here"
             await busy_where_it_is_told(lived, tmp_path)

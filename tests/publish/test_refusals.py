@@ -65,7 +65,7 @@ def test_connections_beyond_the_bound_are_logged_and_counted_on_both_ports(
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
                 assert await reader.readline()
                 writer.close()
-            assert served.delivery.notices.tally.refused == {"lines": 2}
+            assert served.delivery.notices.tally.refused == {"lines": 2, "http": 2}
             assert served.lines.load() == (1, 0)
             for _, writer in kept:
                 writer.close()

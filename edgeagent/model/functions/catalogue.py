@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from edgeagent.model.boards import BoardRecord, BoardTrace
+from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import ActiveAlarms, AlarmHistory, GetAlarmHistory
 from edgeagent.model.functions.boards import BoardsFound, BoardsInProcess, FindBoards, GetBoard, GetTrace
-from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs
+from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs, StopJob
+from edgeagent.model.functions.control import ControlStanding, ReleaseRemote, RequestRemote, SetObjectParameter
 from edgeagent.model.functions.events import (
     Acknowledge,
     Acknowledged,
@@ -44,6 +46,7 @@ from edgeagent.model.functions.recipes import (
     StartRecipe,
     UpdateRecipe,
 )
+from edgeagent.model.functions.sessions import Authenticate, Authenticated
 from edgeagent.model.recipes import Recipe, RunningRecipe
 
 FUNCTIONS: dict[str, Function] = {
@@ -51,6 +54,9 @@ FUNCTIONS: dict[str, Function] = {
     for function in (
         Function("rpc.discover", "viewer", False, Nothing, dict[str, Any],
                  "The OpenRPC document of this server."),
+        Function("Session.Authenticate", NO_ROLE, False, Authenticate, Authenticated,
+                 "Says who asks on this connection from now on (WebSocket or TCP); over HTTP it tells what a token is "
+                 "good for."),
         Function("Event.Subscribe", "viewer", False, Subscribe, Subscribed,
                  "Pushes events on this connection (WebSocket or TCP)."),
         Function("Event.Unsubscribe", "viewer", False, Unsubscribe, Subscribed,
@@ -107,6 +113,14 @@ FUNCTIONS: dict[str, Function] = {
                  "What became of a command."),
         Function("Command.List", "viewer", False, ListJobs, JobsListed,
                  "Commands by state and time."),
+        Function("Command.Stop", "operator", False, StopJob, Job,
+                 "Brings a job to its nearest safe state and ends it; whoever may start it may stop it."),
+        Function("Configuration.SetObjectParameter", "engineer", True, SetObjectParameter, Job,
+                 "Sets one parameter of an object; read back, and put back where the machine does not take it."),
+        Function("Status.RequestRemote", "operator", False, RequestRemote, ControlStanding,
+                 "Asks for remote control; it is granted at the machine."),
+        Function("Status.ReleaseRemote", "operator", False, ReleaseRemote, ControlStanding,
+                 "Gives remote control back before its time."),
         Function("Status.Get", "viewer", False, OfMachine, Status,
                  "State, control, boards and alarms of each machine."),
         Function("Status.GetValues", "viewer", False, GetValues, Values,

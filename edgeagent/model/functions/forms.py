@@ -52,7 +52,7 @@ class Function(NamedTuple):
     """One function: who may call it, what it takes, what it answers.
 
     Attributes:
-        role: viewer, operator, engineer or administrator.
+        role: viewer, operator, engineer or administrator; NO_ROLE where none is needed.
         needs_remote: it commands the machine and needs remote control.
     """
 

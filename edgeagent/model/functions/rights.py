@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from edgeagent.errors import CommandRefused
-from edgeagent.model.callers import NO_ROLE, Caller, rank
+from edgeagent.model.callers import Caller, rank
 from edgeagent.model.functions.forms import Function
 
-ALWAYS = frozenset(("rpc.discover", "Session.Authenticate"))
-"""What a caller with a list of functions may call beside them."""
+ALWAYS = frozenset(("rpc.discover", "Session.Authenticate", "Command.Stop"))
+"""What a caller with a list of functions may call beside them; a job is stopped by whoever may start it."""
 
 
 def entitled(function: Function, caller: Caller) -> CommandRefused | None:
@@ -27,5 +27,4 @@ def entitled(function: Function, caller: Caller) -> CommandRefused | None:
         return CommandRefused("unauthenticated", f"{function.name} is for known users: {way}.")
     if caller.functions is not None:
         return CommandRefused("forbidden", f"{function.name} is not among the functions of the user {caller.name}.")
-    has = "none" if caller.role == NO_ROLE else caller.role
-    return CommandRefused("forbidden", f"{function.name} needs the role {function.role}, not {has}.")
+    return CommandRefused("forbidden", f"{function.name} needs the role {function.role}, not {caller.role}.")

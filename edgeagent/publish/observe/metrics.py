@@ -144,6 +144,16 @@ METRICS = (
     Metric("edgeagent_store_commits", "counter", "Commits.", (), _one(lambda o: o.database.health().commits)),
     Metric("edgeagent_store_database_bytes", "gauge", "Size of the database file.", (), _one(lambda o: _size(o, ""))),
     Metric("edgeagent_store_wal_bytes", "gauge", "Size of the write-ahead log.", (), _one(lambda o: _size(o, "-wal"))),
+    Metric("edgeagent_audit_failing", "gauge", "1 while the audit record cannot be written, and commands are refused.",
+           (), _one(lambda o: None if o.audit is None else float(o.audit.failing is not None))),
+    Metric("edgeagent_audit_broken", "gauge", "1 when the audit record was found changed or cut, until that is "
+           "accepted.", (), _one(lambda o: None if o.audit is None else float(o.audit.broken is not None))),
+    Metric("edgeagent_audit_entries", "counter", "Entries of the audit record that are on disk.", (),
+           _one(lambda o: None if o.audit is None else o.audit.entries)),
+    Metric("edgeagent_audit_failures", "counter", "Times that the disk refused the audit record.", (),
+           _one(lambda o: None if o.audit is None else o.audit.failures)),
+    Metric("edgeagent_audit_sequence", "gauge", "Newest entry of the audit record.", (),
+           _one(lambda o: None if o.audit is None else o.audit.head.sequence)),
     Metric("edgeagent_journal_first_sequence", "gauge", "Oldest event kept.", (),
            _one(lambda o: o.journal.first_sequence)),
     Metric("edgeagent_journal_committed_sequence", "gauge", "Newest event on disk.", (),
@@ -161,6 +171,11 @@ METRICS = (
            "another protocol.", _TRANSPORT, _of_transport(lambda o, name: o.tally.cut[name])),
     Metric("edgeagent_requests_forbidden", "counter", "Requests refused for who asks: a strange Host or Origin.",
            _TRANSPORT, _of_transport(lambda o, name: o.tally.forbidden[name])),
+    Metric("edgeagent_authentications", "counter", "Tokens that were sent: right, wrong, or not looked at because "
+           "their address is slowed down.", ("result",),
+           lambda o: (((result,), o.tally.authentications[result]) for result in ("right", "wrong", "slowed"))),
+    Metric("edgeagent_handshakes_failed", "counter", "TLS handshakes that failed, or that there was no room for.",
+           _TRANSPORT, _of_transport(lambda o, name: o.tally.handshakes[name])),
     Metric("edgeagent_telemetry_coalesced", "counter", "Telemetry messages that a newer one took the place of, because "
            "the peer was slow.", (), _one(lambda o: o.tally.coalesced)),
     Metric("edgeagent_events_lost", "counter", "Wanted events that were told to a subscriber as a gap.", (),

@@ -11,6 +11,7 @@ from edgeagent.durations import Durations
 from edgeagent.loop_lag import LoopLag
 from edgeagent.publish.outlet import LiveMachine
 from edgeagent.publish.tally import Tally
+from edgeagent.store.audit import Audit
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Journal
 
@@ -48,6 +49,7 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
+        audit: None where no record is kept.
     """
 
     machines: Sequence[ObservedMachine]
@@ -58,3 +60,4 @@ class Observed:
     transports: Mapping[str, Callable[[], tuple[int, int]]]
     loop_lag: LoopLag
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
+    audit: Audit | None = None

@@ -13,6 +13,7 @@ from edgeagent.clock import Clock
 from edgeagent.model.callers import Caller
 from edgeagent.model.functions import FUNCTIONS, Nothing
 from edgeagent.publish.access import Handler
+from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.cursors import Cursors
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.openapps.alarms import AlarmAnswers
@@ -23,6 +24,7 @@ from edgeagent.publish.openapps.events import EventAnswers
 from edgeagent.publish.openapps.machines import MachineAnswers, Machines
 from edgeagent.publish.openapps.production import ProductionAnswers
 from edgeagent.publish.openapps.recipes import RecipeAnswers
+from edgeagent.publish.openapps.sessions import SessionAnswers
 from edgeagent.publish.outlet import LiveMachine
 from edgeagent.store.archive import Archive
 
@@ -36,8 +38,9 @@ def _description() -> msgspec.Raw:
 
 
 def answers(
-    machines: Sequence[LiveMachine], archive: Archive, delivery: Delivery, clock: Clock
-) -> dict[str, Handler]:
+    machines: Sequence[LiveMachine], archive: Archive, delivery: Delivery, clock: Clock,
+    authentication: Authentication | None = None,
+) -> dict[str, Handler]:  # fmt: skip
     """Make a handler for every function of the catalogue; give them to `Access`."""
     served = Machines(machines)
     consumers = ConsumerAnswers(archive, Cursors(archive.consumers, clock), clock)
@@ -47,6 +50,7 @@ def answers(
 
     return {
         "rpc.discover": discover,
+        **SessionAnswers(authentication or Authentication()).handlers(),
         **EventAnswers(served, archive.journal, delivery, consumers, clock).handlers(),
         **consumers.handlers(),
         **MachineAnswers(served, clock).handlers(),

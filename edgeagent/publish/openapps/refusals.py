@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.functions import Function
+from edgeagent.model.functions.rights import ALWAYS
 
 _OF_EVERY = ("invalidParameters", "tooLarge", "internal")
 _OF_COMMANDS = ("notRemote", "interlocked", "unreachable", "notConfirmed", "expired")
@@ -23,11 +25,12 @@ _OF_PARAMETER = {
 """A parameter that names something refuses what does not exist; a place and a time refuse what cannot be."""
 
 _OWN = {
-    "Event.Subscribe": ("invalidRequest", "forbidden", "tooMany", "busy"),
+    "Session.Authenticate": ("unauthenticated", "tooMany"),
+    "Event.Subscribe": ("invalidRequest", "tooMany", "busy"),
     "Event.Unsubscribe": ("invalidRequest",),
-    "Event.Acknowledge": ("forbidden", "notFound", "outOfRange", "busy"),
+    "Event.Acknowledge": ("notFound", "outOfRange", "busy"),
     "Event.Consumers": ("busy",),
-    "Event.DeleteConsumer": ("forbidden", "notFound", "busy"),
+    "Event.DeleteConsumer": ("notFound", "busy"),
     "Event.Read": ("tooMany", "busy"),
     "Alarm.GetHistory": ("busy",),
     "Board.Get": ("busy",),
@@ -47,8 +50,10 @@ def refusals(function: Function, parameters: tuple[str, ...]) -> tuple[str, ...]
         parameters: its names on the wire.
     """
     kinds = [*_OF_EVERY]
-    if function.role != "viewer":
-        kinds.append("forbidden")
+    if function.role != NO_ROLE:
+        kinds.append("unauthenticated")
+        if function.name not in ALWAYS:
+            kinds.append("forbidden")
     for name in parameters:
         kinds += _OF_PARAMETER.get(name, ())
     if function.needs_remote:

@@ -1,5 +1,5 @@
-"""The ways in and out: JSON lines over TCP, HTTP, WebSocket; all on this computer only."""
+"""The ways in and out: JSON lines over TCP, HTTP, WebSocket; beyond this computer with TLS and for known users only."""
 
-from edgeagent.publish.transports.listening import CannotListen, listen, require_loopback
+from edgeagent.publish.transports.listening import CannotListen, Listener, require_secure
 
-__all__ = ["CannotListen", "listen", "require_loopback"]
+__all__ = ["CannotListen", "Listener", "require_secure"]

@@ -6,16 +6,21 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
-from edgeagent.model.callers import ANYBODY, Caller
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
-from edgeagent.publish.transports.listening import Places, deaf, listen
+from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
+from edgeagent.publish.transports.listening import Listener, Places
 from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from edgeagent.publish.authentication import Peer
 
 log = logging.getLogger(__name__)
 
@@ -30,42 +35,44 @@ _HTTP = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|CONNECT|OPTIONS|TRACE|PRI)
 
 
 class LineServer:
-    """Serves the line protocol on a loopback address.
+    """Serves the line protocol on one address.
 
     Args:
-        role: of everybody who connects.
+        admission: says who comes in.
         limit: longest line in bytes.
         places: connections at the same time, shared with other servers.
         farewell_s: time for a peer that does not read to find out why it is cut off, in seconds.
+        sign_in_s: time for a peer that may nothing yet to say who it is, in seconds.
+        context: of TLS.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, delivery: Delivery, *,
-        role: str = "viewer", limit: int = 1 << 20, places: Places | None = None, farewell_s: float = 10.0,
+        admission: Admission | None = None, limit: int = 1 << 20, places: Places | None = None,
+        farewell_s: float = 10.0, sign_in_s: float = 10.0, context: SSLContext | None = None,
     ) -> None:  # fmt: skip
         self.dispatcher = dispatcher
         self.delivery = delivery
-        self.role = role
+        self.admission = admission or Admission()
         self.limit = limit
         self.places = places or Places()
         self.farewell_s = farewell_s
+        self.sign_in_s = sign_in_s
         self.connections: set[_Connection] = set()
         self.turned_away: set[asyncio.Transport] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(lambda: _Connection(self), context, self._count_handshake)
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; return the port. Raises like `listen`."""
-        self._server, port = await listen(lambda: _Connection(self), host, port)
-        return port
+        """Listen; return the port. Raises like `Listener.start`."""
+        return await self._listener.start(host, port)
 
     def deaf(self) -> str | None:
         """Why nobody can connect; None while it listens."""
-        return deaf(self._server)
+        return self._listener.deaf()
 
     async def stop(self) -> None:
         """End listening and every connection."""
-        if self._server is not None:
-            self._server.close()
+        self._listener.close()
         for transport in self.turned_away:
             transport.abort()
         tasks = [task for connection in tuple(self.connections) for task in connection.end()]
@@ -76,12 +83,16 @@ class LineServer:
         """How many connections and subscriptions there are."""
         return len(self.connections), sum(connection.subscriptions for connection in self.connections)
 
+    def _count_handshake(self) -> None:
+        self.delivery.notices.tally.handshakes["lines"] += 1
+
 
 class _Connection(asyncio.Protocol):
     """One peer; its lines are answered in order by one task, which reads on only as fast as it answers."""
 
     _transport: asyncio.Transport
     _session: Session
+    _guest: Peer
     _work: asyncio.Task[None]
 
     def __init__(self, server: LineServer) -> None:
@@ -94,6 +105,7 @@ class _Connection(asyncio.Protocol):
         self._paused = False
         self._placed = False
         self._last: asyncio.TimerHandle | None = None
+        self._unknown: asyncio.TimerHandle | None = None
         self._peer = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -106,6 +118,10 @@ class _Connection(asyncio.Protocol):
             return
         self._server.connections.add(self)
         self._session = self._server.delivery.session(self._send, self.hang_up, send_at_once=self._send_at_once)
+        self._guest = self._server.admission.admit(self._session, "lines", self._peer, transport)
+        if not self._server.admission.is_open_to(self._guest.caller()):
+            self._lines.limit = MOST_OF_UNKNOWN
+            self._unknown = asyncio.get_running_loop().call_later(self._server.sign_in_s, self._is_unknown)
         self._work = asyncio.get_running_loop().create_task(self._serve())
 
     @property
@@ -117,7 +133,7 @@ class _Connection(asyncio.Protocol):
         self._server.delivery.notices.tally.refused["lines"] += 1
         self._transport.pause_reading()
         self._transport.write(refusal("tooMany", self._server.places.full) + b"\n")
-        self._transport.write_eof()
+        self._end_writing()
         turned_away = self._server.turned_away
         if len(turned_away) >= _MOST_TURNED_AWAY:
             turned_away.pop().abort()
@@ -137,7 +153,7 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._no_more = True
         self._arrived.set()
-        return self._last is None
+        return self._last is None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -152,7 +168,7 @@ class _Connection(asyncio.Protocol):
         if self in self._server.connections:
             self.end()
 
-    def hang_up(self, reason: str) -> None:
+    def hang_up(self, reason: str, kind: str = "tooMany") -> None:
         """Send a last line with the reason, and end the connection when the peer has read it or its time is over."""
         if self._last is not None or self._transport.is_closing():
             return
@@ -160,8 +176,8 @@ class _Connection(asyncio.Protocol):
         self._server.delivery.notices.tally.cut["lines"] += 1
         self._last = asyncio.get_running_loop().call_later(self._server.farewell_s, self._transport.abort)
         self._stop()
-        self._transport.write(refusal("tooMany", reason) + b"\n")
-        self._transport.write_eof()
+        self._transport.write(refusal(kind, reason) + b"\n")
+        self._end_writing()
         if self._paused:  # what it sent and nobody read would reset the connection before it has read why
             self._transport.resume_reading()
 
@@ -176,7 +192,21 @@ class _Connection(asyncio.Protocol):
         self._transport.abort()
         return self._stop()
 
+    def _end_writing(self) -> None:
+        """Send nothing more; the peer may still read. TLS has no such half of a connection: it ends as a whole."""
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _is_unknown(self) -> None:
+        self._unknown = None
+        if not self._guest.caller().is_authenticated:
+            self.hang_up(f"Nobody said within {self._server.sign_in_s:g} s who it is.", "unauthenticated")
+
     def _stop(self) -> list[asyncio.Task[None]]:
+        if self._unknown is not None:
+            self._unknown.cancel()
         self._work.cancel()
         pump = self._session.close()
         return [self._work, pump] if pump else [self._work]
@@ -194,7 +224,6 @@ class _Connection(asyncio.Protocol):
         return keeps_up
 
     async def _serve(self) -> None:
-        caller = Caller(ANYBODY, self._server.role, "lines", self._peer, session=self._session)
         answered = 0
         try:
             while True:
@@ -209,12 +238,14 @@ class _Connection(asyncio.Protocol):
                     if _HTTP.match(line):
                         self._end_http()
                         return
-                    answer = await self._server.dispatcher.answer(line, caller)
+                    answer = await self._server.dispatcher.answer(line, self._guest.caller())
                 except LineTooLong as error:
                     if _HTTP.match(error.start):
                         self._end_http()
                         return
-                    answer = refusal("tooLarge", f"A line holds at most {self._server.limit} bytes.")
+                    answer = refusal("tooLarge", f"A line holds at most {self._lines.limit} bytes.")
+                if self._unknown is not None and self._guest.caller().is_authenticated:
+                    self._lines.limit = self._server.limit
                 await self._session.answer(answer)
                 answered += 1
                 if answered % _TURN == 0:

@@ -1,4 +1,4 @@
-"""Listening sockets, on this computer only until users and TLS exist."""
+"""Listening sockets; beyond this computer with TLS only."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from edgeagent.config import is_loopback
 from edgeagent.errors import ConfigError
+from edgeagent.publish.transports.handshakes import Handshakes
 from firmware_iface.map_reader import FileFault
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _KERNEL_BYTES = 256 << 10
 """What the kernel keeps for a peer that does not read; left to itself it takes up to 4 MiB for each connection."""
@@ -54,37 +59,60 @@ class Places:
         self._taken -= 1
 
 
-def require_loopback(host: str) -> None:
-    """Refuse an address beyond this computer.
+def require_secure(host: str, context: SSLContext | None) -> None:
+    """Refuse an address beyond this computer without TLS.
 
     Raises:
         ConfigError: not in 127.0.0.0/8, not ::1, not localhost.
     """
-    if not is_loopback(host):
+    if context is None and not is_loopback(host):
         raise ConfigError([
             FileFault("listener", None, host or "(empty)", "this address may be reached from beyond this computer",
-                  "127.0.0.0/8, ::1, localhost only until users and TLS exist")
+                  "127.0.0.0/8, ::1, localhost only without TLS")
         ])  # fmt: skip
 
 
-async def listen(factory: Callable[[], asyncio.BaseProtocol], host: str, port: int) -> tuple[asyncio.Server, int]:
-    """Listen on a loopback address; return the server and its port (a free one for port 0).
+class Listener:
+    """One listening socket.
 
-    Raises:
-        ConfigError: the host is not a loopback address.
-        CannotListen: the port is taken or not allowed.
+    Args:
+        factory: makes the protocol of each connection.
+        failed: counts a TLS handshake that came to nothing.
     """
-    require_loopback(host)
-    try:
-        server = await asyncio.get_running_loop().create_server(factory, host, port)
-    except OSError as error:
-        raise CannotListen(host, port, error) from error
-    for each in server.sockets:
-        with socket.socket(fileno=os.dup(each.fileno())) as listening:  # uvloop's own cannot be set
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
-    return server, int(server.sockets[0].getsockname()[1])
 
+    def __init__(
+        self, factory: Callable[[], asyncio.BaseProtocol], context: SSLContext | None = None,
+        failed: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        self._context = context
+        self._handshakes = Handshakes(factory, context, failed) if context else None
+        self._factory = self._handshakes or factory
+        self._server: asyncio.Server | None = None
 
-def deaf(server: asyncio.Server | None) -> str | None:
-    """Why a server takes no connections; None while it does."""
-    return None if server is not None and server.is_serving() else "does not listen any more"
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port (a free one for port 0).
+
+        Raises:
+            ConfigError: the host is beyond this computer, and there is no TLS.
+            CannotListen: the port is taken or not allowed.
+        """
+        require_secure(host, self._context)
+        try:
+            self._server = await asyncio.get_running_loop().create_server(self._factory, host, port)
+        except OSError as error:
+            raise CannotListen(host, port, error) from error
+        for each in self._server.sockets:
+            with socket.socket(fileno=os.dup(each.fileno())) as listening:  # uvloop's own cannot be set
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    def close(self) -> None:
+        """Take no more connections, and end those whose handshake is not done."""
+        if self._server is not None:
+            self._server.close()
+        if self._handshakes is not None:
+            self._handshakes.close()
+
+    def deaf(self) -> str | None:
+        """Why nobody can connect; None while it listens."""
+        return None if self._server is not None and self._server.is_serving() else "does not listen any more"

@@ -17,10 +17,14 @@ class LineTooLong(Exception):
 
 
 class LineSplitter:
-    """Cuts bytes into lines; holds no more than the limit and one piece, whatever is fed."""
+    """Cuts bytes into lines; holds no more than the limit and one piece, whatever is fed.
+
+    Attributes:
+        limit: bytes of the longest line; may be changed between two lines.
+    """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffer = bytearray()
         self._searched = 0
         self._dropping = False
@@ -28,7 +32,7 @@ class LineSplitter:
     @property
     def full(self) -> bool:
         """Whether no more should be fed before lines were taken."""
-        return len(self._buffer) > self._limit
+        return len(self._buffer) > self.limit
 
     def feed(self, piece: bytes) -> None:
         """Add bytes as they came."""
@@ -62,6 +66,6 @@ class LineSplitter:
         line = bytes(memoryview(self._buffer)[:end])
         del self._buffer[: end + 1]
         self._searched = 0
-        if len(line) > self._limit:
+        if len(line) > self.limit:
             raise LineTooLong(line[:_START])
         return line

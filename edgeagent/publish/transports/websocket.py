@@ -10,10 +10,11 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
-from edgeagent.model.callers import ANYBODY, Caller
+from edgeagent.model.users import Identity
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
+from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
 
 log = logging.getLogger(__name__)
@@ -38,30 +39,32 @@ class WebSocketRoute:
     """Serves WebSocket requests that a HTTP server hands on.
 
     Args:
-        role: of everybody who connects.
+        admission: says who comes in.
         limit: largest frame in bytes; a larger one ends the connection with code 1009.
         farewell_s: time for a peer that does not read to find out why it is cut off, in seconds.
+        sign_in_s: time for a peer that may nothing yet to say who it is, in seconds.
     """
 
     def __init__(
         self, dispatcher: Dispatcher, delivery: Delivery, *,
-        role: str = "viewer", limit: int = 1 << 20, farewell_s: float = 10.0,
+        admission: Admission | None = None, limit: int = 1 << 20, farewell_s: float = 10.0, sign_in_s: float = 10.0,
     ) -> None:  # fmt: skip
         self.dispatcher = dispatcher
         self.delivery = delivery
-        self.role = role
+        self.admission = admission or Admission()
         self._limit = limit
         self.farewell_s = farewell_s
+        self.sign_in_s = sign_in_s
         self._open: dict[web.WebSocketResponse, Session] = {}
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
-        """Serve one connection until it ends."""
+    async def __call__(self, request: web.Request, identity: Identity | None = None) -> web.StreamResponse:
+        """Serve one connection until it ends; see `Upgrade`."""
         socket = web.WebSocketResponse(
             timeout=self.farewell_s, heartbeat=_PING_S, compress=False, max_msg_size=self._limit + 1,
             protocols=(PACKED,),
         )  # fmt: skip
         await socket.prepare(request)
-        connection = _Connection(self, socket, request)
+        connection = _Connection(self, socket, request, identity)
         self._open[socket] = connection.session
         try:
             await connection.serve()
@@ -95,7 +98,9 @@ def _frames(protocol: str | None) -> Frames:
 class _Connection:
     """One peer; its frames are answered in order."""
 
-    def __init__(self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.Request) -> None:
+    def __init__(
+        self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.Request, identity: Identity | None
+    ) -> None:
         self._route = route
         self._socket = socket
         self._transport = request.transport
@@ -103,16 +108,19 @@ class _Connection:
         self._frames = _frames(socket.ws_protocol)
         self._farewell: asyncio.Task[None] | None = None
         self.session = route.delivery.session(self._send, self._hang_up, self._frames.form, self._send_at_once)
+        self._guest = route.admission.admit(self.session, "websocket", self._peer, request.transport, identity)
 
     async def serve(self) -> None:
         """Answer and push until the connection ends."""
         frames = self._frames
         session = self.session
-        caller = Caller(ANYBODY, self._route.role, "websocket", self._peer, session=session)
+        unknown = None
+        if not self._route.admission.is_open_to(self._guest.caller()):
+            unknown = asyncio.get_running_loop().call_later(self._route.sign_in_s, self._is_unknown)
         try:
             async for message in self._socket:
                 try:
-                    answer = await self._route.dispatcher.answer(frames.read(message), caller)
+                    answer = await self._route.dispatcher.answer(frames.read(message), self._guest.caller())
                 except UnreadableFrame as error:
                     answer = refusal(error.kind, error.reason)
                 await session.answer(None if answer is None else await frames.write(answer))
@@ -123,6 +131,8 @@ class _Connection:
                 self._farewell.cancel()
             raise
         finally:
+            if unknown is not None:
+                unknown.cancel()
             session.close()
             if self._farewell is not None:
                 await asyncio.wait((self._farewell,))
@@ -148,16 +158,20 @@ class _Connection:
                 raise ConnectionResetError(f"{self._peer} takes nothing") from None
             raise
 
-    def _hang_up(self, reason: str) -> None:
+    def _is_unknown(self) -> None:
+        if not self._guest.caller().is_authenticated:
+            self._hang_up(f"Nobody said within {self._route.sign_in_s:g} s who it is.", WSCloseCode.POLICY_VIOLATION)
+
+    def _hang_up(self, reason: str, code: int = WSCloseCode.TRY_AGAIN_LATER) -> None:
         if self._farewell is None:
             log.warning("WebSocket of %s ends: %s", Detail(self._peer), reason)
             self._route.delivery.notices.tally.cut["websocket"] += 1
-            self._farewell = asyncio.create_task(self._end(reason))
+            self._farewell = asyncio.create_task(self._end(reason, code))
 
-    async def _end(self, reason: str) -> None:
+    async def _end(self, reason: str, code: int) -> None:
         """Send a last frame with the reason, and end the connection when the peer has read it or its time is over."""
         message = reason.encode()[:_MOST_REASON]
-        closing = asyncio.create_task(self._socket.close(code=WSCloseCode.TRY_AGAIN_LATER, message=message))
+        closing = asyncio.create_task(self._socket.close(code=code, message=message))
         try:
             await asyncio.sleep(self._route.farewell_s)
         finally:

@@ -9,26 +9,32 @@ import msgspec
 from edgeagent.store import meta
 from edgeagent.store.audit.chain import Head
 
-_HEAD, _LEFT = "audit.head", "audit.left"
-"""The head of the record beside this store; that of the record beside the store that a backup was made of."""
+_HEAD, _LEFT, _BROKEN = "audit.head", "audit.left", "audit.broken"
+"""Head of the record beside this store; head of the one beside the store that a backup was made of; what is wrong."""
 
 
 class Anchors(msgspec.Struct, frozen=True):
-    """What a store remembers: the head of its record, or of the one that it left behind as a backup; None where none.
+    """What a store remembers of its record; each None where there is nothing.
+
+    Attributes:
+        head: of the record beside it. left: of the record that a backup left behind.
+        broken: what was found to be wrong, and nobody has accepted yet.
     """
 
     head: Head | None = None
     left: Head | None = None
+    broken: str | None = None
 
 
 def find(connection: sqlite3.Connection) -> Anchors:
     """Read what the store remembers, inside somebody's query; what is no head is none."""
-    return Anchors(_read(connection, _HEAD), _read(connection, _LEFT))
+    return Anchors(_read(connection, _HEAD), _read(connection, _LEFT), meta.get(connection, _BROKEN) or None)
 
 
-def put(connection: sqlite3.Connection, head: Head) -> None:
-    """Remember the head, inside somebody's transaction."""
+def put(connection: sqlite3.Connection, head: Head, broken: str | None) -> None:
+    """Remember the head and what is wrong with the record, inside somebody's transaction."""
     meta.put(connection, _HEAD, str(head))
+    meta.put(connection, _BROKEN, broken or "")
 
 
 def leave(connection: sqlite3.Connection) -> None:
@@ -36,14 +42,14 @@ def leave(connection: sqlite3.Connection) -> None:
     head = _read(connection, _HEAD)
     if head is not None:
         meta.put(connection, _LEFT, str(head))
-        connection.execute("DELETE FROM meta WHERE key = ?", (_HEAD,))
+        connection.execute("DELETE FROM meta WHERE key IN (?, ?)", (_HEAD, _BROKEN))
 
 
 def carry(source: sqlite3.Connection, into: sqlite3.Connection) -> None:
     """Take over what the store of before remembers of the record that stays where it is."""
-    head = _read(source, _HEAD)
-    if head is not None:
-        put(into, head)
+    anchors = find(source)
+    if anchors.head is not None:
+        put(into, anchors.head, anchors.broken)
 
 
 def _read(connection: sqlite3.Connection, name: str) -> Head | None:

@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from math import inf
 from time import monotonic
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -15,15 +16,20 @@ from edgeagent import __version__
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
 from edgeagent.model.audit import AuditEntry, bounded
-from edgeagent.store.audit import anchor
+from edgeagent.store.audit import accepting, anchor
+from edgeagent.store.audit.accepting import Accepted
 from edgeagent.store.audit.chain import Head
 from edgeagent.store.audit.folding import Folding
 from edgeagent.store.audit.ledger import SEGMENT_BYTES, Ledger
 from edgeagent.store.audit.tail import Tail
-from edgeagent.store.database import Database
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
 
 MOST_WAITING = 1024
 """Entries that wait for the disk at the same time, of up to 16 KiB each."""
+_MOST_BROKEN = 1000
+"""Characters of what is told as broken."""
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
@@ -40,7 +46,7 @@ class Audit:
 
     Attributes:
         entries: written since it was opened. failures: writes that the disk refused, and probes of it.
-        broken: what was wrong with the record when it was taken up; None where nothing was.
+        broken: what was found to be wrong with the record and nobody has accepted yet; None where nothing was.
     """
 
     def __init__(self, database: Database, anchors: anchor.Anchors, clock: Clock, patience_s: float, retry_s: float,
@@ -62,7 +68,7 @@ class Audit:
         self._lost = 0
         self.entries = 0
         self.failures = 0
-        self.broken: str | None = None
+        self.broken = anchors.broken
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
 
@@ -89,15 +95,27 @@ class Audit:
     def failing(self) -> str | None:
         """Why nothing can be written now, so that commands must be refused; None while it can. From any thread."""
         with self._change:
-            return self._fault()
+            return self._hindrance()
 
-    def _fault(self) -> str | None:
+    def _hindrance(self) -> str | None:
         if self._closing or not self._thread.is_alive():
             return "the record is closed"
         if self._failed:
             return self._failed
         waits_s = monotonic() - self._under_way[0].since_s if self._under_way else 0.0
         return f"the disk has not answered for {waits_s:.0f} s" if waits_s > self._patience_s else None
+
+    @property
+    def head(self) -> Head:
+        """Sequence and hash of the newest entry on disk."""
+        return self._ledger.head
+
+    def fault(self) -> str | None:
+        """What is wrong with the record now, in words for people; None where nothing is."""
+        failing = self.failing
+        if failing:
+            return f"commands are refused, the record cannot be written: {failing}"
+        return f"{self.broken} (edgeagent audit verify tells more)" if self.broken else None
 
     async def write(self, *entries: AuditEntry) -> None:
         """Write entries one after the other and return when all are on disk.
@@ -112,7 +130,7 @@ class Audit:
             return
         future: asyncio.Future[None] = self._loop.create_future()
         with self._change:
-            fault = self._fault()
+            fault = self._hindrance()
             if fault is None and sum(len(each.lines) for each in self._waiting) + len(lines) > MOST_WAITING:
                 fault = f"{MOST_WAITING} entries wait for the disk already"
             if fault:
@@ -128,11 +146,24 @@ class Audit:
                 f"the audit record cannot be written: not on disk after {self._patience_s:g} s"
             ) from error
 
+    def report(self, *entries: AuditEntry) -> None:
+        """Write entries of what has happened already, without waiting; while the disk refuses they are kept.
+
+        For an outcome that `write` did not take: what there is no room for is counted and told as missing.
+
+        Raises:
+            TypeError, ValueError: values that JSON does not hold.
+        """
+        with self._change:
+            for entry in entries:
+                self._put([_encode(bounded(entry))])
+            self._change.notify()
+
     def note(self, entry: AuditEntry) -> None:
         """Write an entry of which a peer can make thousands, without waiting: of repetitions within a minute a sum.
 
-        What is the same in kind, who, host, function and machine repeats itself. While the disk refuses, what there
-        is no room for is counted, and told as soon as it can be written again.
+        What is the same in kind, who, host, function and machine repeats itself. For logins, and for refusals of
+        callers who are not known; the command of a known caller that is refused goes to `write`.
 
         Raises:
             TypeError, ValueError: values that JSON does not hold.
@@ -190,7 +221,8 @@ class Audit:
         return self._under_way
 
     def _write(self, batch: list[_Waiting]) -> None:
-        gap = [] if self._failed is None or not self._is_open else [_encode(self._gap())]
+        lost = self._lost
+        gap = [_encode(self._gap(lost))] if self._failed or lost else []
         lines = [*gap, *(line for each in batch for line in each.lines)]
         if not lines and self._is_open:
             return
@@ -198,23 +230,42 @@ class Audit:
         try:
             self._ledger.append(lines)
         except OSError as error:
-            self._refused(batch, error)
+            self._refused(batch, f"{error.strerror or error} ({error.filename or self._database.path})")
+        except Exception as error:  # noqa: BLE001  told as a disk that refuses, and tried again
+            _log.exception("%s: the audit record failed unexpectedly", self._database.path)
+            self._refused(batch, repr(error))
         else:
-            self._took(batch, before)
+            self._took(batch, before, lost)
 
-    def _took(self, batch: list[_Waiting], before: int) -> None:
+    def _took(self, batch: list[_Waiting], before: int, told_lost: int) -> None:
+        if not self._is_open:
+            self._accept()
         with self._change:
             if self._failed:
                 _log.warning("%s: the audit record can be written again", self._database.path)
-                self._lost = 0
+            self._lost -= told_lost
             self._is_open, self._failed, self._under_way = True, None, []
             self.entries += self._ledger.head.sequence - before
         self._anchor(self._ledger.head)
         for each in batch:
             self._tell(each.future, None)
 
-    def _refused(self, batch: list[_Waiting], error: OSError) -> None:
-        reason = f"{error.strerror or error} ({error.filename or self._database.path})"
+    def _accepted(self) -> Accepted | None:
+        """What somebody accepts at this start, where it is just what is told as broken."""
+        accepted = None if self._is_open else accepting.laid(self._database.path)
+        return accepted if accepted and accepted.broken == self.broken else None
+
+    def _accept(self) -> None:
+        """What was accepted is an entry now, and no longer told."""
+        path = self._database.path
+        if self._accepted():
+            self.broken = None
+        try:
+            accepting.take_away(path)
+        except OSError as error:
+            _log.error("%s: cannot be taken away: %s", accepting.accepted_file(path), error)
+
+    def _refused(self, batch: list[_Waiting], reason: str) -> None:
         with self._change:
             if self._failed is None:
                 self._failed_at = self._now()
@@ -223,13 +274,16 @@ class Audit:
             self._failed, self._under_way = reason, []
             self.failures += 1
             self._lost += sum(len(each.lines) for each in batch if each.future)
-            self._waiting = [each for each in batch if not each.future] + self._waiting
+            kept = [each for each in batch if not each.future] + self._waiting
+            self._waiting = kept[:MOST_WAITING]
+            self._lost += sum(len(each.lines) for each in kept[MOST_WAITING:])
         for each in batch:
             self._tell(each.future, StoreError(f"the audit record cannot be written: {reason}"))
 
     def _anchor(self, head: Head) -> None:
+        broken = self.broken
         with suppress(StoreError):  # closed: the record is ahead of the store then, as after a crash
-            self._database.submit(lambda connection: anchor.put(connection, head), replaces="audit head")
+            self._database.submit(lambda connection: anchor.put(connection, head, broken), replaces="audit head")
 
     def _tell(self, future: asyncio.Future[None] | None, error: StoreError | None) -> None:
         def tell(future: asyncio.Future[None]) -> None:
@@ -250,16 +304,21 @@ class Audit:
         if tail.torn:
             entries.append(self._own(f"a crash left {tail.torn} bytes that nobody relied on: they are put aside"))
         if tail.faults:
-            self.broken = "; ".join(tail.faults)
-            _log.error("%s: the audit record is broken: %s; it goes on after that", self._database.path, self.broken)
-            entries.append(self._own(f"the record is broken: {self.broken}", "failed"))
+            broken = "; ".join(tail.faults)
+            _log.error("%s: the audit record is broken: %s; it goes on after that", self._database.path, broken)
+            entries.append(self._own(f"the record is broken: {broken}", "failed"))
+            self.broken = "; ".join(dict.fromkeys(filter(None, (self.broken, broken))))[:_MOST_BROKEN]
+        if accepted := self._accepted():
+            reason = f"accepted that the record is broken: {accepted.reason}"
+            entries.append(msgspec.structs.replace(self._own(reason, "done"), who=accepted.who, before=accepted.broken))
         if not self._is_open:
             entries.append(self._own(f"edgeagent {__version__} begins, the record is open"))
         return [_encode(bounded(entry)) for entry in entries]
 
-    def _gap(self) -> AuditEntry:
-        lost = f"{self._lost} entries that were to be written are missing"
-        return self._own(f"from {self._failed_at} on the record could not be written: {self._failed}; {lost}", "failed")
+    def _gap(self, lost: int) -> AuditEntry:
+        since = f"from {self._failed_at} on the record could not be written: {self._failed}"
+        why = since if self._failed else "more entries came than the disk took"
+        return self._own(f"{why}; {lost} entries that were to be written are missing", "failed")
 
     def _own(self, reason: str, outcome: str | None = None) -> AuditEntry:
         clock = "trusted" if self._clock.trusted else "untrusted"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+from edgeagent.store.audit.chain import MOST_LINE
 from edgeagent.store.copying import sync_folder
 
 
@@ -27,6 +29,13 @@ def first_of(segment: Path) -> int:
 def segment_file(store: Path, first: int) -> Path:
     """The segment whose first line has this sequence."""
     return Path(f"{store}.audit.{first:012d}")
+
+
+def raw_lines(file: Path) -> Iterator[bytes]:
+    """Lines with their ends; one that is longer than any of ours in pieces, none of which is whole."""
+    with file.open("rb") as opened:
+        while line := opened.readline(MOST_LINE + 1):
+            yield line
 
 
 class Segment:
