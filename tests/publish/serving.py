@@ -131,12 +131,13 @@ async def serving(
             dispatcher, route, admission=admission, limit=limit, places=places, origins=("http://panel:8080",),
             header_s=header_s, patience_s=patience.get("patience_s", 60.0), tally=tally, context=context,
         )  # fmt: skip
-        watch = asyncio.create_task(authentication.watch())
+        watch = asyncio.create_task(authentication.watch()) if known else None
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
         try:
             yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports, archive, authentication)
         finally:
-            watch.cancel()
+            if watch:
+                watch.cancel()
             await lines.stop()
             await http.stop()
             await delivery.close()
