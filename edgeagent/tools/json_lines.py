@@ -19,24 +19,24 @@ def key_lines(text: str) -> dict[KeyPath, int]:
     line, at = 1, 0
     for match in _TOKEN.finditer(text):
         line, at = line + text.count("\n", at, match.start()), match.start()
-        token = match.group()
-        if token in "]}":
+        word = match.group()
+        if word in "]}":
             where.pop()
             is_key = False
             continue
-        if token == ",":
+        if word == ",":
             if isinstance(where[-1], int):
                 where[-1] += 1
             is_key = not isinstance(where[-1], int)
             continue
-        if token == ":":
+        if word == ":":
             is_key = False
             continue
         if is_key:
-            where[-1] = str(json.loads(token))
+            where[-1] = str(json.loads(word))
         if where and where[-1] is not None:
             lines.setdefault(tuple(part for part in where if part is not None), line)
-        if token in "[{":
-            where.append(0 if token == "[" else None)
-            is_key = token == "{"
+        if word in "[{":
+            where.append(0 if word == "[" else None)
+            is_key = word == "{"
     return lines

@@ -44,7 +44,7 @@ _UNITS = {
 class _Tolerances(TolerancesTable, frozen=True):
     """How far the process may be from its setpoints; zones: °C of single objects."""
 
-    zones: dict[str, float] = {}
+    zones: dict[str, float] = msgspec.field(default_factory=dict)
 
 
 class _Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,10 +94,14 @@ class RecipeFile:
         tolerances = document.get("tolerances")
         self._numbers(document.get("settings"), ("settings",))
         self._numbers(tolerances.get("zones") if isinstance(tolerances, dict) else None, ("tolerances", "zones"))
-        found = self._faults.convert(document, RecipeDraft if self._is_json else _Recipe)
-        if self._faults.found or found is None:
+        draft: RecipeDraft | None = None
+        if self._is_json:
+            draft = self._faults.convert(document, RecipeDraft)
+        elif found := self._faults.convert(document, _Recipe):
+            draft = _draft(found)
+        if self._faults.found or draft is None:
             raise ConfigError(sorted(self._faults.found, key=lambda fault: fault.line or 0))
-        return found if isinstance(found, RecipeDraft) else _draft(found)
+        return draft
 
     def _numbers(self, table: object, where: KeyPath) -> None:
         """Look at values whose keys are nobody's to name; a number stands in for those that are none."""

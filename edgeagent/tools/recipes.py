@@ -124,7 +124,7 @@ def _start(options: Namespace, address: Address) -> bool:
         time.sleep(_LOOK_S)
     reason = f": {job['reason']}" if job["reason"] else ""
     _print(options, job, (f"job {job['id']} is {job['state']}{reason}",))
-    return options.no_wait or job["state"] == "done"
+    return bool(options.no_wait or job["state"] == "done")
 
 
 def _delete(options: Namespace, address: Address) -> bool:
