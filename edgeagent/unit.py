@@ -197,16 +197,18 @@ class Unit:
 
     def book_out(self, lane: int | None, number: int | None, reason: str, by: str) -> tuple[str, ...]:
         """End boards as `Pipeline.book_out` does, into the journal with the checkpoint; return their ids."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
-        if self._recorder:
-            self._recorder.booked_out(self.machine.id, lane, number, reason, by, now, wall)
+        now, wall = self._direct("book_out", (lane, number, reason, by))
         events = self.pipeline.book_out(lane, number, reason, by, now, wall)
         self._append(events)
         self._saved_ns = now
         return tuple(event.record.id for event in events if event.record)
 
     def directed(self, said: str, arguments: bytes) -> None:
-        """Do again what the control room told once, as a recording has it."""
+        """Do again what the control room told once, as a recording has it.
+
+        Raises:
+            KeyError: a board that is booked out is not inside.
+        """
         told = msgspec.json.decode(arguments)
         if said == "tell":
             self.tell(*(Event(topic, time_ns, self.machine.id, msgspec.convert(data, TOPICS[topic].data))
@@ -220,6 +222,8 @@ class Unit:
             self.recipe_started(RecipeName(name, version), by)
         elif said == "hold_ready":
             self.hold_ready(*told)
+        elif said == "book_out":
+            self.book_out(*told)
 
     def _direct(self, said: str, arguments: object) -> tuple[int, int]:
         """Record what the control room tells; return the moment, monotonic and on the wall."""

@@ -9,7 +9,7 @@ import msgspec
 
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, BookedOut, Directed, Failure, Kept, Memory, Part, Wire
+from edgeagent.recording.entries import Beat, Directed, Failure, Kept, Memory, Part, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -61,12 +61,6 @@ class Recorder:
         parts = self._parts.pop((machine.id, index), [])
         self._writer.add(Beat(machine.id, group.source, group.name, tuple(parts), row.times[index], row.stamps[index],
                               now_ns, wall_ns, self._clock.trusted))
-
-    def booked_out(
-        self, machine: str, lane: int | None, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int
-    ) -> None:
-        """Somebody takes boards out at this moment."""
-        self._writer.add(BookedOut(machine, lane, number, reason, by, now_ns, wall_ns, self._clock.trusted))
 
     def directed(self, machine: str, said: str, arguments: bytes, now_ns: int, wall_ns: int) -> None:
         """The control room tells a machine something at this moment."""

@@ -225,6 +225,10 @@ class ControlTable(_Table, frozen=True):
         float,
         Meta(gt=0, le=1440, description="the longest time from a new recipe to ready, where the map does not say it"),
     ] = 60.0
+    alarm_resets: Annotated[
+        int, Meta(ge=0, le=100, description="times that the alarms of a machine may be reset from afar within")
+    ] = 5
+    alarm_reset_minutes: Annotated[int, Meta(ge=1, le=1440, description="so many minutes")] = 15
     time_zone: Annotated[
         _Text | None, Meta(description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
     ] = None
@@ -241,6 +245,13 @@ class MachineTable(_Table, frozen=True):
     serial_number: Annotated[str | None, Meta(description="where the machine does not tell it")] = None
     window: WindowTable = WindowTable()
     tolerances: TolerancesTable = TolerancesTable()
+    auto_off_minutes: Annotated[
+        Annotated[int, Meta(ge=5, le=10_080)] | None,
+        Meta(description="a ready machine to which nothing came for so long is switched off; never where left out"),
+    ] = None
+    auto_off_warning_minutes: Annotated[
+        int, Meta(ge=0, le=120, description="from the announcement of that; a board or a command meanwhile ends it")
+    ] = 5
     remote_windows: Annotated[
         tuple[RemoteWindowTable, ...], Meta(max_length=32, description="times of the week under remote control")
     ] = ()

@@ -51,7 +51,7 @@ class Acknowledge(Procedure):
                                              "lists all.", machine)  # fmt: skip
         if record and record.acknowledged_at and record.acknowledged_by:
             self._answer = AlarmAcknowledged(alarm.id, record.acknowledged_at, record.acknowledged_by)
-            return f"{record.acknowledged_by} had taken notice of it before"
+            return f"{record.acknowledged_by} had taken notice of it before."
         now, by = self._context.clock.wall_ns(), self._context.caller.name
         await work.step(f"Take notice of {alarm.code}")
         work.tell(Event("Alarm.Acknowledged", now, machine, AlarmTold(alarm=alarm, by=by)))
@@ -99,8 +99,8 @@ class ResetAll(Procedure):
         self._remaining = tuple([RemainingAlarm(a.id, a.code, a.text, await self._why(a, work)) for a in still])
         now = self._it.status().state
         if now in _HOT_OR_MOVING and stood not in (*_HOT_OR_MOVING, "fault"):
-            raise Failed(f"the reset should never start anything, and the machine went from {stood} to {now}")
-        return None if not still else f"{len(still)} alarms still stand"
+            raise Failed(f"A reset must never start anything, and the machine went from {stood} to {now}.")
+        return None if not still else f"{len(still)} alarms still stand."
 
     def answer(self, _: Job) -> Any:
         """What ended, and what still stands."""
@@ -155,7 +155,7 @@ class Reset(ResetAll):
                 raise CommandRefused("notFound", f"There is no alarm {self._id!r} of {machine}; Alarm.GetActive lists "
                                                  "those that stand.", machine)  # fmt: skip
             self._asked = (record.alarm,)
-            return "it had ended by itself"
+            return "It had ended by itself."
         return await super().run(work)
 
     async def _reset(self, work: Work) -> None:

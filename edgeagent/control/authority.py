@@ -55,6 +55,7 @@ class Case:
         interlocks, faults: what the procedure found, each a sentence.
         rival: the job that has the machine; None where nothing is in the way.
         by_caller, by_machine: commands within the last minute, this one left out; most_...: how many there may be.
+        spent: why it was done too often within a longer time; None where it was not.
         unrecordable: why the audit cannot be written; None where it can.
     """
 
@@ -76,6 +77,7 @@ class Case:
     by_machine: int = 0
     most_by_caller: int = 0
     most_by_machine: int = 0
+    spent: str | None = None
     unrecordable: str | None = None
 
 
@@ -129,7 +131,7 @@ def _rate(case: Case) -> str | None:
         return f"{case.caller.name} has given {case.by_caller} commands within a minute; wait a moment."
     if case.by_machine >= case.most_by_machine:
         return f"{case.machine} has been given {case.by_machine} commands within a minute; wait a moment."
-    return None
+    return case.spent
 
 
 def _recordable(case: Case) -> str | None:

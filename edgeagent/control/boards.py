@@ -8,7 +8,7 @@ from typing import Any
 from edgeagent.clock import instant_ns
 from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine, Context, Value
-from edgeagent.control.procedure import Failed, Procedure, Work
+from edgeagent.control.procedure import Procedure, Work
 from edgeagent.errors import CommandRefused
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.boards import BookedOut, ConfirmEmpty, RemoveBoard
@@ -56,7 +56,7 @@ class Remove(_BooksOut):
         self._ended = self._it.remove_board(self._asked.id, self._asked.reason, self._context.caller.name)
         await self._written()
         if not self._ended:
-            raise Failed(f"the board {self._asked.id} had come out by itself")
+            raise CommandRefused("notFound", f"The board {self._asked.id} had come out by itself.", self._it.machine.id)
         return None
 
 
@@ -88,4 +88,4 @@ class Empty(_BooksOut):
         await work.step("Take the tunnel for empty")
         self._ended = self._it.confirm_empty(self._asked.lane, self._asked.reason, self._context.caller.name)
         await self._written()
-        return f"{len(self._ended)} boards were booked out" if self._ended else None
+        return f"{len(self._ended)} boards were booked out." if self._ended else None

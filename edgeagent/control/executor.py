@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import msgspec
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
+from edgeagent.control.allowance import RESETS, Allowance
 from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
 from edgeagent.control.jobs import Jobs, ended_unseen
@@ -22,7 +24,7 @@ from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
-from edgeagent.errors import CommandRefused
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.forms import CommandParameters, Function
@@ -60,8 +62,18 @@ class Executor:
         self._clock = clock
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
+        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._jobs = Jobs(records, clock, self._permit_again)
+
+    @property
+    def jobs(self) -> tuple[Running, ...]:
+        """The jobs that run."""
+        return self._jobs.all()
+
+    def last_command_ns(self, machine: str) -> int:
+        """When a command was last permitted at a machine, monotonic; 0 before the first."""
+        return self._jobs.last_ns.get(machine, 0)
 
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
@@ -117,6 +129,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
+        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
@@ -158,7 +171,7 @@ class Executor:
             verdict = earlier
         self._callers.add(caller.name, self._clock.monotonic_ns())
         if isinstance(verdict, Refusal):
-            self._refused(verdict, case, asked, commanded, parameters.request_id)
+            await self._refused(verdict, case, asked, commanded)
             raise CommandRefused(verdict.kind, verdict.reason, commanded.id)
         assert procedure is not None, "what could not be made was refused"
         self._commanded.add(commanded.id, self._clock.monotonic_ns())
@@ -185,21 +198,23 @@ class Executor:
             rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
+            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
-    def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded, key: str | None) -> None:
+    async def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded) -> None:
         """Record a refusal: in the audit always, as a job and an event unless there is a flood of them."""
-        self._records.refusal(case.caller, function=asked.function, machine=asked.machine, request_id=key,
+        self._records.refusal(case.caller, function=asked.function, machine=asked.machine, request_id=asked.key,
                               job=asked.job, values=asked.parameters, reason=refusal.reason)
         is_flood = case.by_caller >= case.most_by_caller or case.by_machine >= case.most_by_machine
         if is_flood or refusal.check in ("authenticated", "entitled", *_NOT_KEPT):
             return
         now = self._records.now()
-        job = Job(id=asked.job, function=asked.function, machine=asked.machine, request_id=key, by=asked.caller,
+        job = Job(id=asked.job, function=asked.function, machine=asked.machine, request_id=asked.key, by=asked.caller,
                   state="refused", reason=refusal.reason, accepted_at=now, ended_at=now)
         kept = msgspec.structs.replace(asked, refused=(refusal.kind, refusal.reason))
-        self._records.end(commanded.machine, job, kept)
+        with suppress(StoreError):  # it is refused, whether or not that is on disk
+            await self._records.settled(self._records.end(commanded.machine, job, kept))
 
     async def _permitted(
         self, permit: Permit, function: Function, asked: Asked, caller: Caller, commanded: Commanded,
@@ -211,6 +226,8 @@ class Executor:
             asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, permit=permit)
+        if asked.function in RESETS:
+            self._resets.add(commanded.id, self._clock.wall_ns())
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
@@ -251,7 +268,7 @@ class Executor:
     def _permit_again(self, running: Running) -> Permit:
         """Decide on a job that was taken up: everything is asked again but its time and its rate."""
         case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
-        verdict = decide(replace(case, by_caller=0, by_machine=0))
+        verdict = decide(replace(case, by_caller=0, by_machine=0, spent=None))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
         return verdict
@@ -270,13 +287,13 @@ def _again(known: Asked) -> Any:
     """What was answered the first time."""
     if known.refused is not None:
         raise CommandRefused(*known.refused, known.machine)
-    if known.answer is None:
+    if known.answer is UNSET:
         raise CommandRefused("busy", f"Job {known.job} has not ended yet.", known.machine)
     return _decoded(known.answer)
 
 
-def _decoded(answer: Raw | None) -> Any:
-    return msgspec.json.decode(answer) if answer is not None else None
+def _decoded(answer: Raw | UnsetType) -> Any:
+    return msgspec.json.decode(answer) if answer is not UNSET else None
 
 
 def _moment(text: str | None) -> int | None:

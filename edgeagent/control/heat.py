@@ -77,12 +77,14 @@ def can_rest(it: CommandedMachine) -> bool:
     return it.machine.map.command("standby") is not None or it.machine.map.standby is not None
 
 
-def resting(it: CommandedMachine) -> Mapping[str, float]:
-    """What is written to switch the heaters off, by path."""
-    map_ = it.machine.map
-    if command := map_.command("standby"):
-        return {command.write: command.value}
-    return map_.standby.setpoints if map_.standby else {}
+def resting(it: CommandedMachine) -> frozenset[str]:
+    """Names of what is written to switch the heaters off: the command for it, or paths."""
+    return frozenset(("standby",) if it.machine.map.command("standby") else _setpoints(it))
+
+
+def _setpoints(it: CommandedMachine) -> Mapping[str, float]:
+    standby = it.machine.map.standby
+    return standby.setpoints if standby else {}
 
 
 def is_resting(it: CommandedMachine) -> bool:
@@ -90,7 +92,7 @@ def is_resting(it: CommandedMachine) -> bool:
     if it.machine.map.command("standby"):
         return it.status().state in ("coolingDown", "standby")
     return all((value := interlocks.number(it, path)) is not None and abs(value - wanted) <= _SAME
-               for path, wanted in resting(it).items())  # fmt: skip
+               for path, wanted in _setpoints(it).items())  # fmt: skip
 
 
 async def rest(it: CommandedMachine, work: Work) -> None:
@@ -98,7 +100,7 @@ async def rest(it: CommandedMachine, work: Work) -> None:
     if it.machine.map.command("standby"):
         await work.command("standby")
         return
-    for path, value in resting(it).items():
+    for path, value in _setpoints(it).items():
         await work.write(path, value)
 
 

@@ -1,4 +1,4 @@
-"""Why a command must not run now, in sentences: boards, the tunnel, the emergency stop, what a map asks for."""
+"""Why a command must not run now, in sentences: boards, what is in the tunnel, emergency stop, a map's conditions."""
 
 from __future__ import annotations
 

@@ -30,6 +30,9 @@ class Jobs:
 
     Args:
         permit_again: gives a permit to a job that was taken up after a restart; raises Withdrawn.
+
+    Attributes:
+        last_ns: machine → monotonic time when a command was last begun there.
     """
 
     def __init__(self, records: Records, clock: Clock, permit_again: Callable[[Running], Permit]) -> None:
@@ -37,15 +40,20 @@ class Jobs:
         self._clock = clock
         self._permit_again = permit_again
         self._running: dict[str, Running] = {}
+        self.last_ns: dict[str, int] = {}
 
     def get(self, job: str) -> Running | None:
         """A job that runs; None where there is none."""
         return self._running.get(job)
 
+    def all(self) -> tuple[Running, ...]:
+        """Every job that runs."""
+        return tuple(self._running.values())
+
     def rival(self, commanded: Commanded) -> str | None:
-        """The job that has a machine for itself; None where none has."""
-        return next((each.job.id for each in self._running.values()
-                     if each.commanded is commanded and each.procedure.takes_long), None)  # fmt: skip
+        """The job that has a machine for itself; None where none has, or it gives way."""
+        return next((each.job.id for each in self._running.values() if each.commanded is commanded
+                     and each.procedure.takes_long and not each.procedure.gives_way), None)  # fmt: skip
 
     async def begin(self, running: Running) -> None:
         """Record a job that is permitted, then let it run. Its machine is taken from this call on.
@@ -55,6 +63,7 @@ class Jobs:
         """
         job, asked = running.job, running.asked
         self._running[job.id] = running
+        self._make_way(running)
         try:
             await self._records.audit(
                 "command", running.caller, function=job.function, machine=job.machine, request_id=job.request_id,
@@ -83,6 +92,14 @@ class Jobs:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _make_way(self, running: Running) -> None:
+        """Note that a machine is commanded, and end what gives way to that."""
+        self.last_ns[running.commanded.id] = self._clock.monotonic_ns()
+        for other in self._running.values():
+            if other is not running and other.commanded is running.commanded and other.procedure.gives_way:
+                other.stopped_by = running.caller.name
+                other.stop_asked.set()
 
     def _start(self, running: Running, do: Do) -> None:
         running.task = asyncio.create_task(self._run(running, do), name=f"job {running.job.id}")

@@ -12,11 +12,17 @@ from edgeagent.errors import MachineError
 from edgeagent.model.functions import power
 from firmware_iface.commands import Power
 
+IDLE = "idle"
+"""The way by which `control.idle` commands it."""
+
 _BEGINS_S = 30.0
 """From the command's confirmation until the machine's state must show it."""
 
 _LOOKS_S = 10.0
 """All zones must be cool twice, so long apart, before belt and blowers stop."""
+
+
+_WITHOUT_HEAT = ("off", "standby", "coolingDown")
 
 
 class _Powers(Procedure):
@@ -42,7 +48,7 @@ class _Powers(Procedure):
     @property
     def _power(self) -> Power:
         if self._map.power is None:
-            raise Failed(f"the map {self._map.id} has no [power]")  # `limits` refuses it before
+            raise Failed(f"The map {self._map.id} has no [power].")  # `limits` refuses it before
         return self._map.power
 
     def _lacks(self, *commands: str) -> Iterator[str]:
@@ -58,10 +64,13 @@ class _Powers(Procedure):
         command = self._map.command(name)
         return interlocks.preconditions(self._it, command.preconditions if command else (), what)
 
-    async def _hear(self, work: Work) -> None:
-        """Wait until the machine tells its state; after a restart nothing is known of it."""
-        if not await work.until(lambda: self._presence.is_known, heat.SILENT_S):
-            raise Unknown("the machine does not answer, and what it made of the command is not known")
+    async def _hear(self) -> None:
+        """Wait, whoever has control, until the machine tells its state; after a restart nothing is known of it."""
+        while not self._presence.is_lost():
+            if self._presence.is_known:
+                return
+            await self._it.next_beat()
+        raise Unknown("The machine does not answer, and what it made of the command is not known.")
 
 
 class PowerOn(_Powers):
@@ -74,9 +83,9 @@ class PowerOn(_Powers):
 
     @property
     def safe(self) -> frozenset[str]:
-        """What may be written when the job must end: the horn, and what switches the heaters off."""
-        horn = {self._map.power.horn} if self._map.power and self._map.power.horn else set()
-        return frozenset(horn | heat.resting(self._it).keys())
+        """The horn, and what switches the heaters off."""
+        horn = self._map.power.horn if self._map.power else None
+        return heat.resting(self._it) | ({horn} if horn else set())
 
     def interlocks(self) -> Iterator[str]:
         """A machine that is on needs nothing; any other must be known to be empty, and as its map asks for."""
@@ -95,7 +104,7 @@ class PowerOn(_Powers):
     async def run(self, work: Work) -> str | None:
         """Warn, switch on, warm up; whatever ends it before leaves no heat behind."""
         if self._state in ON:
-            return f"it is on already: {self._it.status().reason}"
+            return f"It is on already: {self._it.status().reason}."
         await self._warn(work)
         await work.step("Switch on")
         try:
@@ -110,14 +119,14 @@ class PowerOn(_Powers):
 
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
-        await self._hear(work)
+        await self._hear()
         self._was_told = True
         horn = self._power.horn
         if horn and interlocks.number(self._it, horn):
             await self._silence(work, horn)
         if self._state not in ON:
-            raise Unknown(f"the agent was restarted in it; the machine is in state {self._state}: "
-                          f"{self._it.status().reason}; whether it had been told to start is not known")  # fmt: skip
+            raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
+                          f"{self._it.status().reason}. Whether it had been told to start is not known.")  # fmt: skip
         try:
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn):
@@ -141,9 +150,13 @@ class PowerOn(_Powers):
 
     async def _silence(self, work: Work, horn: str) -> None:
         try:
-            await work.write(horn, 0.0)
+            try:
+                await work.write(horn, 0.0)
+            except (Stopped, Withdrawn):
+                await work.write(horn, 0.0)  # the job is on its way to its end now, and this is safe
+                raise
         except MachineError as error:
-            raise Unknown(f"the horn could not be switched off and may still sound: {error}") from error
+            raise Unknown(f"The horn could not be switched off and may still sound: {error}.") from error
 
     async def _warm_up(self, work: Work) -> bool:
         """Wait until it is ready, or is none that warms up any more; False when the time is over."""
@@ -162,18 +175,18 @@ class PowerOn(_Powers):
     async def _warmed(self, work: Work, in_time: bool) -> str:
         status = self._it.status()
         if not self._presence.is_known:
-            raise Unknown("the machine stopped answering while it warmed up; look at it")
+            raise Unknown("The machine stopped answering while it warmed up; look at it.")
         if status.state in ("ready", "running"):
-            return f"it is ready: {status.reason}"
-        gone = f"while it warmed up the machine went to state {status.state}: {status.reason}"
+            return f"It is ready: {status.reason}."
+        gone = f"While it warmed up the machine went to state {status.state}: {status.reason}"
         if self._presence.was_interrupted and status.state not in ON:
-            raise Unknown(f"{gone}; it did not answer for a while, and may have started anew")
+            raise Unknown(f"{gone}. It did not answer for a while, and may have started anew.")
         await self._end_heat(work)
         if status.state == "emergencyStop":
-            raise Unknown(f"{gone}; what of it is still on, only somebody who stands before it can tell")
+            raise Unknown(f"{gone}. What of it is still on, only somebody who stands before it can tell.")
         if not in_time:
-            raise Failed(f"it was not ready within {self._power.warm_up_timeout_s:g} s; the heaters are off again")
-        raise Failed(f"{gone}; the heaters are off")
+            raise Failed(f"It was not ready within {self._power.warm_up_timeout_s:g} s; the heaters are off again.")
+        raise Failed(f"{gone}. The heaters are off.")
 
     async def _end_heat(self, work: Work) -> None:
         """Come to the nearest safe state: no heat, belt and blowers on."""
@@ -181,19 +194,22 @@ class PowerOn(_Powers):
         try:
             await heat.rest(self._it, work)
         except (MachineError, Failed) as error:
-            if not self._presence.is_known or self._state not in ("off", "standby", "coolingDown"):
-                raise Unknown(f"the heaters could not be switched off again: {error}") from error
+            if not self._presence.is_known or self._state not in _WITHOUT_HEAT:
+                raise Unknown(f"The heaters could not be switched off again: {error}.") from error
+        except Withdrawn as error:
+            raise Withdrawn(f"{error} The machine goes on by itself: {self._it.status().reason}.") from error
 
 
 class PowerOff(_Powers):
-    """Switch the heaters off, cool down with belt and blowers on, then switch off."""
+    """Switch the heaters off, cool down with belt and blowers on, then switch off.
 
-    safe: frozenset[str] = frozenset()
-    """Where it is stopped it stays: cooling, or as hot as it was."""
+    Nothing is `safe` to be written after it was stopped: it stays where it is, cooling or as hot as it was.
+    """
 
     def __init__(self, it: CommandedMachine, asked: power.PowerOff, context: Context) -> None:
         super().__init__(it, context)
         self._now = asked.now
+        self._is_idle = context.caller.transport == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
 
@@ -214,27 +230,39 @@ class PowerOff(_Powers):
     async def run(self, work: Work) -> str | None:
         """Cool down unless `now`, and switch off."""
         if self._state == "off":
-            return f"it is off already: {self._it.status().reason}"
+            return f"It is off already: {self._it.status().reason}."
+        if self._is_idle:
+            await self._announce(work)
         if not self._now:
             await work.step("Switch the heaters off; belt and blowers stay on")
             await heat.rest(self._it, work)
             self._is_cooling = True
             if not await work.until(lambda: heat.is_resting(self._it), _BEGINS_S):
-                raise NotConfirmed(f"the machine is in state {self._state} after it was told to rest")
+                raise NotConfirmed(f"The machine is in state {self._state} after it was told to rest.")
             await self._cool_down(work)
         return await self._switch_off(work)
 
     async def resume(self, work: Work) -> str | None:
         """Go on cooling where the heaters are off; anything else is as unknown as it looks."""
-        await self._hear(work)
+        await self._hear()
         if self._state == "off":
-            return f"it is off: {self._it.status().reason}"
+            return f"It is off: {self._it.status().reason}."
         if self._now or not heat.is_resting(self._it):
-            raise Unknown(f"the agent was restarted in it; the machine is in state {self._state}: "
-                          f"{self._it.status().reason}")  # fmt: skip
+            raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
+                          f"{self._it.status().reason}.")  # fmt: skip
         self._is_cooling = True
         await self._cool_down(work)
         return await self._switch_off(work)
+
+    async def _announce(self, work: Work) -> None:
+        """Give whoever needs the machine some minutes to say so, by a board or any command."""
+        minutes = self._context.settings.auto_off_warning_minutes
+        await work.step(f"Nothing comes: it is switched off in {minutes} minutes, unless a board or a command comes")
+        self.gives_way = True
+        came = await work.until(lambda: any(interlocks.boards_inside(self._it)), 60.0 * minutes)
+        self.gives_way = False
+        if came:
+            raise Stopped("A board came.")
 
     async def _cool_down(self, work: Work) -> None:
         """Wait until every zone is below, by good data, at two looks."""
@@ -249,11 +277,11 @@ class PowerOff(_Powers):
                 if await self._is_cool_anew(work):
                     return
         if unknown := list(heat.untellable(self._it)):
-            raise Unknown(f"whether it is cool cannot be told: {', '.join(unknown)}; the heaters are off, and belt and "
-                          "blowers stay on")  # fmt: skip
+            raise Unknown(f"Whether it is cool cannot be told: {', '.join(unknown)}. "
+                          "The heaters are off, belt and blowers stay on.")  # fmt: skip
         far = heat.hottest(self._it, safe)
         told = f": {far.path} is {far.celsius:.0f} °C" if far else ""
-        raise Unknown(f"it has not cooled down within {timeout_s:g} s{told}; it goes on cooling")
+        raise Unknown(f"It has not cooled down within {timeout_s:g} s{told}. It goes on cooling.")
 
     def _is_over(self) -> bool:
         """Whether it is cool, or has left the cool-down by itself."""
@@ -264,14 +292,14 @@ class PowerOff(_Powers):
         """Raise where the machine left the cool-down by itself."""
         status = self._it.status()
         if not self._presence.is_known:
-            raise Unknown("the machine stopped answering while it cooled down; look at it")
+            raise Unknown("The machine stopped answering while it cooled down; look at it.")
         is_off = status.state == "off" and heat.is_cool(self._it, self._power.safe_celsius)
         if status.state == "fault" or is_off or heat.is_resting(self._it):
             return
-        gone = f"while it cooled down the machine went to state {status.state}: {status.reason}"
+        gone = f"While it cooled down the machine went to state {status.state}: {status.reason}"
         if status.state in ON:
-            raise Failed(gone)
-        raise Unknown(f"{gone}; what of it is still on, only somebody who stands before it can tell")
+            raise Failed(f"{gone}.")
+        raise Unknown(f"{gone}. What of it is still on, only somebody who stands before it can tell.")
 
     async def _is_cool_anew(self, work: Work) -> bool:
         try:
@@ -283,7 +311,7 @@ class PowerOff(_Powers):
     async def _switch_off(self, work: Work) -> str | None:
         self._is_cooling = False
         if self._state == "off":
-            return "it was switched off at the machine"
+            return "It was switched off at the machine."
         await work.step("Switch off")
         await work.command("powerOff")
         return None

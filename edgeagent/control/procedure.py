@@ -98,10 +98,12 @@ class Procedure(ABC):
 
     Attributes:
         takes_long: it has the machine for itself until its end: two such jobs never run at one machine.
+        gives_way: for now any other command ends it, as if that one's caller had stopped it; it writes nothing then.
         answers_when_done: the caller waits for the end and gets `answer()`; else it gets the job at once.
     """
 
     takes_long: bool = False
+    gives_way: bool = False
     answers_when_done: bool = False
 
     @property

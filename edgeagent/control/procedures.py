@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from edgeagent.control import handing_over
+from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
+from edgeagent.control.boards import Empty, Remove
+from edgeagent.control.power import PowerOff, PowerOn
 from edgeagent.control.procedure import Factory
 from edgeagent.control.recipe_start import Start
 from edgeagent.control.recipes import Create, Delete, Update
@@ -17,5 +20,12 @@ PROCEDURES: dict[str, Factory] = {
     "Status.RequestRemote": handing_over.Request,
     "Status.ReleaseRemote": handing_over.Release,
     "Status.GrantRemote": handing_over.Grant,
+    "Alarm.Acknowledge": Acknowledge,
+    "Alarm.Reset": Reset,
+    "Alarm.ResetAll": ResetAll,
+    "Board.Remove": Remove,
+    "Board.ConfirmEmpty": Empty,
+    "Status.PowerOn": PowerOn,
+    "Status.PowerOff": PowerOff,
 }
 """Function → what makes its procedure; the executor answers each of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 VERSION = 2
-"""2 has what people did to boards and what the control room told; of earlier versions everything is still read."""
+"""2 has what the control room told; of earlier versions everything is still read."""
 MOST_BYTES = 64 << 20
 """Of one entry; a longer one is not read."""
 
@@ -90,19 +90,6 @@ class Beat(_Entry, frozen=True, tag="beat"):
     trusted: bool
 
 
-class BookedOut(_Entry, frozen=True, tag="booked out"):
-    """Boards that somebody took out by hand; the lane and the number there as `Pipeline.book_out` takes them."""
-
-    machine: str
-    lane: int | None
-    number: int | None
-    reason: str
-    by: str
-    monotonic_ns: int
-    wall_ns: int
-    trusted: bool
-
-
 class Kept(_Entry, frozen=True, tag="recipe"):
     """A version of a recipe that was kept when the recording began, or is from here on; body: as it is stored."""
 
@@ -146,4 +133,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Kept | Beat | BookedOut | Directed | Wire | Failure | End
+Entry = Header | Memory | Kept | Beat | Directed | Wire | Failure | End

@@ -6,6 +6,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import UNSET, Raw, UnsetType
 
 from edgeagent.store.checksums import checksum, is_whole
 
@@ -21,7 +22,7 @@ class Asked(msgspec.Struct, frozen=True):
     Attributes:
         caller, role, functions: who asked, with which rights. key: its request id; None where it gave none.
         parameters: JSON, with the machine's id and without key and time.
-        answer: JSON of what was answered; refused: kind and reason of a refusal. None for both until then.
+        answer: JSON of what was answered, unset until then. refused: kind and reason of a refusal, None for none.
     """
 
     caller: str
@@ -30,9 +31,9 @@ class Asked(msgspec.Struct, frozen=True):
     key: str | None
     function: str
     machine: str
-    parameters: msgspec.Raw
+    parameters: Raw
     job: str
-    answer: msgspec.Raw | None = None
+    answer: Raw | UnsetType = UNSET
     refused: tuple[str, str] | None = None
 
     @property

@@ -16,7 +16,7 @@ from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
 from edgeagent.model.recipes import StoredRecipe
-from edgeagent.recording.entries import Beat, BookedOut, Directed, Kept, Memory
+from edgeagent.recording.entries import Beat, Directed, Kept, Memory
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -109,10 +109,8 @@ class Replay:
                         self._judging[recipe.machine, recipe.key] = recipe.judging
                     elif isinstance(entry, Beat):
                         self._play(entry)
-                    elif isinstance(entry, BookedOut):
-                        self._book_out(entry)
                     elif isinstance(entry, Directed):
-                        self._unit(entry).directed(entry.said, entry.arguments)
+                        self._direct(entry)
                     if journal.last_sequence > journal.committed_sequence + _AHEAD:
                         await self._settle(journal)
             finally:
@@ -167,19 +165,16 @@ class Replay:
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
 
-    def _book_out(self, entry: BookedOut) -> None:
-        try:
-            self._unit(entry).book_out(entry.lane, entry.number, entry.reason, entry.by)
-        except KeyError:
-            self._strangers += 1
-
-    def _unit(self, entry: BookedOut | Directed) -> Unit:
-        """The machine to which something was said, at the moment at which it was."""
+    def _direct(self, entry: Directed) -> None:
+        """Tell a machine again what the control room told it, at the moment of then."""
         self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
         unit = self._units.get(entry.machine)
         if unit is None:
             raise RecordingError(f"the recording has machine {entry.machine}, which the configuration has not")
-        return unit
+        try:
+            unit.directed(entry.said, entry.arguments)
+        except KeyError:
+            self._strangers += 1
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)

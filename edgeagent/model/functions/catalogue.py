@@ -7,8 +7,25 @@ from typing import Any
 from edgeagent.model.boards import BoardRecord, BoardTrace
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.commands import Job
-from edgeagent.model.functions.alarms import ActiveAlarms, AlarmHistory, GetAlarmHistory
-from edgeagent.model.functions.boards import BoardsFound, BoardsInProcess, FindBoards, GetBoard, GetTrace
+from edgeagent.model.functions.alarms import (
+    AcknowledgeAlarm,
+    ActiveAlarms,
+    AlarmAcknowledged,
+    AlarmHistory,
+    AlarmsReset,
+    GetAlarmHistory,
+    ResetAlarm,
+)
+from edgeagent.model.functions.boards import (
+    BoardsFound,
+    BoardsInProcess,
+    BookedOut,
+    ConfirmEmpty,
+    FindBoards,
+    GetBoard,
+    GetTrace,
+    RemoveBoard,
+)
 from edgeagent.model.functions.commands import GetJob, JobsListed, ListJobs, StopJob
 from edgeagent.model.functions.control import ControlStanding, ReleaseRemote, RequestRemote, SetObjectParameter
 from edgeagent.model.functions.events import (
@@ -23,7 +40,7 @@ from edgeagent.model.functions.events import (
     Subscribed,
     Unsubscribe,
 )
-from edgeagent.model.functions.forms import Function, Nothing, OfMachine
+from edgeagent.model.functions.forms import CommandParameters, Function, Nothing, OfMachine
 from edgeagent.model.functions.machines import (
     GetObjectParameters,
     GetValues,
@@ -33,6 +50,7 @@ from edgeagent.model.functions.machines import (
     Status,
     Values,
 )
+from edgeagent.model.functions.power import PowerOff, PowerOn
 from edgeagent.model.functions.production import Counters, GetCounters
 from edgeagent.model.functions.recipes import (
     CheckRecipe,
@@ -83,6 +101,12 @@ FUNCTIONS: dict[str, Function] = {
                  "The alarms that stand now."),
         Function("Alarm.GetHistory", "viewer", False, GetAlarmHistory, AlarmHistory,
                  "Alarms that stand or stood, with their ends."),
+        Function("Alarm.Acknowledge", "operator", False, AcknowledgeAlarm, AlarmAcknowledged,
+                 "Takes notice of an alarm, whether it stands or ended; who was first stays."),
+        Function("Alarm.Reset", "operator", True, ResetAlarm, AlarmsReset,
+                 "Resets an alarm that may be reset from afar, and tells why it still stands where it does."),
+        Function("Alarm.ResetAll", "operator", True, CommandParameters, AlarmsReset,
+                 "Resets all alarms that may be reset from afar, where the machine has a command for that."),
         Function("Board.Get", "viewer", False, GetBoard, BoardRecord,
                  "The record of a board that left."),
         Function("Board.GetTrace", "viewer", False, GetTrace, BoardTrace,
@@ -91,6 +115,10 @@ FUNCTIONS: dict[str, Function] = {
                  "Records of boards by barcode, recipe, verdict and time."),
         Function("Board.GetInProcess", "viewer", False, OfMachine, BoardsInProcess,
                  "The boards in the tunnel, with their positions."),
+        Function("Board.Remove", "operator", False, RemoveBoard, BookedOut,
+                 "Books out a board that somebody took out of the tunnel by hand."),
+        Function("Board.ConfirmEmpty", "operator", False, ConfirmEmpty, BookedOut,
+                 "Somebody looked into the tunnel and it is empty: books out every board and ends every doubt."),
         Function("Production.GetCounters", "viewer", False, GetCounters, Counters,
                  "Boards by verdict and recipe, and seconds in each state."),
         Function("Recipe.GetCurrentName", "viewer", False, OfMachine, RunningRecipe,
@@ -123,6 +151,10 @@ FUNCTIONS: dict[str, Function] = {
                  "Gives remote control back before its time."),
         Function("Status.Get", "viewer", False, OfMachine, Status,
                  "State, control, boards and alarms of each machine."),
+        Function("Status.PowerOn", "engineer", True, PowerOn, Job,
+                 "Switches a machine on after a warning; the job is done when it is ready."),
+        Function("Status.PowerOff", "engineer", True, PowerOff, Job,
+                 "Cools a machine down and switches it off; never with boards inside."),
         Function("Status.GetValues", "viewer", False, GetValues, Values,
                  "Measured values with quality and time."),
     )
