@@ -52,6 +52,7 @@ class Start(Procedure):
         self._waits = context.rules.recipe_change == "wait"
         self._is_written = False
         self._safe = frozenset[str]()
+        self._sent: list[str] = []
         map_ = machine.machine.map
         told = ((map_.recipe_version, float(self._recipe.version)), (map_.recipe_name, self._recipe.name))
         self._names: dict[str, Written] = {path: value for path, value in told
@@ -161,13 +162,17 @@ class Start(Procedure):
         self._safe = frozenset((*todo, *self._names))
         if todo:
             await work.step(f"writes {len(todo)} of {len(self._settings)} settings, the others stand already")
-        for path, wanted in todo.items():
-            await work.write(path, wanted)
+        await self._send(work, todo)
         await work.step("reads everything back")
         read = await work.read(*self._settings)
         if any(not is_same(wanted, read[path]) for path, wanted in self._settings.items()):
             raise NotConfirmed("The machine did not take everything that was written.")
         await self._name(work, former)
+
+    async def _send(self, work: Work, todo: Mapping[str, Written]) -> None:
+        for path, value in todo.items():
+            self._sent.append(path)
+            await work.write(path, value)
 
     async def _name(self, work: Work, now: Mapping[str, Value]) -> None:
         """Tell the machine which recipe it has, where it can be told; from now on the agent knows it runs."""
@@ -175,8 +180,7 @@ class Start(Procedure):
         if todo:
             await work.step(f"says that it is recipe {self._recipe.name} version {self._recipe.version}")
             self._machine.expect(todo, self._by)
-            for path, value in todo.items():
-                await work.write(path, value)
+            await self._send(work, todo)
             read = await work.read(*todo)
             if any(not is_same(value, read[path]) for path, value in todo.items()):
                 raise NotConfirmed("The machine did not take the name or the version of the recipe.")
@@ -192,7 +196,9 @@ class Start(Procedure):
             return "Nothing that the recipe sets is measured, so nothing was waited for."
         now_ns, timeout_s = self._context.clock.monotonic_ns, self._timeout_s()
         deadline_ns = now_ns() + round(timeout_s * 1e9)
-        await work.step(f"waits until the machine is ready for it, {timeout_s / 60:g} minutes at most")
+        settling.look()
+        await work.step(f"waits until the machine is ready for it, {timeout_s / 60:g} minutes at most: "
+                        f"{settling.progress()}")
         while now_ns() < deadline_ns:
             slice_s = min(_SLICE_S, (deadline_ns - now_ns()) / 1e9)
             try:
@@ -217,10 +223,12 @@ class Start(Procedure):
     async def _put_back(
         self, work: Work, former: dict[str, Read], error: CommandEnded | MachineError
     ) -> None:
-        """Write what stood before, the last first, as far as that is possible and permitted; then tell what stands."""
+        """Write what stood before, the last first, as far as that is possible and permitted; then tell what stands.
+
+        What somebody changed at the panel meanwhile is left alone.
+        """
         read = await self._read_all(work)
-        changed = [path for path in (*reversed(self._names), *reversed(self._settings))
-                   if not is_same(former[path], read[path])]  # fmt: skip
+        changed = [path for path in reversed(self._sent) if not is_same(former[path], read[path])]
         if any(interlocks.changes(self._machine, changed)):
             self._safe = frozenset()  # not over a board, whatever stands
         kept_from = ""

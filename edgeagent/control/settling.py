@@ -88,6 +88,7 @@ class Settling:
         self._objects = {machine.machine.point(target.path).object for target in self._targets}
         self._seen: dict[str, tuple[float, int]] = {}
         self._since_ns: int | None = None
+        self._looked_ns = 0
         self._told_near, self._told_ns = False, clock.monotonic_ns()
         self.missing: tuple[Missing, ...] = ()
 
@@ -112,7 +113,8 @@ class Settling:
 
     def look(self) -> bool:
         """Whether everything has been where it belongs for the recipe's settling time."""
-        now_ns = self._clock.monotonic_ns()
+        now_ns, looked_ns = self._clock.monotonic_ns(), self._looked_ns
+        self._looked_ns = now_ns
         values = {f"{it.object}/{it.name}": it for it in self._machine.values(self._objects)}
         missing = []
         for target in self._targets:
@@ -127,5 +129,6 @@ class Settling:
         if missing:
             self._since_ns = None
             return False
-        self._since_ns = now_ns if self._since_ns is None else self._since_ns
+        if self._since_ns is None or now_ns - looked_ns > _BLIND_NS:
+            self._since_ns = now_ns
         return now_ns - self._since_ns >= self._settling_ns
