@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgeagent.model.users import UserChange
     from edgeagent.publish.authentication import SignIn
     from edgeagent.store import Checkpoints
+    from edgeagent.store.recipes import Recipes
     from edgeagent.store.users import Users
     from firmware_iface.registers import RegisterMap
 
@@ -122,12 +123,13 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
+        self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
         self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states, delivery.hears)
+                        self._recorder, archive.states, delivery.hears, archive.recipes.judging)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
@@ -161,6 +163,14 @@ class Agent:
         self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
 
+    def _watch_recipes(self, recipes: Recipes) -> None:
+        """Record what boards are judged by, and tell what of it the disk damaged."""
+        self.health.add("recipes", recipes.fault, is_needed=False)
+        if self._recorder:
+            for recipe in recipes.all():
+                self._recorder.recipe(recipe)
+            recipes.on_made.append(self._recorder.recipe)
+
     async def _users(self, checkpoints: Checkpoints) -> KnownUsers:
         """The users; what changed of them while the agent did not run is told now."""
         def tell(before: Users, now: Users) -> None:
@@ -187,6 +197,7 @@ class Agent:
             places[machine] += 1
             part = f"source {places[machine]} of {machine}"
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
+
 
 async def _ended(task: asyncio.Task[None]) -> None:
     """Cancel a task until it ends: pymodbus's `wait_for` on Python 3.11 loses a cancellation that meets an answer."""

@@ -178,7 +178,7 @@ class Executor:
         return await self._permitted(verdict, function, asked, caller, commanded, procedure)
 
     def _made(self, name: str, parameters: Any, caller: Caller, commanded: Commanded) -> Procedure:
-        context = Context(caller, self._clock, commanded.settings, commanded.remote, self._archive)
+        context = Context(caller, self._clock, commanded.settings, commanded.remote, self._archive, self._settings)
         return self._procedures[name](commanded.machine, parameters, context)
 
     def _case(
