@@ -17,6 +17,7 @@ from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.functions.console import CONSOLE
 from edgeagent.model.users import changes
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
@@ -25,6 +26,7 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
@@ -156,6 +158,9 @@ class Agent:
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
+        console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
+        await console.start()
+        self._stops.append(console.stop)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
