@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
+from edgeagent.model.boards import RecipeName
 from edgeagent.model.events import TOPICS, Event
-from edgeagent.model.machine import Machine
+from edgeagent.model.machine import Judging, Machine
 from edgeagent.model.samples import Row, qualities
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
-    from edgeagent.model.boards import BoardInProcess, RecipeName
+    from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
@@ -38,6 +40,7 @@ class Unit:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
         recorder: takes when the machine was taken up and when each beat was told.
         states: takes the machine's state at each beat that keeps its pace.
+        judged_by: machine and recipe → what its boards are judged by; the configuration's where it says None.
         hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
     """
 
@@ -46,10 +49,12 @@ class Unit:
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
         recorder: Recorder | None = None, states: States | None = None,
         hears: Callable[[str], bool] | None = None,
+        judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
     ) -> None:  # fmt: skip
         self.machine = Machine.configured(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
-        self.pipeline = Pipeline(self.machine, self.row)
+        self._judged_by = partial(judged_by, self.machine.id) if judged_by else None
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
         self.resumed = ""
         """How the machine's memory was found at start, in words for the log."""
         self._clock = clock
@@ -79,9 +84,10 @@ class Unit:
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in history]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0,
+                                              self._judged_by)
         except MemoryUnreadable as error:
-            self.pipeline = Pipeline(self.machine, self.row)
+            self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
             reason = f"the agent's earlier state could not be used after a restart: {error}"
             ended = self.pipeline.give_up(saved.body, reason, now, wall)
             if ended:
@@ -169,6 +175,12 @@ class Unit:
         now, _ = self._direct("expect", (plain, by))
         self.pipeline.expect(plain, by, now)
 
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
+        now, wall = self._direct("recipe_started", (recipe.name, recipe.version, by))
+        if events := self.pipeline.start_recipe(recipe, by, now, wall):
+            self._append(events)
+
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not ready for processing, for this reason; None ends it."""
         self._direct("hold_ready", (reason,))
@@ -205,6 +217,9 @@ class Unit:
             self.turn(*told)
         elif said == "expect":
             self.expect(*told)
+        elif said == "recipe_started":
+            name, version, by = told
+            self.recipe_started(RecipeName(name, version), by)
         elif said == "hold_ready":
             self.hold_ready(*told)
         elif said == "book_out":

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
 from edgeagent._core.capture import Capture
 from edgeagent.capture.facts import Facts
 from edgeagent.capture.record import Recorder
+from edgeagent.capture.settings import SettingsWatch
 from edgeagent.capture.state import BlockedWatch, StateMemory
 from edgeagent.capture.tracker import Board, Entered, Left, Lost, Tracker, TrackerMemory
-from edgeagent.capture.watch import ScannerMemory, ScannerWatch, SettingsWatch
+from edgeagent.capture.watch import ScannerMemory, ScannerWatch
 from edgeagent.clock import iso
 from edgeagent.model.boards import (
     Barcode,
@@ -38,14 +39,17 @@ from edgeagent.model.points import Quality
 from edgeagent.model.samples import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edgeagent._core.capture import BoardFigures
     from edgeagent._core.ring import Ring
     from edgeagent.capture.history import History
-    from edgeagent.model.machine import Machine
+    from edgeagent.model.machine import Judging, Machine
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Lane
+
+JudgedBy: TypeAlias = "Callable[[RecipeName], Judging | None]"
+"""Says what the boards of a recipe are judged by; None where no such recipe is stored."""
 
 _SPEED_UNITS = {"cm/min": 10 / 60, "m/min": 1000 / 60, "mm/s": 1.0, "mm/min": 1 / 60}
 """Millimetres per second in one unit of belt speed."""
@@ -116,11 +120,12 @@ class LaneWatch:
     Args:
         memory: what is known from before, changed in place.
         state: the machine's state, for whether it is ready when a board enters.
+        judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
     """
 
     def __init__(
         self, machine: Machine, lane: Lane, row: Row, ring: Ring, memory: LaneMemory, state: StateMemory,
-        settings: SettingsWatch,
+        settings: SettingsWatch, judged_by: JudgedBy | None = None,
     ) -> None:  # fmt: skip
         self._machine = machine
         self._lane = lane
@@ -128,6 +133,7 @@ class LaneWatch:
         self._memory = memory
         self._state = state
         self._settings = settings
+        self._judged_by = judged_by
         map_ = machine.map
         stay = _stay(machine, lane)
         period_ns = machine.groups[machine.pace].period_ns
@@ -328,6 +334,7 @@ class LaneWatch:
             inside=InsideRecord(tuple(passport.alarms), tuple(passport.settings), tuple(passport.controls)),
             serial_number=self._machine.serial_number or self._settings.text(self._machine.map.serial),
             offset_mm=board.offset_mm, setpoint_at=self._settings.setpoint_at, wall_minus_monotonic_ns=to_wall,
+            judging=(self._judged_by and self._judged_by(passport.recipe)) or self._machine.judging,
         )  # fmt: skip
         trace, stride = self._core.trace(board.slot), self._core.stride(board.slot)
         record = self._recorder.record(facts, self._core.leave(board.slot), trace, stride)

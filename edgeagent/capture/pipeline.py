@@ -9,9 +9,10 @@ import msgspec
 from edgeagent._core.ring import Ring
 from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
-from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch, judged_columns
+from edgeagent.capture.lane import Inside, JudgedBy, LaneMemory, LaneWatch, judged_columns
+from edgeagent.capture.settings import SettingsMemory, SettingsWatch
 from edgeagent.capture.state import StateMemory, StateWatch, SwitchWatch
-from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
+from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import (
@@ -57,9 +58,12 @@ class Pipeline:
 
     Args:
         row: the machine's current row, shared with the decoder.
+        judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
     """
 
-    def __init__(self, machine: Machine, row: Row, memory: Memory | None = None) -> None:
+    def __init__(
+        self, machine: Machine, row: Row, memory: Memory | None = None, judged_by: JudgedBy | None = None
+    ) -> None:
         self.machine = machine
         self.row = row
         self._memory = memory or Memory()
@@ -75,7 +79,7 @@ class Pipeline:
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
-                      self._settings)
+                      self._settings, judged_by)
             for lane in machine.map.lanes
         ]  # fmt: skip
         self._now_ns = m.monotonic_ns
@@ -131,7 +135,7 @@ class Pipeline:
     @classmethod
     def restored(
         cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes],
-        is_doubtful: bool = False,
+        is_doubtful: bool = False, judged_by: JudgedBy | None = None,
     ) -> Pipeline:  # fmt: skip
         """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
 
@@ -145,7 +149,7 @@ class Pipeline:
         """
         try:
             memory = msgspec.msgpack.decode(checkpoint, type=Memory)
-            pipeline = cls(machine, row, memory)
+            pipeline = cls(machine, row, memory, judged_by)
             pipeline.history.restore(seconds, memory.monotonic_ns, shift_ns)
             pipeline._now_ns += shift_ns
             pipeline._settings.shift(shift_ns)
@@ -221,6 +225,12 @@ class Pipeline:
         """Take changes to these values, which somebody writes over the agent, for that person's and not the machine's.
         """
         self._settings.expect(values, by, now_ns)
+
+    def start_recipe(self, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> list[Event]:
+        """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        started = self._settings.start(recipe, by)
+        return [self._setting(started)] if started else []
 
     def hold_ready(self, reason: str) -> None:
         """Boards that enter from now on are not ready, for this reason; empty ends it."""

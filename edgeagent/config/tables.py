@@ -215,6 +215,16 @@ class ControlTable(_Table, frozen=True):
     ] = 60
     caller_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands of one user within a minute")] = 30
     machine_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands to one machine within a minute")] = 60
+    recipe_change: Annotated[
+        Literal["refuse", "wait"], Meta(description="what Recipe.Start does while boards are inside: refuse, or wait")
+    ] = "refuse"
+    recipe_wait_minutes: Annotated[
+        float, Meta(gt=0, le=1440, description="the longest time that Recipe.Start waits for an empty lane")
+    ] = 30.0
+    recipe_ready_minutes: Annotated[
+        float,
+        Meta(gt=0, le=1440, description="the longest time from a new recipe to ready, where the map does not say it"),
+    ] = 60.0
     alarm_resets: Annotated[
         int, Meta(ge=0, le=100, description="times that the alarms of a machine may be reset from afar within")
     ] = 5

@@ -74,6 +74,19 @@ def barriers(it: CommandedMachine, lane: int | None = None) -> Iterator[str]:
                 yield f"Something covers the {name} barrier of lane {its.number} ({path} is {covered:g})."
 
 
+def changes(it: CommandedMachine, paths: Iterable[str]) -> Iterator[str]:
+    """Why these settings must not change now: nothing that makes heat, belt or width changes over a board.
+
+    What belongs to one lane alone, its belt and its width, concerns that lane; all else concerns every lane.
+    """
+    wanted = set(paths)
+    own = {lane.number: {lane.speed_setpoint, lane.width_setpoint} for lane in it.machine.map.lanes}
+    of_all = wanted - {path for its in own.values() for path in its}
+    for number_, its in own.items():
+        if of_all or wanted & its:
+            yield from emptiness(it, number_)
+
+
 def preconditions(it: CommandedMachine, terms: Iterable[Term], what: str) -> Iterator[str]:
     """Conditions of the map that do not hold, or cannot be told; `what` is what they are for, "Power on"."""
     for term in terms:

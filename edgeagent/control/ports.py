@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from edgeagent.clock import Clock
-from edgeagent.config import MachineTable
+from edgeagent.config import ControlTable, MachineTable
 from edgeagent.control.remote import Remote
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardInProcess, RecipeName
@@ -99,6 +99,9 @@ class CommandedMachine(Protocol):
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
 
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """The machine was given this recipe: known and told from now on, if it does not tell it itself."""
+
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
 
@@ -113,6 +116,7 @@ class Context:
     Attributes:
         caller: who asks. settings: the machine's table of the configuration. remote: who has control of it.
         archive: everything that is kept, recipes among it.
+        rules: the configuration's table of commands.
     """
 
     caller: Caller
@@ -120,3 +124,4 @@ class Context:
     settings: MachineTable
     remote: Remote
     archive: Archive
+    rules: ControlTable

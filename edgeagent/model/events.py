@@ -155,6 +155,14 @@ class CommandExecuted(_Data, frozen=True):
     reason: str | None
 
 
+class RecipeChanged(_Data, frozen=True):
+    """A recipe that the agent keeps was made, changed or deleted; `version` is the newest."""
+
+    recipe: str
+    version: int
+    by: str
+
+
 class GapRange(_Data, frozen=True):
     """Sequences from `from` to `to` that cannot be delivered any more."""
 
@@ -214,6 +222,9 @@ TOPICS: dict[str, Topic] = {
     "Recipe.Started": Topic(RecipeStarted, True, "another recipe is active, whoever started it"),
     "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed"),
     "Command.Executed": Topic(CommandExecuted, True, "a command ended, done or refused"),
+    "Recipe.Created": Topic(RecipeChanged, True, "a recipe is kept that was not before"),
+    "Recipe.Updated": Topic(RecipeChanged, True, "a kept recipe has a new version"),
+    "Recipe.Deleted": Topic(RecipeChanged, True, "a kept recipe was deleted"),
     "Event.Gap": Topic(EventGap, False, "wanted events are gone"),
     "Event.Heartbeat": Topic(Heartbeat, False, "nothing happened for a while"),
     "Event.SubscriptionEnded": Topic(SubscriptionEnded, False, "another connection has the consumer, or it is deleted"),

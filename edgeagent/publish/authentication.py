@@ -207,11 +207,11 @@ class Peer:
         generation = self._authentication.generation
         identity = self._authentication.renewed(before)
         if identity is None or identity.fault is not None or identity.user.name != before.user.name:
-            fault = (identity.fault if identity else None) or f"{before.user.name} was taken out of the users"
+            fault = (identity.fault if identity else None) or f"{proof_of(before)} of {before.user.name} was revoked"
             self._identity = None
             self._caller = Caller(before.user.name, NO_ROLE, self._transport, self._address, session=self._session)
             self._authentication.forgotten(self)
-            self._session.end_subscriptions(f"{fault}: authenticate anew")
+            self._session.end_subscriptions(f"The {fault.removeprefix('the ')}; authenticate anew.")
             return
         self._generation, self._identity = generation, identity
         self._caller = caller_of(identity, self._transport, self._address, self._session)

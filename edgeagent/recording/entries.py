@@ -90,6 +90,12 @@ class Beat(_Entry, frozen=True, tag="beat"):
     trusted: bool
 
 
+class Kept(_Entry, frozen=True, tag="recipe"):
+    """A version of a recipe that was kept when the recording began, or is from here on; body: as it is stored."""
+
+    body: bytes
+
+
 class Directed(_Entry, frozen=True, tag="directed"):
     """What the control room told a machine, as `Unit.directed` takes it; the arguments are JSON."""
 
@@ -127,4 +133,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Beat | Directed | Wire | Failure | End
+Entry = Header | Memory | Kept | Beat | Directed | Wire | Failure | End

@@ -79,18 +79,20 @@ def read(file: Path) -> Users:
         return ()
     except OSError as error:
         raise StoreError(f"{file}: cannot be read: {error.strerror} (give it to the user of the agent)") from None
-    with os.fdopen(descriptor, "rb") as opened:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise StoreError(f"{file}: is no file (put it aside)")
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
             raise StoreError(f"{file}: may be written by others, so it proves nothing (chmod 600 {file})")
-        try:
+        with os.fdopen(descriptor, "rb", closefd=False) as opened:
             return decoded(opened.read(_MOST_BYTES + 1))
-        except OSError as error:
-            raise StoreError(f"{file}: cannot be read: {error.strerror} (check the disk)") from None
-        except ValueError as error:
-            raise StoreError(f"{file}: is damaged: {error} (mend it, or put it aside and add the users anew)") from None
+    except OSError as error:
+        raise StoreError(f"{file}: cannot be read: {error.strerror} (check the disk)") from None
+    except ValueError as error:
+        raise StoreError(f"{file}: is damaged: {error} (mend it, or put it aside and add the users anew)") from None
+    finally:
+        os.close(descriptor)
 
 
 def change(file: Path, edit: Callable[[Users], Users]) -> Users:

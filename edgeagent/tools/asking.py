@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from edgeagent.errors import AgentRefused, AgentUnreachable, ConfigError
+from edgeagent.tools.access import Access, access_of, untrusted
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,6 +20,8 @@ INSTALLED = Path("/etc/edgeagent/edgeagent.toml")
 """The configuration of the installed service."""
 
 _USUAL = ("127.0.0.1", 8480)
+_HERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+"""An agent that listens at all addresses is here as well."""
 _PATIENCE_S = 70.0
 """Longer than any function waits by itself."""
 
@@ -27,13 +30,22 @@ _MOST = 64 << 20
 
 
 class Address(NamedTuple):
-    """Where an agent answers over HTTP."""
+    """Where an agent answers over HTTP, whether with TLS, and what opens it."""
 
     host: str
     port: int
+    is_secure: bool = False
+    access: Access = Access()
 
     def __str__(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http{'s' if self.is_secure else ''}://{host}:{self.port}"
+
+    def connection(self, patience_s: float) -> http.client.HTTPConnection:
+        """A connection for requests, not open yet; raises CannotShow."""
+        if self.is_secure:
+            return http.client.HTTPSConnection(self.host, self.port, timeout=patience_s, context=self.access.context())
+        return http.client.HTTPConnection(self.host, self.port, timeout=patience_s)
 
 
 def address_of(options: Namespace) -> Address:
@@ -42,13 +54,11 @@ def address_of(options: Namespace) -> Address:
     Raises:
         ConfigError: the configuration cannot be read, or its agent does not answer over HTTP.
     """
-    if options.agent is not None:
-        address: Address = options.agent
-        return address
-    file = configuration_of(options)
-    if file is None:
-        return Address(*_USUAL)
-    return configured(file)
+    address: Address | None = options.agent
+    if address is None:
+        file = configuration_of(options)
+        address = Address(*_USUAL) if file is None else configured(file)
+    return address._replace(access=access_of(options))
 
 
 def configured(file: Path) -> Address:
@@ -61,7 +71,7 @@ def configured(file: Path) -> Address:
         key, reason = ("port", "0 is any free port") if table.enabled else ("enabled", "the agent does not answer here")
         mend = "say where it is with --agent URL"
         raise ConfigError([FileFault(str(file), None, f"openapps.http.{key}", reason, mend)])
-    return Address(table.host, table.port)
+    return Address(_HERE.get(table.host, table.host), table.port, table.tls)
 
 
 def configuration_of(options: Namespace) -> Path | None:
@@ -77,9 +87,10 @@ def parsed(text: str) -> Address:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/", "/rpc") or parts.query or not port:
+    is_place = parts.scheme in ("http", "https") and parts.path in ("", "/", "/rpc") and not parts.query
+    if not is_place or not parts.hostname or not port:
         raise ArgumentTypeError(f"{text!r} is not an address like http://127.0.0.1:8480")
-    return Address(parts.hostname, port)
+    return Address(parts.hostname, port, parts.scheme == "https")
 
 
 def ask(address: Address, function: str, parameters: dict[str, Any] | list[Any]) -> Any:
@@ -90,9 +101,10 @@ def ask(address: Address, function: str, parameters: dict[str, Any] | list[Any])
         AgentRefused: it says why.
     """
     request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": parameters}
-    connection = http.client.HTTPConnection(*address, timeout=_PATIENCE_S)
+    connection = address.connection(_PATIENCE_S)
     try:
-        connection.request("POST", "/rpc", json.dumps(request), {"Content-Type": "application/json"})
+        header = {"Content-Type": "application/json", **address.access.header()}
+        connection.request("POST", "/rpc", json.dumps(request), header)
         response = connection.getresponse()
         body = response.read(_MOST)
     except (http.client.RemoteDisconnected, http.client.IncompleteRead):
@@ -119,7 +131,8 @@ def result_of(function: str, answer: dict[str, Any]) -> Any:
     error = answer["error"]
     more = error.get("data") or {}
     kind = more.get("kind", error.get("code"))
-    raise AgentRefused(f"the agent refused {function} ({kind}): {error.get('message')}", kind, more)
+    hint = " Name a file that holds your token with --token-file FILE" if kind == "unauthenticated" else ""
+    raise AgentRefused(f"the agent refused {function} ({kind}): {error.get('message')}{hint}", kind, more)
 
 
 def unreachable(address: Address, error: OSError) -> AgentUnreachable:
@@ -127,6 +140,8 @@ def unreachable(address: Address, error: OSError) -> AgentUnreachable:
     if isinstance(error, ConnectionRefusedError):
         return AgentUnreachable(f"nobody listens at {address}: is the agent running (systemctl status edgeagent)? "
                                 "If it is elsewhere, name its address with --agent URL")
+    if hasattr(error, "library"):  # an SSLError, without its module
+        return untrusted(address, error)
     reason = f"no answer in {_PATIENCE_S:g} s" if isinstance(error, TimeoutError) else error.strerror or str(error)
     return AgentUnreachable(f"{address} does not answer ({reason}): look at the agent's log, or name another address "
                             "with --agent URL")

@@ -15,6 +15,7 @@ from edgeagent import __version__
 from edgeagent.errors import EdgeAgentError
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps.openrpc import document
+from edgeagent.tools.access import Access
 from edgeagent.tools.clients import contract
 
 _PATIENCE_S = 30.0
@@ -24,17 +25,18 @@ class NoContract(EdgeAgentError):
     """There is no agent at that address, or what answers is none."""
 
 
-def write(what: str, url: str | None = None) -> str:
+def write(what: str, url: str | None = None, access: Access | None = None) -> str:
     """Write a client, the document as JSON, or the page about it.
 
     Args:
         what: one of `clients.WRITTEN`.
         url: of an agent's HTTP outlet, whose document is taken; this version's own otherwise.
+        access: what opens that agent.
 
     Raises:
         NoContract: the agent does not answer, or not with its document.
     """
-    described = _discovered(url) if url else _own()
+    described = _discovered(url, access or Access()) if url else _own()
     if what == "openrpc":
         return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
     try:
@@ -61,13 +63,14 @@ def _own() -> dict[str, Any]:
     return described
 
 
-def _discovered(url: str) -> dict[str, Any]:
+def _discovered(url: str, access: Access) -> dict[str, Any]:
     if not url.startswith(("http://", "https://")):
         raise NoContract(f"{url}: write the address of an agent like http://127.0.0.1:8480/rpc")
     asked = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "rpc.discover"}).encode()
-    request = urllib.request.Request(url, asked, {"Content-Type": "application/json"})  # noqa: S310  checked above
+    request = urllib.request.Request(url, asked, {"Content-Type": "application/json", **access.header()})  # noqa: S310
+    context = access.context() if url.startswith("https:") else None
     try:
-        with urllib.request.urlopen(request, timeout=_PATIENCE_S) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=_PATIENCE_S, context=context) as answer:  # noqa: S310
             described: dict[str, Any] = json.load(answer)["result"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NoContract(f"{url}: no OpenRPC document: {error}") from None

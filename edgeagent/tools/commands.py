@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
-from edgeagent.tools import clients, keeping, simulating
+from edgeagent.tools import access, clients, controlling, keeping, keeping_users, simulating
 from edgeagent.tools.asking import INSTALLED, parsed
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def add_to(add: Add) -> None:
     _client_options(add("client", _client, "write a typed client, or the contract that it is made from", logging.ERROR))
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
     keeping.add_to(add)
+    keeping_users.add_to(add, keeping.which_store)
+    controlling.add_to(add)
 
 
 def _support_options(support: argparse.ArgumentParser) -> None:
@@ -55,6 +57,7 @@ def _support_options(support: argparse.ArgumentParser) -> None:
                          help="a new file (edgeagent-support-DATE-TIME.tar.gz); none is ever overwritten")
     support.add_argument("--agent", type=parsed, metavar="URL",
                          help="where the agent is, if the configuration does not say it")
+    access.add_options(support)
 
 
 def record_options(run: argparse.ArgumentParser) -> None:
@@ -84,6 +87,7 @@ def _client_options(client: argparse.ArgumentParser) -> None:
     client.add_argument("--output", type=Path, metavar="FILE", help="write here instead of printing")
     client.add_argument("--from", dest="url", metavar="URL",
                         help="take the document of a running agent, for example http://127.0.0.1:8480/rpc")
+    access.add_options(client)
 
 
 def _scan_options(scan: argparse.ArgumentParser) -> None:
@@ -181,7 +185,7 @@ async def _scan(options: argparse.Namespace, stop: asyncio.Event) -> bool:
 async def _client(options: argparse.Namespace, _: asyncio.Event) -> bool:
     from edgeagent.tools import client  # noqa: PLC0415
 
-    client.put(client.write(options.what, options.url), options.output)
+    client.put(client.write(options.what, options.url, access.access_of(options)), options.output)
     return True
 
 

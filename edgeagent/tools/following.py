@@ -58,7 +58,7 @@ class Following:
 
         Raises:
             AgentUnreachable: there was no agent at the start.
-            AgentRefused: it refuses the topics, the machine or the place.
+            AgentRefused: it refuses the topics, the machine or the place, or takes the right to hear of them away.
             BrokenPipeError: nobody reads the output any more.
         """
         pause_s = _FIRST_PAUSE_S
@@ -72,6 +72,8 @@ class Following:
                         self._note(told)
                         if told.method != "Event.Heartbeat":
                             yield told
+                        if told.method == "Event.SubscriptionEnded":
+                            raise AgentRefused(told.params["data"]["reason"], "unauthenticated", {})
             except AgentUnreachable as error:
                 if not self._stream:
                     raise

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent.arguments import number
-from edgeagent.clock import instant_ns
 from edgeagent.tools.asking import INSTALLED
 
 if TYPE_CHECKING:
@@ -22,12 +21,12 @@ if TYPE_CHECKING:
 def add_to(add: Add) -> None:
     """Add backup, restore and audit."""
     backing = add("backup", _backup, "back up the store; the agent may run", logging.ERROR)
-    _which_store(backing)
+    which_store(backing)
     backing.add_argument("output", type=Path, help="the backup, a new file")
     backing.add_argument("--force", action="store_true", help="replace an earlier backup of this name")
     backing.add_argument("--json", action="store_true", help="say what is in it as one JSON object")
     restoring = add("restore", _restore, "restore the store from a backup; the agent may run", logging.ERROR)
-    _which_store(restoring)
+    which_store(restoring)
     restoring.add_argument("backup", type=Path, help="what edgeagent backup wrote, or a store that was put aside")
     restoring.add_argument("--yes", action="store_true", help="do not ask")
     _audit_options(add("audit", _audit, "verify or export the record of who commanded what", logging.ERROR))
@@ -36,13 +35,13 @@ def add_to(add: Add) -> None:
 def _audit_options(audit: argparse.ArgumentParser) -> None:
     actions = audit.add_subparsers(dest="what", required=True, metavar="ACTION", parser_class=argparse.ArgumentParser)
     verify = actions.add_parser("verify", help="read the whole record; exit code 1 where it is not whole")
-    _which_store(verify)
+    which_store(verify)
     verify.add_argument("--head", type=_head, action="append", default=[], metavar="SEQ:HASH",
                         help="what an earlier verify told: the record must hold it; may be given several times")
     verify.add_argument("--from", dest="first", type=_sequence, default=1, metavar="SEQ", help="begin at this entry")
     verify.add_argument("--json", action="store_true", help="say it as one JSON object")
     export = actions.add_parser("export", help="write entries as lines or as a table")
-    _which_store(export)
+    which_store(export)
     export.add_argument("--since", type=_instant, metavar="TIME", help="from then on, for example 2026-11-21T06:00:00Z")
     export.add_argument("--until", type=_instant, metavar="TIME", help="before then")
     export.add_argument("--user", metavar="NAME", help="of this caller")
@@ -50,11 +49,11 @@ def _audit_options(audit: argparse.ArgumentParser) -> None:
                         help="the lines as they are, which can be verified, or a table (jsonl)")
     export.add_argument("--output", type=Path, metavar="FILE", help="a new file, instead of printing")
     accept = actions.add_parser("accept", help="record that a broken record was looked into, and tell it no more")
-    _which_store(accept)
+    which_store(accept)
     accept.add_argument("--reason", required=True, metavar="TEXT", help="what was found out")
 
 
-def _which_store(parser: argparse.ArgumentParser) -> None:
+def which_store(parser: argparse.ArgumentParser) -> None:
     """Let the store be named, by itself or by the configuration of its agent."""
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--config", type=Path, metavar="FILE",
@@ -94,6 +93,8 @@ def _sequence(text: str) -> int:
 
 
 def _instant(text: str) -> int:
+    from edgeagent.clock import instant_ns  # noqa: PLC0415
+
     try:
         return instant_ns(text)
     except ValueError:

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent import config
 from edgeagent.acquire.replay import ReplayClock, ReplaySource
 from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
-from edgeagent.recording.entries import Beat, Directed, Memory
+from edgeagent.model.recipes import StoredRecipe
+from edgeagent.recording.entries import Beat, Directed, Kept, Memory
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edgeagent.config import Configuration
+    from edgeagent.model.boards import RecipeName
     from edgeagent.model.events import StoredEvent
+    from edgeagent.model.machine import Judging
     from firmware_iface.registers import RegisterMap
 
 _AHEAD = 100
@@ -78,6 +83,7 @@ class Replay:
         self._database = Database(store)
         self._units: dict[str, Unit] = {}
         self._sources: dict[tuple[str, int], ReplaySource] = {}
+        self._judging: dict[tuple[str, RecipeName], Judging] = {}
         self._strangers = 0
         self.beats = 0
 
@@ -98,6 +104,9 @@ class Replay:
                         break
                     if isinstance(entry, Memory):
                         await self._take_up(entry, journal, checkpoints)
+                    elif isinstance(entry, Kept):
+                        recipe = msgspec.json.decode(entry.body, type=StoredRecipe)
+                        self._judging[recipe.machine, recipe.key] = recipe.judging
                     elif isinstance(entry, Beat):
                         self._play(entry)
                     elif isinstance(entry, Directed):
@@ -147,7 +156,8 @@ class Replay:
         table = next((table for table in self._configuration.machines if table.id == memory.name), None)
         if table is None:
             raise RecordingError(f"the recording is of machine {memory.name}, which the configuration has not")
-        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None)
+        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None,
+                    judged_by=lambda machine, recipe: self._judging.get((machine, recipe)))
         await unit.resume()
         self._units[table.id] = unit
         listened_to = {line.id for line in self._configuration.lines if not line.master}

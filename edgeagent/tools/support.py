@@ -24,6 +24,7 @@ import edgeagent
 from edgeagent import config
 from edgeagent.errors import ConfigError
 from edgeagent.tools import store_facts
+from edgeagent.tools.access import CannotShow
 from edgeagent.tools.asking import INSTALLED, Address, address_of
 from edgeagent.tools.redaction import without_secrets
 from firmware_iface import catalog
@@ -125,7 +126,7 @@ class Support:
             return
         try:
             live = _asked(address)
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException, CannotShow) as error:
             self._add("live-missing.txt", "why nothing is here of the running agent", f"{address}: {error}")
             return
         self._add("metrics.txt", "metrics as served now", live.pop("metrics"))
@@ -153,9 +154,9 @@ class Support:
 
 def _asked(address: Address) -> dict[str, Any]:
     """The agent's own part; raises OSError, HTTPException, or ValueError where it is not one of ours."""
-    connection = http.client.HTTPConnection(*address, timeout=_PATIENCE_S)
+    connection = address.connection(_PATIENCE_S)
     try:
-        connection.request("GET", "/support")
+        connection.request("GET", "/support", headers=address.access.header())
         answer = connection.getresponse()
         body = answer.read(_MOST_LIVE)
         if answer.status != http.client.OK:

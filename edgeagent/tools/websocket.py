@@ -9,10 +9,12 @@ import select
 import socket
 from typing import TYPE_CHECKING
 
-from edgeagent.errors import AgentUnreachable
+from edgeagent.errors import AgentRefused, AgentUnreachable
 from edgeagent.tools.asking import stranger, unreachable
 
 if TYPE_CHECKING:
+    from ssl import SSLSocket
+
     from edgeagent.tools.asking import Address
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -37,7 +39,7 @@ class WebSocket:
         output: a descriptor that what is received goes to; when its reader is gone, waiting ends.
 
     Raises:
-        AgentUnreachable: nobody listens there, or it is no agent.
+        AgentUnreachable: nobody listens there, or it is no agent. AgentRefused: it does not take the token.
     """
 
     def __init__(self, address: Address, silence_s: float, output: int) -> None:
@@ -45,9 +47,10 @@ class WebSocket:
         self._silence_s = silence_s
         self._buffer = bytearray()
         try:
-            self._socket = socket.create_connection(address, silence_s)
+            self._socket = socket.create_connection((address.host, address.port), silence_s)
         except OSError as error:
             raise unreachable(address, error) from None
+        self._secured = self._secure() if address.is_secure else None
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._poll.register(output, 0)
@@ -56,6 +59,20 @@ class WebSocket:
         except BaseException:
             self.close()
             raise
+
+    def _secure(self) -> SSLSocket:
+        """Speak TLS from now on."""
+        try:
+            context = self._address.access.context()
+            secured = context.wrap_socket(self._socket, server_hostname=self._address.host)
+        except OSError as error:
+            self._socket.close()
+            raise unreachable(self._address, error) from None
+        except BaseException:
+            self._socket.close()
+            raise
+        self._socket = secured
+        return secured
 
     def close(self) -> None:
         """End the connection."""
@@ -98,8 +115,9 @@ class WebSocket:
         key = base64.b64encode(os.urandom(16)).decode()
         accepted = base64.b64encode(hashlib.sha1(f"{key}{_GUID}".encode(), usedforsecurity=False).digest())
         self._send_all("\r\n".join((
-            "GET /rpc HTTP/1.1", f"Host: {str(self._address).removeprefix('http://')}", "Upgrade: websocket",
-            "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13", "\r\n",
+            "GET /rpc HTTP/1.1", f"Host: {str(self._address).partition('://')[2]}", "Upgrade: websocket",
+            "Connection: Upgrade", f"Sec-WebSocket-Key: {key}", "Sec-WebSocket-Version: 13",
+            *(f"{name}: {value}" for name, value in self._address.access.header().items()), "\r\n",
         )).encode())  # fmt: skip
         while (end := self._buffer.find(b"\r\n\r\n")) < 0:
             if len(self._buffer) > _LONGEST_HEAD:
@@ -107,6 +125,10 @@ class WebSocket:
             if not self._more():
                 raise unreachable(self._address, OSError("it ended the connection"))
         head = self._take(end + 4)
+        if head.startswith((b"HTTP/1.1 401 ", b"HTTP/1.1 429 ")):
+            kind, reason = ("unauthenticated", "this token is not taken") if b" 401 " in head else (
+                "tooMany", "too many wrong tokens came from here; wait half a minute")
+            raise AgentRefused(f"the agent refused the connection ({kind}): {reason}", kind, {})
         if not head.startswith(b"HTTP/1.1 101 ") or accepted not in head:
             said = head[:12].decode(errors="replace").partition(" ")
             raise stranger(self._address, f"HTTP {said[2]}, no WebSocket" if said[0].startswith("HTTP/") else
@@ -122,7 +144,8 @@ class WebSocket:
 
     def _more(self) -> bool:
         """Wait for more bytes; False when there will be none."""
-        self._wait()
+        if self._secured is None or not self._secured.pending():
+            self._wait()
         try:
             received = self._socket.recv(1 << 16)
         except OSError as error:

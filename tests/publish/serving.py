@@ -131,18 +131,19 @@ async def serving(
             dispatcher, route, admission=admission, limit=limit, places=places, origins=("http://panel:8080",),
             header_s=header_s, patience_s=patience.get("patience_s", 60.0), tally=tally, context=context,
         )  # fmt: skip
-        watch = asyncio.create_task(authentication.watch())
+        watch = asyncio.create_task(authentication.watch()) if known else None
         ports = await lines.start("127.0.0.1", 0), await http.start("127.0.0.1", 0)
         try:
             yield Served(fakes[0], journal, delivery, dispatcher, lines, http, *ports, archive, authentication)
         finally:
-            watch.cancel()
+            if watch:
+                watch.cancel()
             await lines.stop()
             await http.stop()
             await delivery.close()
             assert not journal.on_commit
             for _ in range(10):
                 await asyncio.sleep(0)  # what was cancelled ends
-            assert not ours(), "tasks of the agent outlive it"
+            assert not ours(), f"tasks of the agent outlive it: {ours()}"
     finally:
         await asyncio.to_thread(database.close)

@@ -140,7 +140,7 @@ def test_wrong_json_on_the_command_line_is_wrong_usage_and_names_the_place(text,
 
 
 @pytest.mark.parametrize("arguments", [
-    ["boards", "--since", "yesterday"], ["tail", "--from", "0"], ["status", "--agent", "https://a:1"], ["nothing"],
+    ["boards", "--since", "yesterday"], ["tail", "--from", "0"], ["status", "--agent", "ftp://a:1"], ["nothing"],
     ["status", "--agent", "http://a:1/x"], ["boards", "--limit", "0"], ["status", "--agent", "a:b"], [],
     ["status", "--agent", "http://a:1", "--config", "b"], ["call"],
 ])  # fmt: skip

@@ -52,7 +52,18 @@ from edgeagent.model.functions.machines import (
 )
 from edgeagent.model.functions.power import PowerOff, PowerOn
 from edgeagent.model.functions.production import Counters, GetCounters
-from edgeagent.model.functions.recipes import GetRecipe, Recipes
+from edgeagent.model.functions.recipes import (
+    CheckRecipe,
+    CreateRecipe,
+    DeleteRecipe,
+    GetRecipe,
+    ListRecipes,
+    RecipeChecked,
+    RecipeKept,
+    Recipes,
+    StartRecipe,
+    UpdateRecipe,
+)
 from edgeagent.model.functions.sessions import Authenticate, Authenticated
 from edgeagent.model.recipes import Recipe, RunningRecipe
 
@@ -113,9 +124,19 @@ FUNCTIONS: dict[str, Function] = {
         Function("Recipe.GetCurrentName", "viewer", False, OfMachine, RunningRecipe,
                  "The recipe that a machine runs."),
         Function("Recipe.Get", "viewer", False, GetRecipe, Recipe,
-                 "A recipe as it stands on the machine that runs it, with tolerances and process window."),
-        Function("Recipe.List", "viewer", False, OfMachine, Recipes,
-                 "The recipes known."),
+                 "A recipe as the machine that runs it has it, and as it is kept."),
+        Function("Recipe.List", "viewer", False, ListRecipes, Recipes,
+                 "The recipes known: what runs, and what is kept."),
+        Function("Recipe.Check", "viewer", False, CheckRecipe, RecipeChecked,
+                 "Says everything for which a machine cannot do a recipe; keeps nothing."),
+        Function("Recipe.Create", "engineer", False, CreateRecipe, RecipeKept,
+                 "Keeps a new recipe."),
+        Function("Recipe.Update", "engineer", False, UpdateRecipe, RecipeKept,
+                 "Keeps a changed recipe as a new version."),
+        Function("Recipe.Delete", "administrator", False, DeleteRecipe, RecipeKept,
+                 "Deletes a recipe; its versions stay readable."),
+        Function("Recipe.Start", "operator", True, StartRecipe, Job,
+                 "Writes a kept recipe to the machine, reads it back, and waits until the machine is ready for it."),
         Function("Command.Get", "viewer", False, GetJob, Job,
                  "What became of a command."),
         Function("Command.List", "viewer", False, ListJobs, JobsListed,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent.config import is_loopback
 from edgeagent.errors import ConfigError
-from edgeagent.publish.transports.handshakes import Handshakes
+from edgeagent.publish.transports.handshakes import SecureServer
 from firmware_iface.map_reader import FileFault
 
 if TYPE_CHECKING:
@@ -84,10 +84,10 @@ class Listener:
         self, factory: Callable[[], asyncio.BaseProtocol], context: SSLContext | None = None,
         failed: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
+        self._factory = factory
         self._context = context
-        self._handshakes = Handshakes(factory, context, failed) if context else None
-        self._factory = self._handshakes or factory
-        self._server: asyncio.Server | None = None
+        self._failed = failed
+        self._server: asyncio.Server | SecureServer | None = None
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port (a free one for port 0).
@@ -98,7 +98,7 @@ class Listener:
         """
         require_secure(host, self._context)
         try:
-            self._server = await asyncio.get_running_loop().create_server(self._factory, host, port)
+            self._server = await self._started(host, port)
         except OSError as error:
             raise CannotListen(host, port, error) from error
         for each in self._server.sockets:
@@ -106,12 +106,17 @@ class Listener:
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
         return int(self._server.sockets[0].getsockname()[1])
 
+    async def _started(self, host: str, port: int) -> asyncio.Server | SecureServer:
+        if self._context is None:
+            return await asyncio.get_running_loop().create_server(self._factory, host, port)
+        server = SecureServer(self._factory, self._context, self._failed)
+        await server.start(host, port)
+        return server
+
     def close(self) -> None:
-        """Take no more connections, and end those whose handshake is not done."""
+        """Take no more connections."""
         if self._server is not None:
             self._server.close()
-        if self._handshakes is not None:
-            self._handshakes.close()
 
     def deaf(self) -> str | None:
         """Why nobody can connect; None while it listens."""

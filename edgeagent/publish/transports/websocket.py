@@ -134,8 +134,16 @@ class _Connection:
             if unknown is not None:
                 unknown.cancel()
             session.close()
-            if self._farewell is not None:
+            await self._farewell_said()
+
+    async def _farewell_said(self) -> None:
+        """Wait until the peer knows why it is cut off, or is gone."""
+        if self._farewell is not None:
+            try:
                 await asyncio.wait((self._farewell,))
+            except asyncio.CancelledError:
+                self._farewell.cancel()
+                raise
 
     def _send(self, message: bytes) -> Awaitable[object] | None:
         return None if self._send_at_once(message) else self._send_when_there_is_room(message)

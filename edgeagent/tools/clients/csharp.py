@@ -80,8 +80,9 @@ class _Writer(NamedTuple):
         yield from _summary("The functions of the agent, and its events.")
         yield "public sealed class Client : Wire"
         yield "{"
-        yield '    public Client(string host = "127.0.0.1", int httpPort = 8480, int tcpPort = 8481)'
-        yield "        : base(host, httpPort, tcpPort) { }"
+        yield '    public Client(string host = "127.0.0.1", int httpPort = 8480, int tcpPort = 8481,'
+        yield "        string token = null, string caFile = null)"
+        yield "        : base(host, httpPort, tcpPort, token, caFile) { }"
         for call in contract.calls:
             if call.name not in OF_A_CONNECTION:
                 yield ""

@@ -8,7 +8,10 @@ using System.Globalization;
 using System.IO;
 using System.Linq;
 using System.Net.Http;
+using System.Net.Http.Headers;
+using System.Net.Security;
 using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -59,13 +62,23 @@ namespace EdgeAgent
         // A connection that says nothing for so long is dead; the agent sends a heartbeat every 10 s.
         private const int SilenceMs = 30000;
 
-        private readonly HttpClient http = new HttpClient { Timeout = TimeSpan.FromSeconds(90) };
+        private readonly HttpClient http;
+        private readonly X509Certificate2 ca;
+        private readonly string token;
         private readonly string host;
         private readonly int httpPort;
         private readonly int tcpPort;
 
-        protected Wire(string host, int httpPort, int tcpPort)
+        /// <param name="token">Says who asks; null for nobody.</param>
+        /// <param name="caFile">The CA of the agent's certificate (PEM or DER); with one, TLS is spoken.</param>
+        protected Wire(string host, int httpPort, int tcpPort, string token, string caFile)
         {
+            this.token = token;
+            ca = caFile == null ? null : new X509Certificate2(caFile);
+            var handler = new HttpClientHandler();
+            if (ca != null) handler.ServerCertificateCustomValidationCallback = (_, its, chain, wrong) => Trusts(its, chain, wrong);
+            http = new HttpClient(handler) { Timeout = TimeSpan.FromSeconds(90) };
+            if (token != null) http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
             this.host = host;
             this.httpPort = httpPort;
             this.tcpPort = tcpPort;
@@ -78,7 +91,7 @@ namespace EdgeAgent
 
         internal async Task<object> CallAsync(string method, Dictionary<string, object> parameters)
         {
-            var address = "http://" + host + ":" + httpPort.ToString(CultureInfo.InvariantCulture) + "/rpc";
+            var address = (ca == null ? "http://" : "https://") + host + ":" + httpPort.ToString(CultureInfo.InvariantCulture) + "/rpc";
             using (var body = new StringContent(Request(method, parameters), new UTF8Encoding(false), "application/json"))
             using (var answer = await http.PostAsync(address, body).ConfigureAwait(false))
             {
@@ -126,10 +139,48 @@ namespace EdgeAgent
         {
             connection.ReceiveTimeout = SilenceMs;
             connection.Connect(host, tcpPort);
-            var stream = connection.GetStream();
-            var request = Encoding.UTF8.GetBytes(Request("Event.Subscribe", wanted) + "\n");
-            stream.Write(request, 0, request.Length);
-            return new StreamReader(stream, new UTF8Encoding(false));
+            var stream = Secured(connection.GetStream());
+            var lines = new StreamReader(stream, new UTF8Encoding(false));
+            if (token != null)
+            {
+                Send(stream, Request("Session.Authenticate", new Dictionary<string, object> { { "token", token } }));
+                Result(Message(lines));
+            }
+            Send(stream, Request("Event.Subscribe", wanted));
+            return lines;
+        }
+
+        private Stream Secured(Stream stream)
+        {
+            if (ca == null) return stream;
+            var secured = new SslStream(stream, false, (_, its, chain, wrong) => Trusts(new X509Certificate2(its), chain, wrong));
+            try
+            {
+                secured.AuthenticateAsClient(host, null, System.Security.Authentication.SslProtocols.Tls12, false);
+            }
+            catch (System.Security.Authentication.AuthenticationException error)
+            {
+                throw new IOException("the agent's certificate is not trusted", error);
+            }
+            return secured;
+        }
+
+        // The CA is one that the computer need not know; the name must be right all the same.
+        private bool Trusts(X509Certificate2 its, X509Chain chain, SslPolicyErrors wrong)
+        {
+            if (its == null || (wrong & ~SslPolicyErrors.RemoteCertificateChainErrors) != SslPolicyErrors.None) return false;
+            chain = new X509Chain();
+            chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.AllowUnknownCertificateAuthority;
+            chain.ChainPolicy.ExtraStore.Add(ca);
+            if (!chain.Build(its)) return false;
+            return chain.ChainElements[chain.ChainElements.Count - 1].Certificate.RawData.SequenceEqual(ca.RawData);
+        }
+
+        private static void Send(Stream stream, string message)
+        {
+            var line = Encoding.UTF8.GetBytes(message + "\n");
+            stream.Write(line, 0, line.Length);
         }
 
         private static object Message(StreamReader lines)

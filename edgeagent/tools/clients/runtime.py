@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import ssl
 import time
 import types
 from collections.abc import Iterator
@@ -56,11 +57,20 @@ _EVENTS: dict[str, type[Any]] = {}
 
 
 class Wire:
-    """The way to one agent."""
+    """The way to one agent.
+
+    Args:
+        token: says who asks.
+        ca: PEM file of the CA of the agent's certificate; with one, or with `tls`, TLS is spoken.
+        tls: in place of `ca`, for example with a client certificate.
+    """
 
     def __init__(
-        self, host: str = "127.0.0.1", http_port: int = 8480, tcp_port: int = 8481, timeout_s: float = 30.0
-    ) -> None:
+        self, host: str = "127.0.0.1", http_port: int = 8480, tcp_port: int = 8481, timeout_s: float = 30.0,
+        token: str | None = None, ca: str | None = None, tls: ssl.SSLContext | None = None,
+    ) -> None:  # fmt: skip
+        self._token = token
+        self._tls = tls or (ssl.create_default_context(cafile=ca) if ca else None)
         self._host = host
         self._http_port = http_port
         self._tcp_port = tcp_port
@@ -70,13 +80,21 @@ class Wire:
         """Ask over HTTP; raises AgentError, or ConnectionError where there is no answer."""
         request = _request(method, parameters)
         patience = self._timeout_s + (parameters.get("waitMs") or 0) / 1000
-        with closing(http.client.HTTPConnection(self._host, self._http_port, timeout=patience)) as connection:
+        header = {"Content-Type": "application/json"}
+        if self._token is not None:
+            header["Authorization"] = f"Bearer {self._token}"
+        with closing(self._http(patience)) as connection:
             try:
-                connection.request("POST", "/rpc", request, {"Content-Type": "application/json"})
+                connection.request("POST", "/rpc", request, header)
                 answer = json.loads(connection.getresponse().read())
             except (OSError, http.client.HTTPException, ValueError) as error:
                 raise ConnectionError(f"{self._host}:{self._http_port} does not answer: {error}") from error
         return _decode(result, _result(answer))
+
+    def _http(self, timeout_s: float) -> http.client.HTTPConnection:
+        if self._tls is None:
+            return http.client.HTTPConnection(self._host, self._http_port, timeout=timeout_s)
+        return http.client.HTTPSConnection(self._host, self._http_port, timeout=timeout_s, context=self._tls)
 
     def _events(self, wanted: dict[str, Any], retry_s: float | None) -> Iterator[Any]:
         """Subscribe over TCP; after a lost connection go on where it broke, a consumer after what is acknowledged."""
@@ -106,12 +124,26 @@ class Wire:
             time.sleep(retry_s)
 
     def _messages(self, request: bytes) -> Iterator[dict[str, Any]]:
-        address = self._host, self._tcp_port
-        with socket.create_connection(address, _SILENCE_S) as connection, connection.makefile("rb") as lines:
+        with self._tcp() as connection, connection.makefile("rb") as lines:
+            if self._token is not None:
+                connection.sendall(_request("Session.Authenticate", {"token": self._token}) + b"\n")
+                if not (line := lines.readline()).endswith(b"\n"):
+                    raise ConnectionError("the agent closed the connection")
+                _result(json.loads(line))
             connection.sendall(request + b"\n")
             for line in lines:
                 if line.endswith(b"\n"):
                     yield json.loads(line)
+
+    def _tcp(self) -> socket.socket:
+        connection = socket.create_connection((self._host, self._tcp_port), _SILENCE_S)
+        if self._tls is None:
+            return connection
+        try:
+            return self._tls.wrap_socket(connection, server_hostname=self._host)
+        except BaseException:
+            connection.close()
+            raise
 
 
 def _request(method: str, parameters: dict[str, Any]) -> bytes:

@@ -26,8 +26,13 @@ export interface Socket {
 }
 
 export interface Options {
-  /** `http://127.0.0.1:8480/rpc` by default. */
+  /**
+   * `http://127.0.0.1:8480/rpc` by default. With `https:` TLS is spoken; the CA of the agent's certificate is one that the
+   * platform trusts, in Node also the file that the variable NODE_EXTRA_CA_CERTS names.
+   */
   url?: string;
+  /** Says who asks. */
+  token?: string;
   /** Makes a WebSocket; the platform's own by default. */
   socket?: (url: string) => Socket;
   /** How long a call may take, in milliseconds; 30 000 by default. */
@@ -35,6 +40,7 @@ export interface Options {
 }
 
 interface Answer {
+  id?: unknown;
   result?: unknown;
   error?: { code: number; message: string; data?: Partial<Refusal> };
 }
@@ -49,17 +55,22 @@ interface Refusal {
 /** Silence after which a connection is dead, in milliseconds: the agent sends a heartbeat every 10 s. */
 const SILENCE_MS = 30_000;
 
+/** Id of the request that says who asks. */
+const AUTHENTICATED = 0;
+
 /** Messages that wait for a slow reader; then the connection is ended, and made again where the reader is. */
 const MOST_WAITING = 1000;
 
 export class Wire {
   private readonly url: string;
   private readonly timeoutMs: number;
+  private readonly token: string | undefined;
   private readonly socket: (url: string) => Socket;
 
   constructor(options: Options = {}) {
     this.url = options.url ?? "http://127.0.0.1:8480/rpc";
     this.timeoutMs = options.timeoutMs ?? 30_000;
+    this.token = options.token;
     this.socket = options.socket ?? ((url) => new WebSocket(url) as unknown as Socket);
   }
 
@@ -67,7 +78,7 @@ export class Wire {
     const waitMs = "waitMs" in params && typeof params.waitMs === "number" ? params.waitMs : 0;
     const answer = await fetch(this.url, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...(this.token && { Authorization: `Bearer ${this.token}` }) },
       body: request(method, params),
       signal: AbortSignal.timeout(this.timeoutMs + waitMs),
     });
@@ -83,7 +94,9 @@ export class Wire {
     const hasCursor = wanted.consumer !== undefined && wanted.consumer !== null;
     let from = wanted.from;
     for (;;) {
-      const inbox = new Inbox(this.socket(this.url.replace(/^http/, "ws")), request("Event.Subscribe", { ...wanted, from }));
+      const first = [request("Event.Subscribe", { ...wanted, from })];
+      if (this.token) first.unshift(request("Session.Authenticate", { token: this.token }, AUTHENTICATED));
+      const inbox = new Inbox(this.socket(this.url.replace(/^http/, "ws")), first);
       try {
         for (let text = await inbox.next(); text !== null; text = await inbox.next()) {
           const message = JSON.parse(text) as AgentEvent | Answer;
@@ -92,6 +105,8 @@ export class Wire {
             if (message.method === "Event.SubscriptionEnded") return;
             const last = hasCursor ? null : reached(message);
             if (last !== null) from = { stream: message.params.stream, sequence: last + 1 };
+          } else if (message.id === AUTHENTICATED) {
+            result(message);
           } else {
             const begun = result<Subscribed>(message);
             from = hasCursor ? "cursor" : { stream: begun.stream, sequence: begun.nextSequence };
@@ -117,9 +132,9 @@ class Inbox {
 
   constructor(
     private readonly socket: Socket,
-    first: string,
+    first: string[],
   ) {
-    socket.onopen = () => socket.send(first);
+    socket.onopen = () => first.forEach((text) => socket.send(text));
     socket.onmessage = (event) => this.take(String(event.data));
     socket.onclose = socket.onerror = () => this.end();
     this.listen();
@@ -158,8 +173,8 @@ class Inbox {
   }
 }
 
-function request(method: string, params: object): string {
-  return JSON.stringify({ jsonrpc: "2.0", id: 1, method, params });
+function request(method: string, params: object, id = 1): string {
+  return JSON.stringify({ jsonrpc: "2.0", id, method, params });
 }
 
 function result<T>(answer: Answer): T {
