@@ -130,7 +130,7 @@ def test_a_fault_after_a_restart_is_told_and_nothing_is_commanded_under_local_co
         job = await warming(it)
         wrote = len(it.reach.wrote)
         await it.die_and_start_again()
-        it.device.add_fault(parse(f"thermocouple-open:zone/3/top@{it.device.time}"))
+        it.device.add_fault(parse(f"thermocouple-open:zone/3/top@{it.device.time + 20}"))
         await over(it, "Status.PowerOn")
         ended = await it.job(job["id"])
         assert ended["state"] == "stopped"
