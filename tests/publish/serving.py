@@ -119,7 +119,8 @@ async def serving(
         tally = delivery.notices.tally
         authentication = Authentication(known or Known((MES,)), tally)
         admission = Admission(authentication, anonymous)
-        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock, authentication)))
+        handlers = answers(fakes, archive, delivery, clock, authentication)
+        dispatcher = Dispatcher(Access({name: FUNCTIONS[name] for name in handlers}, handlers))
         places = Places(most)
         lines = LineServer(
             dispatcher, delivery, admission=admission, places=places, limit=limit, farewell_s=farewell_s,

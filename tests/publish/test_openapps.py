@@ -14,6 +14,7 @@ from edgeagent.model.boards import BoardTrace
 from edgeagent.model.callers import Caller
 from edgeagent.model.events import Event, ProcessCompleted
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.functions.forms import CommandParameters
 from edgeagent.publish.openapps import events
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.store import jobs
@@ -60,13 +61,14 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_function_answers_what_its_type_says(tmp_path: Path) -> None:
+def test_every_function_that_commands_nothing_answers_what_its_type_says(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
             await board_left(served)
             served.machine.standing = (Alarm("a1", "E1", "too hot", "fault", "zone/1/top", "x", False),)
             await served.archive.database.write(lambda connection: jobs.put(connection, job()))
-            for name in FUNCTIONS.keys() - ON_A_CONNECTION:
+            looking = {name for name, it in FUNCTIONS.items() if not issubclass(it.parameters, CommandParameters)}
+            for name in looking - ON_A_CONNECTION - {"Command.Stop"}:
                 result = await ask(served, name, **SAMPLES.get(name, {}))
                 msgspec.convert(result, FUNCTIONS[name].result)
                 assert result
