@@ -54,6 +54,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "Event.Read": {"from": "beginning"},
     "Configuration.GetObjectParameters": {"object": "zone/1/top"},
     "Recipe.Get": {"name": "SAC305-A", "version": 3},
+    "Recipe.Check": {"recipe": {"name": "SAC305-B", "settings": {}, "settlingSeconds": 20.0}},
     "Command.Get": {"job": "j1"},
     "Board.Get": {"id": "b1"},
     "Board.GetTrace": {"id": "b1", "maxPoints": 10},
