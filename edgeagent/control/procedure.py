@@ -48,7 +48,7 @@ class Work(Protocol):
 
     @property
     def stopped_by(self) -> str | None:
-        """Who asked for its end, after `Withdrawn` too, when nothing raises `Stopped` any more; None where nobody did."""
+        """Who asked for its end, after `Withdrawn` too, when nothing raises `Stopped` any more; None for nobody."""
 
     async def step(self, text: str) -> None:
         """Begin the next step of the job; it is stored, with the end of the one before."""
