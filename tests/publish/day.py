@@ -37,7 +37,8 @@ from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.device import Device
 from firmware_iface.simulated.faults import parse
-from tests.control.bench import HeldAudit, ShortReach
+from tests.control.bench import ShortReach
+from tests.control.held import HeldAudit
 from tests.publish import commanding
 from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Line
@@ -216,6 +217,8 @@ class Day:
         """Let be so what has to be before a command."""
         if function in commanding.BEFORE:
             await commanding.BEFORE[function](self)
+        if function not in commanding.AMID:
+            await commanding.at_rest(self)
         if function in FUNCTIONS and FUNCTIONS[function].needs_remote:
             self.room.look()
             self.room.machines["RO0001"].remote.grant("console:anna", 30)
