@@ -86,6 +86,7 @@ class Running:
         """Raise when it shall end: the first time, and from then on it is on its way to a safe state.
 
         A job that only waits goes on while the panel's switch cannot be read: what it meets then is its own to judge.
+        One that was taken up after a restart goes on looking under any control, until it wants to write.
 
         Raises:
             Stopped, Withdrawn.
@@ -94,7 +95,7 @@ class Running:
             return
         if self.stop_asked.is_set():
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
-        elif self.function.needs_remote:
+        elif self.function.needs_remote and (is_writing or self.permit is not None):
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)
             if control != "remote" and (is_writing or not remote.is_dark):
