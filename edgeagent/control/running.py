@@ -99,7 +99,8 @@ class Running:
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)
             if control != "remote" and (is_writing or not remote.is_dark):
-                self.ends = Withdrawn(f"Control became {control}: {reason}.")
+                what = f"Control became {control}" if self.permit else f"{self.job.machine} is under {control} control"
+                self.ends = Withdrawn(f"{what}: {reason}.")
         if self.ends is not None:
             raise self.ends
 
