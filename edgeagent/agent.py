@@ -12,11 +12,12 @@ from edgeagent import logs
 from edgeagent.accounts import known_users, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.changes import tell_changes
-from edgeagent.errors import EdgeAgentError
+from edgeagent.control.room import ControlRoom
 from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.functions.console import CONSOLE
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -24,9 +25,11 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
+from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -37,11 +40,11 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
+    from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
 
-_RESTART_S = 1.0
 
 
 class Agent:
@@ -71,6 +74,7 @@ class Agent:
         self._file = file
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._room: ControlRoom | None = None
         self.units: list[Unit] = []
         self.reaches: dict[str, Reach] = {}
         self.addresses: dict[str, str] = {}
@@ -90,7 +94,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        await asyncio.gather(*(_ended(task) for task in self._tasks))
+        if self._room is not None:
+            await self._room.close()
+        await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
         for unit in self.units:
@@ -111,12 +117,13 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
+        self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
         self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states, delivery.hears)
+                        self._recorder, archive.states, delivery.hears, archive.recipes.judging)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
@@ -126,7 +133,12 @@ class Agent:
             await self._database.read(restored_from))
         users = await known_users(self._database.path, checkpoints, audit, self._clock)
         authentication = Authentication(users, delivery.notices.tally, sign_ins(audit, self._clock))
-        handlers = answers(self.units, archive, delivery, self._clock, authentication)
+        self._room = room = ControlRoom(
+            self._configuration.control,
+            [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,
+                                                                           strict=True)],
+            archive, audit, self._clock)
+        handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
         listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
@@ -136,11 +148,24 @@ class Agent:
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
+        await room.start()
+        console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
+        await console.start()
+        self._stops.append(console.stop)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
-            self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
-        self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
-        self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
+            self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
+        self._tasks.append(asyncio.create_task(supervised("control", room.run)))
+        self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
+        self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
+
+    def _watch_recipes(self, recipes: Recipes) -> None:
+        """Record what boards are judged by, and tell what of it the disk damaged."""
+        self.health.add("recipes", recipes.fault, is_needed=False)
+        if self._recorder:
+            for recipe in recipes.all():
+                self._recorder.recipe(recipe)
+            recipes.on_made.append(self._recorder.recipe)
 
     def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
@@ -155,21 +180,3 @@ class Agent:
             places[machine] += 1
             part = f"source {places[machine]} of {machine}"
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it ends: pymodbus's `wait_for` on Python 3.11 loses a cancellation that meets an answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=0.2)
-
-
-async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run a task for ever; what it did not foresee is logged, and it starts again."""
-    while True:
-        try:
-            await run()
-        except EdgeAgentError as error:
-            _log.error("%s: %s", name, error)
-        except Exception:  # noqa: BLE001  supervised: logged, and it starts again
-            _log.exception("%s failed unexpectedly and is started again", name)
-        await asyncio.sleep(_RESTART_S)

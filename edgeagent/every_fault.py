@@ -58,7 +58,7 @@ class Faults:
         """Tell one fault and put something right in its place; False when that cannot be."""
         field = re.search(r"`(.+)`$", reason)
         if reason.startswith("Object contains unknown field") and field:
-            near = difflib.get_close_matches(field[1], [f.name for f in _fields(type_, document, where)], 1)
+            near = difflib.get_close_matches(field[1], [f.encode_name for f in _fields(type_, document, where)], 1)
             self.add((*where, field[1]), "unknown key", f"did you mean {near[0]}?" if near else "take it out")
             del _at(document, where)[field[1]]
             return True
@@ -81,7 +81,7 @@ class Faults:
         if isinstance(where[-1], int):
             table[where[-1]] = _simplest(_type_at(type_, document, where))
             return
-        wanted = next((f for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
+        wanted = next((f for f in _fields(type_, document, where[:-1]) if f.encode_name == where[-1]), None)
         if wanted is None:
             table[where[-1]] = _tagged(type_, document, where[:-1]).tag
         elif wanted.required:
@@ -124,7 +124,7 @@ def _type_at(type_: type, document: Any, where: KeyPath) -> inspect.Type:
         if isinstance(part, int):
             info = next(t.item_type for t in _choices(info) if isinstance(t, inspect.VarTupleType))
         else:
-            info = next(field.type for field in _struct(info, document).fields if field.name == part)
+            info = next(field.type for field in _struct(info, document).fields if field.encode_name == part)
         document = document[part]
     return info
 
@@ -133,7 +133,7 @@ def _struct(info: inspect.Type, table: Any) -> inspect.StructType:
     structs = [t for t in _choices(info) if isinstance(t, inspect.StructType)]
     if len(structs) == 1:
         return structs[0]
-    return max(structs, key=lambda s: (table.get(s.tag_field) == s.tag, sum(f.name in table for f in s.fields)))
+    return max(structs, key=lambda s: (table.get(s.tag_field) == s.tag, sum(f.encode_name in table for f in s.fields)))
 
 
 def _is_list(info: inspect.Type) -> bool:
@@ -144,7 +144,7 @@ def _choice(type_: type, document: Any, where: KeyPath) -> str:
     """Say what can be given at a key where only a few words or numbers can, or what a text there is made of."""
     if isinstance(where[-1], int):
         return ""
-    info = next((f.type for f in _fields(type_, document, where[:-1]) if f.name == where[-1]), None)
+    info = next((f.type for f in _fields(type_, document, where[:-1]) if f.encode_name == where[-1]), None)
     if info is None:
         return _kinds(type_, document, where[:-1], str(where[-1]))
     first = next(_choices(info))
@@ -178,7 +178,7 @@ def _simplest(info: inspect.Type) -> Any:
     info = next(_choices(info))
     if isinstance(info, inspect.StructType):
         tag = {info.tag_field: info.tag} if info.tag_field else {}
-        return tag | {field.name: _simplest(field.type) for field in info.fields if field.required}
+        return tag | {field.encode_name: _simplest(field.type) for field in info.fields if field.required}
     if isinstance(info, inspect.VarTupleType):
         return [_simplest(info.item_type)] * (info.min_length or 0)
     if isinstance(info, inspect.LiteralType):

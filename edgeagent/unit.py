@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
-from edgeagent.config import LIMITS
-from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
+from edgeagent.model.boards import RecipeName
+from edgeagent.model.events import TOPICS, Event
+from edgeagent.model.machine import Judging, Machine
 from edgeagent.model.samples import Row, qualities
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
     from edgeagent.model.alarms import Alarm
-    from edgeagent.model.boards import BoardInProcess, RecipeName
-    from edgeagent.model.events import Event
+    from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
     from edgeagent.store import Checkpoints, Journal
+    from edgeagent.store.journal import Kept
     from edgeagent.store.states import States
     from firmware_iface.registers import RegisterMap
 
@@ -35,6 +40,7 @@ class Unit:
         telemetry: called with machine id, values and wall time (ns) when values are worth telling.
         recorder: takes when the machine was taken up and when each beat was told.
         states: takes the machine's state at each beat that keeps its pace.
+        judged_by: machine and recipe → what its boards are judged by; the configuration's where it says None.
         hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
     """
 
@@ -43,10 +49,12 @@ class Unit:
         checkpoints: Checkpoints, telemetry: Callable[[str, tuple[MeasuredValue, ...], int], None],
         recorder: Recorder | None = None, states: States | None = None,
         hears: Callable[[str], bool] | None = None,
+        judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
     ) -> None:  # fmt: skip
-        self.machine = machine_of(table, maps)
+        self.machine = Machine.configured(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
-        self.pipeline = Pipeline(self.machine, self.row)
+        self._judged_by = partial(judged_by, self.machine.id) if judged_by else None
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
         self.resumed = ""
         """How the machine's memory was found at start, in words for the log."""
         self._clock = clock
@@ -57,6 +65,7 @@ class Unit:
         self._states = states
         self._hears = hears
         self._saved_ns = 0
+        self._waiting: list[asyncio.Future[None]] = []
 
     async def resume(self) -> None:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
@@ -75,9 +84,10 @@ class Unit:
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in history]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0,
+                                              self._judged_by)
         except MemoryUnreadable as error:
-            self.pipeline = Pipeline(self.machine, self.row)
+            self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
             reason = f"the agent's earlier state could not be used after a restart: {error}"
             ended = self.pipeline.give_up(saved.body, reason, now, wall)
             if ended:
@@ -106,12 +116,13 @@ class Unit:
             self._saved_ns = now
         if group == self.machine.pace:
             self._remember(now)
+            self._wake()
         if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
 
-    def _append(self, events: list[Event]) -> None:
-        self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
-                             "trusted" if self._clock.trusted else "untrusted")
+    def _append(self, events: Sequence[Event], rows: Sequence[Kept] = ()) -> int:
+        return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
+                                    "trusted" if self._clock.trusted else "untrusted", rows)
 
     def _remember(self, now: int) -> None:
         """Write history and checkpoint once a second while boards are inside."""
@@ -128,6 +139,98 @@ class Unit:
         self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
         if self._states:
             self._states.keep(self.machine.id)
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    # As the control room sees it; a recording takes what it tells, and a replay tells it again
+
+    def switch(self) -> bool | None:
+        """The panel's switch: whether it allows remote control; None where there is none, or it is not known."""
+        return self.pipeline.switch(self._clock.monotonic_ns())
+
+    async def next_beat(self) -> None:
+        """Wait until the pace-keeping group was read again, or missed."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        await future
+
+    def tell(self, *events: Event, rows: Sequence[Kept] = ()) -> int:
+        """Put events, and rows that belong to them, into the journal with the checkpoint; return the last sequence."""
+        self._direct("tell", [(event.topic, event.time_ns, event.data) for event in events])
+        return self._append(events, rows)
+
+    def turn(self, control: str, by: str, until: str | None) -> None:
+        """Take over another control state and tell it; nothing where it is the same."""
+        now, wall = self._direct("turn", (control, by, until))
+        if events := self.pipeline.turn(control, by, until, now, wall):
+            self._append(events)
+
+    def expect(self, values: Mapping[str, float | str], by: str) -> None:
+        """Tell changes to these values, which somebody is about to write, as that person's."""
+        plain = {path: value if isinstance(value, str) else float(value) for path, value in values.items()}
+        now, _ = self._direct("expect", (plain, by))
+        self.pipeline.expect(plain, by, now)
+
+    def recipe_started(self, recipe: RecipeName, by: str) -> None:
+        """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
+        now, wall = self._direct("recipe_started", (recipe.name, recipe.version, by))
+        if events := self.pipeline.start_recipe(recipe, by, now, wall):
+            self._append(events)
+
+    def hold_ready(self, reason: str | None) -> None:
+        """Boards that enter from now on are not ready for processing, for this reason; None ends it."""
+        self._direct("hold_ready", (reason,))
+        self.pipeline.hold_ready(reason or "")
+
+    def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
+        """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
+        place = self.pipeline.place_of(board)
+        return self.book_out(*place, reason, by) if place else ()
+
+    def confirm_empty(self, lane: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """Somebody looked into the tunnel, and nothing is in that lane, or in any; return the boards that end so."""
+        return self.book_out(lane, None, reason, by)
+
+    def book_out(self, lane: int | None, number: int | None, reason: str, by: str) -> tuple[str, ...]:
+        """End boards as `Pipeline.book_out` does, into the journal with the checkpoint; return their ids."""
+        now, wall = self._direct("book_out", (lane, number, reason, by))
+        events = self.pipeline.book_out(lane, number, reason, by, now, wall)
+        self._append(events)
+        self._saved_ns = now
+        return tuple(event.record.id for event in events if event.record)
+
+    def directed(self, said: str, arguments: bytes) -> None:
+        """Do again what the control room told once, as a recording has it.
+
+        Raises:
+            KeyError: a board that is booked out is not inside.
+        """
+        told = msgspec.json.decode(arguments)
+        if said == "tell":
+            self.tell(*(Event(topic, time_ns, self.machine.id, msgspec.convert(data, TOPICS[topic].data))
+                        for topic, time_ns, data in told))  # fmt: skip
+        elif said == "turn":
+            self.turn(*told)
+        elif said == "expect":
+            self.expect(*told)
+        elif said == "recipe_started":
+            name, version, by = told
+            self.recipe_started(RecipeName(name, version), by)
+        elif said == "hold_ready":
+            self.hold_ready(*told)
+        elif said == "book_out":
+            self.book_out(*told)
+
+    def _direct(self, said: str, arguments: object) -> tuple[int, int]:
+        """Record what the control room tells; return the moment, monotonic and on the wall."""
+        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if self._recorder:
+            self._recorder.directed(self.machine.id, said, msgspec.json.encode(arguments), now, wall)
+        return now, wall
 
     # As outlets see it
 
@@ -166,19 +269,3 @@ class Unit:
     def serial_number(self) -> str | None:
         """Serial number as configured, or as the machine tells it."""
         return self.machine.serial_number or self.pipeline.text(self.machine.map.serial)
-
-
-def machine_of(table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
-    """Make a machine from its configuration and the maps of its sources."""
-    window, tolerances = table.window, table.tolerances
-    limits = {
-        name: Limit(*limit)
-        for name in LIMITS
-        if (limit := getattr(window, name))
-    }
-    return Machine(
-        table.id, maps, table.serial_number,
-        ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
-        Tolerances(tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm, tolerances.measure_percent,
-                   Limit(*tolerances.contact_s) if tolerances.contact_s else None),
-    )  # fmt: skip

@@ -59,10 +59,16 @@ class FakeMachine:
         self.running = RecipeName("SAC305-A", 3)
         self.standing: tuple[Alarm, ...] = ()
 
+    def switch(self) -> bool | None:
+        return None
+
+    def turn(self, control: str, by: str, until: str | None) -> None:
+        """Nobody is told."""
+
     def status(self) -> MachineStatus:
         return MachineStatus(
             machine=self.machine.id, connected=True, state="running", since=ENTERED, reason="boards inside",
-            control="local", busy=True, boards=1, lanes=(LaneStatus(1, True, 1, False),),
+            control="local", busy=True, boards=1, lanes=(LaneStatus(1, True, 1, False, None),),
             recipe=RecipeName("SAC305-A", 3), alarms=len(self.standing),
         )  # fmt: skip
 

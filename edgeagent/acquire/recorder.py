@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
-from edgeagent.recording.entries import Beat, Failure, Memory, Part, Wire
+from edgeagent.recording.entries import Beat, Directed, Failure, Kept, Memory, Part, Wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from edgeagent.acquire.source import Block, Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
+    from edgeagent.model.recipes import StoredRecipe
     from edgeagent.model.samples import Row
     from edgeagent.recording.writer import RecordingWriter
     from edgeagent.store import Checkpoint
@@ -59,6 +62,10 @@ class Recorder:
         self._writer.add(Beat(machine.id, group.source, group.name, tuple(parts), row.times[index], row.stamps[index],
                               now_ns, wall_ns, self._clock.trusted))
 
+    def directed(self, machine: str, said: str, arguments: bytes, now_ns: int, wall_ns: int) -> None:
+        """The control room tells a machine something at this moment."""
+        self._writer.add(Directed(machine, said, arguments, now_ns, wall_ns, self._clock.trusted))
+
     def taken_up(
         self, name: str, saved: Checkpoint | None, history: Sequence[tuple[int, bytes]], now_ns: int, wall_ns: int
     ) -> None:
@@ -68,6 +75,10 @@ class Recorder:
             saved.saved_monotonic_ns if saved else 0, bool(saved and saved.boot and saved.boot == boot_id()),
             tuple(history), now_ns, wall_ns, self._clock.trusted,
         ))  # fmt: skip
+
+    def recipe(self, recipe: StoredRecipe) -> None:
+        """A version of a recipe is kept."""
+        self._writer.add(Kept(msgspec.json.encode(recipe)))
 
 
 class RecordedSource:

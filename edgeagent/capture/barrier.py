@@ -68,6 +68,11 @@ class Barrier:
         edge, m.changed, m.covered = m.changed, None, level
         return edge
 
+    def release(self) -> None:
+        """Take the barrier for free: what covered it was taken away by hand; what covers it on from here is new."""
+        if self.memory.covered:
+            self.memory.covered, self.memory.changed = False, None
+
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
         m = self.memory

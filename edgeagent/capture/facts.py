@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from edgeagent._core.capture import ZoneFigures
+    from edgeagent.model.machine import Judging
 
 WHOLE = 0.9
 """Share of the beats that must be there for a figure to be good."""
@@ -28,6 +29,7 @@ class Facts(msgspec.Struct, kw_only=True):
 
     Attributes:
         setpoint_at: path, monotonic ns → the setpoint in force then, NaN where unknown.
+        judging: by the recipe that ran when it entered.
     """
 
     id: str
@@ -42,6 +44,7 @@ class Facts(msgspec.Struct, kw_only=True):
     serial_number: str | None
     offset_mm: float | None
     setpoint_at: Callable[[str, int], float]
+    judging: Judging
     wall_minus_monotonic_ns: int
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
 from edgeagent._core.capture import Capture
 from edgeagent.capture.facts import Facts
 from edgeagent.capture.record import Recorder
+from edgeagent.capture.settings import SettingsWatch
 from edgeagent.capture.state import BlockedWatch, StateMemory
 from edgeagent.capture.tracker import Board, Entered, Left, Lost, Tracker, TrackerMemory
-from edgeagent.capture.watch import ScannerMemory, ScannerWatch, SettingsWatch
+from edgeagent.capture.watch import ScannerMemory, ScannerWatch
 from edgeagent.clock import iso
 from edgeagent.model.boards import (
     Barcode,
@@ -38,14 +39,17 @@ from edgeagent.model.points import Quality
 from edgeagent.model.samples import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from edgeagent._core.capture import BoardFigures
     from edgeagent._core.ring import Ring
     from edgeagent.capture.history import History
-    from edgeagent.model.machine import Machine
+    from edgeagent.model.machine import Judging, Machine
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Lane
+
+JudgedBy: TypeAlias = "Callable[[RecipeName], Judging | None]"
+"""Says what the boards of a recipe are judged by; None where no such recipe is stored."""
 
 _SPEED_UNITS = {"cm/min": 10 / 60, "m/min": 1000 / 60, "mm/s": 1.0, "mm/min": 1 / 60}
 """Millimetres per second in one unit of belt speed."""
@@ -106,17 +110,22 @@ def _stay(machine: Machine, lane: Lane) -> tuple[int, ...]:
     return machine.columns((lane.speed, *(f"{name}/concentration" for name in machine.map.oxygen)))
 
 
+Told = tuple[str, msgspec.Struct, Inside | None]
+"""Topic, data, and what belongs to an event of a board."""
+
+
 class LaneWatch:
     """Follows one lane.
 
     Args:
         memory: what is known from before, changed in place.
         state: the machine's state, for whether it is ready when a board enters.
+        judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
     """
 
     def __init__(
         self, machine: Machine, lane: Lane, row: Row, ring: Ring, memory: LaneMemory, state: StateMemory,
-        settings: SettingsWatch,
+        settings: SettingsWatch, judged_by: JudgedBy | None = None,
     ) -> None:  # fmt: skip
         self._machine = machine
         self._lane = lane
@@ -124,6 +133,7 @@ class LaneWatch:
         self._memory = memory
         self._state = state
         self._settings = settings
+        self._judged_by = judged_by
         map_ = machine.map
         stay = _stay(machine, lane)
         period_ns = machine.groups[machine.pace].period_ns
@@ -160,7 +170,7 @@ class LaneWatch:
 
     def beat(
         self, now_ns: int, wall_ns: int, standing: tuple[str, ...], history: History
-    ) -> Iterator[tuple[str, msgspec.Struct, Inside | None]]:
+    ) -> Iterator[Told]:
         """Move the boards by one beat.
 
         Args:
@@ -183,6 +193,30 @@ class LaneWatch:
                 data = BoardUnexpected(lane=self._lane.number, position=round(happening.position_mm, 1),
                                        reason=happening.reason)
                 yield "Board.Unexpected", data, Inside(happening.time_ns + to_wall)
+        yield from self._busy()
+
+    def number_of(self, id: str) -> int | None:  # noqa: A002
+        """The lane's own number of a board inside, by its id; None where it is not inside."""
+        return next((number for number, passport in self._memory.passports.items() if passport.id == id), None)
+
+    def book_out(
+        self, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int, history: History
+    ) -> Iterator[Told]:
+        """End a board that somebody took out; without a number all of them, and what is in doubt: nothing is inside.
+
+        Raises:
+            KeyError: no board inside has this number.
+        """
+        if number is None:
+            lost = self._tracker.confirm_empty(now_ns, reason)
+        else:
+            board = {board.number: board for board in self._tracker.boards}[number]
+            lost = iter((self._tracker.book_out(board, now_ns, reason),))
+        for board, why in lost:
+            yield self._ended(board, None, why, now_ns, wall_ns - now_ns, history, by)
+        yield from self._busy()
+
+    def _busy(self) -> Iterator[Told]:
         busy = self.count > 0
         if busy != self._memory.busy:
             self._memory.busy = busy
@@ -227,7 +261,9 @@ class LaneWatch:
 
     def status(self) -> LaneStatus:
         """The lane's state."""
-        return LaneStatus(self._lane.number, self.count > 0, self.count, self.blocked.blocked)
+        doubt = self._memory.tracker.doubt
+        return LaneStatus(self._lane.number, self.count > 0, self.count, self.blocked.blocked,
+                          doubt.reason if doubt else None)
 
     def save(self) -> None:
         """Bring the memory up to the core's state."""
@@ -245,8 +281,9 @@ class LaneWatch:
         travel_mm, last_ns, speed = self._memory.core
         self._core.set_travel(travel_mm, last_ns + shift_ns if last_ns else 0, speed)
         self._tracker.shift(shift_ns)
+        if is_doubtful:
+            self._tracker.doubt_all("how long nobody looked cannot be known")
         for board in self._tracker.boards:
-            board.uncertain |= is_doubtful
             if board.slot >= 0:
                 passport = self._memory.passports[board.number]
                 times, estimates = history.estimates(passport.id, board.entry.time_ns, _TRACE_POINTS)
@@ -255,7 +292,7 @@ class LaneWatch:
 
     def give_up(
         self, memory: LaneMemory, reason: str, now_ns: int, to_wall: int, history: History
-    ) -> Iterator[tuple[str, msgspec.Struct, Inside | None]]:
+    ) -> Iterator[Told]:
         """End the boards of a memory that cannot be gone on with: lost, with what is known beside their figures."""
         for board in memory.tracker.boards:
             passport = memory.passports.get(board.number)
@@ -270,19 +307,24 @@ class LaneWatch:
 
     def _entered(
         self, board: Board, to_wall: int, standing: tuple[str, ...]
-    ) -> tuple[str, msgspec.Struct, Inside | None]:
+    ) -> Told:
         entered = board.entry.time_ns + to_wall
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
+        if self._state.held:
+            ready = False
         code, off_mm = self.scanner.take(board.entry.travel_mm) if self.scanner else (None, 0.0)
         board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
         passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
+        if self._state.held:
+            _note(passport.settings, self._state.held)
         self._memory.passports[board.number] = passport
         told = BoardEntered(passport.id, passport.barcodes, self._lane.number, passport.recipe, iso(entered), ready)
         return "Board.ProcessStarted", ProcessStarted(told), Inside(entered)
 
     def _ended(
-        self, board: Board, left_ns: int | None, reason: str | None, now_ns: int, to_wall: int, history: History
-    ) -> tuple[str, msgspec.Struct, Inside | None]:
+        self, board: Board, left_ns: int | None, reason: str | None, now_ns: int, to_wall: int, history: History,
+        by: str | None = None,
+    ) -> Told:
         passport = self._memory.passports.pop(board.number)
         exited = left_ns + to_wall if left_ns is not None else None
         facts = Facts(
@@ -292,6 +334,7 @@ class LaneWatch:
             inside=InsideRecord(tuple(passport.alarms), tuple(passport.settings), tuple(passport.controls)),
             serial_number=self._machine.serial_number or self._settings.text(self._machine.map.serial),
             offset_mm=board.offset_mm, setpoint_at=self._settings.setpoint_at, wall_minus_monotonic_ns=to_wall,
+            judging=(self._judged_by and self._judged_by(passport.recipe)) or self._machine.judging,
         )  # fmt: skip
         trace, stride = self._core.trace(board.slot), self._core.stride(board.slot)
         record = self._recorder.record(facts, self._core.leave(board.slot), trace, stride)
@@ -299,7 +342,7 @@ class LaneWatch:
         inside = Inside(exited if exited is not None else now_ns + to_wall, record, seen)
         if reason is None:
             return "Board.ProcessCompleted", ProcessCompleted(record), inside
-        return "Board.Lost", BoardLost(record, reason), inside
+        return "Board.Lost", BoardLost(record, reason, by), inside
 
     def _show(self, board: Board) -> BoardInProcess:
         passport = self._memory.passports[board.number]

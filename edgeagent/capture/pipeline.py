@@ -9,13 +9,15 @@ import msgspec
 from edgeagent._core.ring import Ring
 from edgeagent.capture.alarms import AlarmWatch, cleared
 from edgeagent.capture.history import REACH, History
-from edgeagent.capture.lane import Inside, LaneMemory, LaneWatch, judged_columns
-from edgeagent.capture.state import ControlWatch, StateMemory, StateWatch
-from edgeagent.capture.watch import SettingsMemory, SettingsWatch, Telemetry
+from edgeagent.capture.lane import Inside, JudgedBy, LaneMemory, LaneWatch, judged_columns
+from edgeagent.capture.settings import SettingsMemory, SettingsWatch
+from edgeagent.capture.state import StateMemory, StateWatch, SwitchWatch
+from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import (
     ConfigurationChanged,
+    ControlChanged,
     Event,
     MachineBusyChanged,
     RecipeSettingChanged,
@@ -25,7 +27,7 @@ from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.machine import Machine
@@ -56,9 +58,12 @@ class Pipeline:
 
     Args:
         row: the machine's current row, shared with the decoder.
+        judged_by: what the boards of a recipe are judged by; None, or where it says None, the machine's own.
     """
 
-    def __init__(self, machine: Machine, row: Row, memory: Memory | None = None) -> None:
+    def __init__(
+        self, machine: Machine, row: Row, memory: Memory | None = None, judged_by: JudgedBy | None = None
+    ) -> None:
         self.machine = machine
         self.row = row
         self._memory = memory or Memory()
@@ -67,14 +72,14 @@ class Pipeline:
         self._ring = Ring(max(1000, _RING_S * 1_000_000_000 // pace.period_ns),
                           *row.first(len(machine.map.registers)), judged_columns(machine))
         self._state = StateWatch(machine, m.state)
-        self._control = ControlWatch(machine, m.state)
+        self._switch = SwitchWatch(machine)
         self._settings = SettingsWatch(machine, m.settings)
         self._alarms = AlarmWatch(machine, m.alarms)
         self._telemetry = Telemetry(machine, row)
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
-                      self._settings)
+                      self._settings, judged_by)
             for lane in machine.map.lanes
         ]  # fmt: skip
         self._now_ns = m.monotonic_ns
@@ -115,6 +120,11 @@ class Pipeline:
         """Whether a board is inside."""
         return any(lane.count for lane in self._lanes)
 
+    @property
+    def count(self) -> int:
+        """Boards inside."""
+        return sum(lane.count for lane in self._lanes)
+
     def checkpoint(self) -> bytes:
         """Everything that a restart needs, as bytes."""
         self._memory.monotonic_ns, self._memory.wall_ns = self._now_ns, self._wall_ns
@@ -125,7 +135,7 @@ class Pipeline:
     @classmethod
     def restored(
         cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes],
-        is_doubtful: bool = False,
+        is_doubtful: bool = False, judged_by: JudgedBy | None = None,
     ) -> Pipeline:  # fmt: skip
         """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
 
@@ -139,7 +149,7 @@ class Pipeline:
         """
         try:
             memory = msgspec.msgpack.decode(checkpoint, type=Memory)
-            pipeline = cls(machine, row, memory)
+            pipeline = cls(machine, row, memory, judged_by)
             pipeline.history.restore(seconds, memory.monotonic_ns, shift_ns)
             pipeline._now_ns += shift_ns
             pipeline._settings.shift(shift_ns)
@@ -168,6 +178,64 @@ class Pipeline:
                                                     self.history)
         ]  # fmt: skip
 
+    # What people do to boards
+
+    def place_of(self, board: str) -> tuple[int, int] | None:
+        """Lane of a board inside and its number there, which a restart keeps; None where it is not inside."""
+        return next(((lane.number, number) for lane in self._lanes
+                     if (number := lane.number_of(board)) is not None), None)
+
+    def book_out(
+        self, lane: int | None, number: int | None, reason: str, by: str, now_ns: int, wall_ns: int
+    ) -> list[Event]:
+        """End boards that are not inside any more: lost, with their records as far as they go.
+
+        Args:
+            lane, number: as `place_of` tells them. Without a number every board of the lane and what is in doubt there;
+                without a lane of all lanes.
+
+        Raises:
+            KeyError: no board inside has this number.
+        """
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        return [
+            self._board_event(topic, data, inside)
+            for watch in self._lanes if lane in (None, watch.number)
+            for topic, data, inside in watch.book_out(number, reason, by, now_ns, wall_ns, self.history)
+        ] + list(self._busy())  # fmt: skip
+
+    # What the control room tells, and asks
+
+    def switch(self, now_ns: int) -> bool | None:
+        """The switch at the panel: whether it allows remote control; None where there is none, or it is not known."""
+        return self._switch.is_on(now_ns)
+
+    def turn(self, control: str, by: str, until: str | None, now_ns: int, wall_ns: int) -> list[Event]:
+        """Take over another control state, note it at the boards inside, and tell it; nothing where it is the same."""
+        before = self._memory.state.control
+        if control == before:
+            return []
+        self._now_ns, self._wall_ns, self._memory.state.control = now_ns, wall_ns, control
+        for lane in self._lanes:
+            lane.note_control(f"{before} to {control} by {by}")
+        told = ControlChanged(from_=before, to=control, by=by, until=until)
+        return [self._event("Status.ControlChanged", told)]
+
+    def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
+        """Take changes to these values, which somebody writes over the agent, for that person's and not the machine's.
+        """
+        self._settings.expect(values, by, now_ns)
+
+    def start_recipe(self, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> list[Event]:
+        """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        started = self._settings.start(recipe, by)
+        return [self._setting(started)] if started else []
+
+    def hold_ready(self, reason: str) -> None:
+        """Boards that enter from now on are not ready, for this reason; empty ends it."""
+        self._memory.state.held = reason
+
     # What the machine is now, for those who ask
 
     def status(self, now_ns: int) -> MachineStatus:
@@ -178,7 +246,7 @@ class Pipeline:
         return MachineStatus(
             machine=self.machine.id, connected=bool(last) and now_ns - last <= pace.max_age_ns, state=m.state.state,
             since=iso(m.state.since_ns) if m.state.since_ns else None, reason=m.state.reason, control=m.state.control,
-            busy=self.has_boards, boards=sum(lane.count for lane in self._lanes),
+            busy=self.has_boards, boards=self.count,
             lanes=tuple(lane.status() for lane in self._lanes), recipe=self._settings.recipe,
             alarms=len(self._alarms.standing),
         )  # fmt: skip
@@ -230,22 +298,22 @@ class Pipeline:
     def _beat(self, now: int, wall: int) -> Iterator[Event]:
         row = self.row
         self._ring.push(now)
-        if control := self._control.update(row):
-            for lane in self._lanes:
-                lane.note_control(f"{control.from_} to {control.to} by {control.by}")
-            yield self._event("Status.ControlChanged", control)
+        self._switch.update(row, now)
         standing = tuple(self._alarms.standing)
         for lane in self._lanes:
             if blocked := lane.blocked.update(row, now):
                 yield self._event("Status.MachineBlockedChanged", blocked)
             for topic, data, inside in lane.beat(now, wall, standing, self.history):
                 yield self._board_event(topic, data, inside)
-        busy, boards = self.has_boards, sum(lane.count for lane in self._lanes)
-        if busy != self._memory.busy:
-            self._memory.busy = busy
-            yield self._event("Status.MachineBusyChanged", MachineBusyChanged(busy=busy, boards=boards))
-        if status := self._state.update(row, boards, now, wall):
+        yield from self._busy()
+        if status := self._state.update(row, self.count, now, wall):
             yield self._event("Status.MachineStatusChanged", status)
+
+    def _busy(self) -> Iterator[Event]:
+        if self.has_boards != self._memory.busy:
+            self._memory.busy = self.has_boards
+            told = MachineBusyChanged(busy=self.has_boards, boards=self.count)
+            yield self._event("Status.MachineBusyChanged", told)
 
     def _setting(self, change: RecipeStarted | RecipeSettingChanged | ConfigurationChanged) -> Event:
         if isinstance(change, ConfigurationChanged):

@@ -47,7 +47,7 @@ class Recorder:
         process = self._kind.process(facts, figures, trace, stride)
         samples = SampleRecord(figures.expected, figures.good, max(0, figures.expected - figures.good),
                                round(figures.longest_gap_s, 3))
-        of_stay = stay(facts, conveyor, oxygen, samples, machine.tolerances)
+        of_stay = stay(facts, conveyor, oxygen, samples, facts.judging.tolerances)
         return BoardRecord(
             id=facts.id, barcodes=facts.barcodes,
             machine=MachineName(machine.id, facts.serial_number, machine.map.id, machine.map.fingerprint),

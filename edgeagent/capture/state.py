@@ -1,4 +1,4 @@
-"""The machine's state, its control and its blocked lanes: tables of a map held against the row."""
+"""The machine's state, its panel's switch and its blocked lanes: tables of a map held against the row."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edgeagent.model.conditions import Condition
-from edgeagent.model.events import ControlChanged, MachineBlockedChanged, MachineStatusChanged
+from edgeagent.model.events import MachineBlockedChanged, MachineStatusChanged
 from edgeagent.model.points import Quality
 
 if TYPE_CHECKING:
@@ -20,12 +20,18 @@ _UNKNOWN_AFTER_NS = 2_000_000_000
 
 
 class StateMemory(msgspec.Struct):
-    """What survives a restart."""
+    """What survives a restart.
+
+    Attributes:
+        control: as the control room told it last.
+        held: why boards that enter are not ready for processing, beside the machine's own state; empty for nothing.
+    """
 
     state: str = "unknown"
     reason: str = "the machine has not answered yet"
     since_ns: int = 0
-    control: str = "local"
+    control: str = "offline"
+    held: str = ""
     blocked: dict[int, bool] = msgspec.field(default_factory=dict)
 
 
@@ -71,23 +77,24 @@ class StateWatch:
         return "unknown", "no rule of the map fits what the machine says"
 
 
-class ControlWatch:
-    """Tells local and remote control by the machine's own switch; local where there is none or it cannot be read."""
+class SwitchWatch:
+    """The switch at the machine's panel that allows remote control; it holds over missed beats, as the state does."""
 
-    def __init__(self, machine: Machine, memory: StateMemory) -> None:
-        self.memory = memory
+    def __init__(self, machine: Machine) -> None:
         self._column = machine.column[machine.map.remote] if machine.map.remote else -1
+        age_ns = machine.groups[machine.points[self._column].group].max_age_ns if machine.map.remote else 0
+        self._max_age_ns = max(age_ns, _UNKNOWN_AFTER_NS)
+        self._is_on = False
+        self._read_ns = 0
 
-    def update(self, row: Row) -> ControlChanged | None:
-        """Read the switch; a single missed beat changes nothing that anybody could rely on."""
-        if self._column < 0 or row.quality[self._column] != Quality.GOOD:
-            return None
-        now = "remote" if row.values[self._column] else "local"
-        before = self.memory.control
-        if now == before:
-            return None
-        self.memory.control = now
-        return ControlChanged(from_=before, to=now, by="machine")
+    def update(self, row: Row, now_ns: int) -> None:
+        """Read the switch."""
+        if self._column >= 0 and row.quality[self._column] == Quality.GOOD:
+            self._is_on, self._read_ns = bool(row.values[self._column]), now_ns
+
+    def is_on(self, now_ns: int) -> bool | None:
+        """Whether it allows remote control; None where there is none, or it was not read for too long."""
+        return self._is_on if self._read_ns and now_ns - self._read_ns <= self._max_age_ns else None
 
 
 class BlockedWatch:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgeagent._core.capture import BoardFigures, ZoneFigures
     from edgeagent.capture.facts import Facts, Judgement
-    from edgeagent.model.machine import Machine
+    from edgeagent.model.machine import Limit, Machine, Tolerances
     from firmware_iface.registers import Zone
 
 _MEMBERS = {"flux": "flux", "preheat": "preheat", "wave": "waves", "cooling": "cooling"}
@@ -46,7 +46,8 @@ class Stations:
         members: dict[str, tuple[StationRecord, ...]] = dict.fromkeys(_MEMBERS.values(), ())
         for zone, seen in zip(self._machine.map.zones, figures.zones, strict=True):
             members[_MEMBERS[zone.kind]] += (self._station(facts, figures, zone, seen),)
-        judged = chain(self._values(chain(*members.values())), self._contact(members["waves"]))
+        judged = chain(self._values(chain(*members.values()), facts.judging.tolerances),
+                       _contact(members["waves"], facts.judging.tolerances.contact_s))
         return Process(members, tuple(judged), _DOUBT)
 
     def _station(self, facts: Facts, figures: BoardFigures, zone: Zone, seen: ZoneFigures) -> StationRecord:
@@ -72,12 +73,11 @@ class Stations:
             quality=zone_quality(seen, count, at_centre),
         )  # fmt: skip
 
-    def _values(self, stations: Iterable[StationRecord]) -> Iterator[Judgement]:
+    def _values(self, stations: Iterable[StationRecord], allowed: Tolerances) -> Iterator[Judgement]:
         """Judge whatever has a setpoint: temperatures by degrees, flows, pressures and pumps by percent.
 
         What is set to 0 may still move within its deadband.
         """
-        allowed = self._machine.tolerances
         for station in stations:
             for value in station.values:
                 path = f"{value.object}/{value.name}"
@@ -85,16 +85,16 @@ class Stations:
                     share = (value.setpoint or 0.0) * allowed.measure_percent / 100
                     share = share or self._machine.point(path).deadband
                     yield from near(f"zone {station.zone}: {path}", value.mean, value.setpoint, value.quality,
-                                    value.unit, allowed.zone_celsius if value.unit == "degC" else share)
+                                    value.unit, allowed.celsius(value.object) if value.unit == "degC" else share)
 
-    def _contact(self, waves: Iterable[StationRecord]) -> Iterator[Judgement]:
-        allowed = self._machine.tolerances.contact_s
-        touched = [wave.seconds for wave in waves]
-        known = [seconds for seconds in touched if seconds is not None]
-        if allowed is None:
-            return
-        if len(known) < len(touched):
-            yield "process: the contact with the waves is not known", None
-        elif not allowed.low <= sum(known) <= allowed.high:
-            yield (f"process: contact with the waves was {sum(known):.2f} s, {allowed.low:g} to {allowed.high:g} s is"
-                   " allowed"), False
+
+def _contact(waves: Iterable[StationRecord], allowed: Limit | None) -> Iterator[Judgement]:
+    touched = [wave.seconds for wave in waves]
+    known = [seconds for seconds in touched if seconds is not None]
+    if allowed is None:
+        return
+    if len(known) < len(touched):
+        yield "process: the contact with the waves is not known", None
+    elif not allowed.low <= sum(known) <= allowed.high:
+        yield (f"process: contact with the waves was {sum(known):.2f} s, {allowed.low:g} to {allowed.high:g} s is"
+               " allowed"), False

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from edgeagent.capture.barrier import Barrier, BarrierMemory, Edge
+from edgeagent.capture.doubt import BEGAN, STOOD_S, Doubt, lasting, rested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,6 +57,10 @@ class TrackerMemory(msgspec.Struct):
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
     late_mm: float = 0.0
     """How late the last board reached the outlet, in mm of belt."""
+    doubt: Doubt | None = BEGAN
+    """Why something may be inside beside these boards; None where nothing can be."""
+    booked_out_mm: float = -math.inf
+    """Belt travel at which a board was last booked out by hand."""
 
 
 class Entered(NamedTuple):
@@ -122,9 +127,62 @@ class Tracker:
 
     def update(self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool) -> Iterator[Happening]:
         """Take one beat, after the core has moved the boards; a barrier that was not read is None."""
-        memory, travel = self.memory, self._core.travel_mm
         if inlet is None and outlet is None:
             return
+        if inlet is not None:
+            self._doubt_silence(now_ns)
+        for happening in self._happenings(now_ns, inlet, outlet, blocked):
+            if isinstance(happening, Unexpected):
+                self.doubt(happening.reason)
+            elif isinstance(happening, Lost):
+                self.doubt(f"a board was lost: {happening.reason}", stays=True)
+            yield happening
+        if self.memory.doubt and outlet is not None:
+            stands = blocked or bool(self.memory.outlet.covered)
+            self.memory.doubt = rested(self.memory.doubt, self._core.travel_mm, self._through_mm, stands)
+
+    def doubt(self, reason: str, *, stays: bool = False) -> None:
+        """Something may be inside that is no board known."""
+        self.memory.doubt = lasting(self.memory.doubt, Doubt(reason, self._core.travel_mm, stays))
+
+    def doubt_all(self, reason: str) -> None:
+        """Nobody knows who is who inside, and what else is there."""
+        for board in self.boards:
+            board.uncertain = True
+        self.doubt(reason)
+
+    def book_out(self, board: Board, now_ns: int, reason: str) -> Lost:
+        """Take a board out of the lane that somebody took out of the tunnel.
+
+        Whatever covers a barrier on from here is another board, or this one after all: it is looked at anew.
+        """
+        travel = self._core.travel_mm
+        if board.slot < 0:
+            self._admit(board, Edge(False, now_ns, travel, math.inf), travel)
+            self._inlet.release()
+        if board.leaving:
+            self._outlet.release()
+        self.memory.booked_out_mm = travel
+        return self._lost(board, reason)
+
+    def confirm_empty(self, now_ns: int, reason: str) -> Iterator[Lost]:
+        """Somebody looked into the tunnel and nothing is in it: every board is booked out, every doubt is over."""
+        for board in self.boards.copy():
+            yield self.book_out(board, now_ns, reason)
+        self._inlet.release()
+        self._outlet.release()
+        self.memory.doubt = None
+        self.memory.outage_s = self.memory.outage_mm = 0.0
+
+    @property
+    def _through_mm(self) -> float:
+        """Belt travel from the inlet until a board is out for sure."""
+        return self._lane.outlet_mm - self._lane.inlet_mm + self._settings.lost_mm
+
+    def _happenings(
+        self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool
+    ) -> Iterator[Happening]:
+        memory, travel = self.memory, self._core.travel_mm
         if memory.last_ns:
             self._notice_outage(now_ns, travel, inlet, outlet)
         else:
@@ -136,6 +194,13 @@ class Tracker:
             yield from self._touching(now_ns)
         self._hold(blocked)
         yield from self._overdue()
+
+    def _doubt_silence(self, now_ns: int) -> None:
+        """Doubt what is inside when a board could have entered while nobody looked at the inlet."""
+        seen, travel = self.memory.inlet, self._core.travel_mm
+        silent_s = (now_ns - seen.last_ns) / 1e9 if seen.last_ns else 0.0
+        if silent_s > STOOD_S or (seen.last_ns and travel - seen.last_mm >= self._settings.min_board_mm):
+            self.doubt(f"nobody looked at the inlet for {silent_s:.1f} s, in which a board could have entered")
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
@@ -202,7 +267,7 @@ class Tracker:
         usual = 3 * max(1.0, self._settings.min_gap_mm)
         board.length_known = board.length_known and entry.blur_mm <= usual and end.blur_mm <= usual
         times, values, quality = self._ring.since(entry.time_ns)
-        is_whole = times[0] - entry.time_ns < 1.5 * self._period_ns
+        is_whole = bool(times) and times[0] - entry.time_ns < 1.5 * self._period_ns
         board.slot = self._core.enter(times[0] if is_whole else entry.time_ns, board.length_mm, times, values, quality)
         self._core.move(board.slot, self._lane.inlet_mm + travel - entry.travel_mm)
 
@@ -251,6 +316,8 @@ class Tracker:
             reason = "it came out and nobody saw it enter"
             if self.memory.outage_mm:
                 reason += f"; an interruption of {self.memory.outage_s:.1f} s could have hidden its entry"
+            if travel - self.memory.booked_out_mm <= self._through_mm:
+                reason += "; a board was booked out by hand before and may be this one"
             yield Unexpected(edge.time_ns, self._lane.outlet_mm, reason)
             return
         offset, board = min(near, key=lambda pair: abs(pair[0] - self.memory.late_mm))

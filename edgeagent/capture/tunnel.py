@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from edgeagent._core.capture import BoardFigures, ZoneFigures
     from edgeagent.capture.facts import Facts, Judgement
-    from edgeagent.model.machine import Machine
+    from edgeagent.model.machine import Machine, ProcessWindow, Tolerances
     from firmware_iface.registers import Zone
 
 _TRACE_GAP_S = 2.5
@@ -37,8 +37,9 @@ class Tunnel:
     ) -> Process:
         """Zones and profile of one board."""
         zones = tuple(self._zones(facts, figures))
-        profile, doubt = self._profile(trace, stride)
-        return Process({"zones": zones, "profile": profile}, tuple(self._judgements(zones)), doubt)
+        profile, doubt = self._profile(facts.judging.window, trace, stride)
+        judged = tuple(self._judgements(zones, facts.judging.tolerances))
+        return Process({"zones": zones, "profile": profile}, judged, doubt)
 
     def _zones(self, facts: Facts, figures: BoardFigures) -> Iterator[ZoneRecord]:
         for zone, zone_figures in zip(self._machine.map.zones, figures.zones, strict=True):
@@ -62,9 +63,10 @@ class Tunnel:
             maximum=rounded(maximum, point.decimals), quality=zone_quality(seen, count, at_centre),
         )  # fmt: skip
 
-    def _profile(self, trace: tuple[array[int], array[float]], stride: int) -> tuple[ProfileRecord, str]:
+    def _profile(
+        self, window: ProcessWindow, trace: tuple[array[int], array[float]], stride: int
+    ) -> tuple[ProfileRecord, str]:
         """The profile, and why it or its judgement is unknown."""
-        window = self._machine.window
         period_s = self._machine.groups[self._machine.pace].period_ns / 1e9
         try:
             felt = measure(trace[0], trace[1], window.liquidus, window.soak_low, window.soak_high,
@@ -89,10 +91,10 @@ class Tunnel:
         )  # fmt: skip
         return profile, "no calibration for this product"
 
-    def _judgements(self, zones: tuple[ZoneRecord, ...]) -> Iterator[Judgement]:
+    def _judgements(self, zones: tuple[ZoneRecord, ...], allowed: Tolerances) -> Iterator[Judgement]:
         heated = {self._machine.point(path).object for zone in self._machine.map.zones if zone.kind == "heated"
                   for path in zone.temperatures}
-        allowed = self._machine.tolerances.zone_celsius
         for zone in zones:
             if zone.object in heated:
-                yield from near(zone.object, zone.mean, zone.setpoint, zone.quality, zone.unit, allowed)
+                yield from near(zone.object, zone.mean, zone.setpoint, zone.quality, zone.unit,
+                                allowed.celsius(zone.object))

@@ -1,153 +1,20 @@
-"""What changed at the machine: recipe, setpoints, limits, firmware, scanner readings, and telemetry by deadband."""
+"""What came by at the machine: scanner readings, and telemetry by deadband."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgeagent._core.moves import Moves
-from edgeagent.model.boards import RecipeName
-from edgeagent.model.events import (
-    BarcodeRead,
-    ConfigurationChanged,
-    RecipeSettingChanged,
-    RecipeStarted,
-    SettingChange,
-)
-from edgeagent.model.points import Quality
-from edgeagent.model.samples import MeasuredValue, rounded, show
+from edgeagent.model.events import BarcodeRead
+from edgeagent.model.samples import MeasuredValue, show
 
 if TYPE_CHECKING:
     from edgeagent.model.machine import Machine
     from edgeagent.model.points import Point
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Lane, Scanner
-
-
-class SettingsMemory(msgspec.Struct):
-    """What survives a restart: the recipe and every setpoint, limit and identity text as last seen, by path."""
-
-    recipe: str | None = None
-    version: int | None = None
-    seen: bool = False
-    since_ns: int = 0
-    """Wall time at which the recipe was first seen to run; 0 where unknown."""
-    numbers: dict[str, float] = msgspec.field(default_factory=dict)
-    texts: dict[str, str] = msgspec.field(default_factory=dict)
-    history: dict[str, list[tuple[int, float]]] = msgspec.field(default_factory=dict)
-    """Setpoint path → (monotonic ns, value in force from then on), the newest 32."""
-
-
-class SettingsWatch:
-    """Tells a started recipe, changed setpoints of it, and changes of limits and firmware."""
-
-    def __init__(self, machine: Machine, memory: SettingsMemory) -> None:
-        self.memory = memory
-        self._machine = machine
-        map_ = machine.map
-        self._name = machine.column[map_.recipe_name] if map_.recipe_name else -1
-        self._version = machine.column[map_.recipe_version] if map_.recipe_version else -1
-        self._recipe_group = machine.points[self._name].group if map_.recipe_name else -1
-        self._numbers: dict[int, list[Point]] = {}
-        self._texts: dict[int, list[Point]] = {}
-        for point in machine.points:
-            if point.kind in ("setpoint", "limit") and not point.is_text:
-                self._numbers.setdefault(point.group, []).append(point)
-        for path in (map_.firmware, map_.serial):
-            if path:
-                self._texts.setdefault(machine.point(path).group, []).append(machine.point(path))
-
-    @property
-    def recipe(self) -> RecipeName:
-        """The active recipe as last seen."""
-        return RecipeName(self.memory.recipe, self.memory.version)
-
-    def update(
-        self, row: Row, group: int, now_ns: int
-    ) -> list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged]:
-        """Compare one group's row with what was last seen; values that are not good are not compared."""
-        told: list[RecipeStarted | RecipeSettingChanged | ConfigurationChanged] = []
-        started = group == self._recipe_group and self._started(row)
-        if started:
-            told.append(started)
-        changed = self._changed_numbers(row, group, now_ns)
-        settings = tuple(change for point, change in changed if point.kind == "setpoint")
-        if settings and not started:
-            told.append(RecipeSettingChanged(recipe=self.memory.recipe, changes=settings, by="machine"))
-        told.extend(
-            ConfigurationChanged(what=point.path, from_=change.from_, to=change.to, by="machine")
-            for point, change in changed if point.kind == "limit"
-        )  # fmt: skip
-        told.extend(self._changed_texts(row, group))
-        return told
-
-    def setpoint_at(self, path: str, monotonic_ns: int) -> float:
-        """The setpoint that was in force at a time; NaN before the first that was seen."""
-        in_force = math.nan
-        for since, value in self.memory.history.get(path, ()):
-            if since > monotonic_ns:
-                break
-            in_force = value
-        return in_force
-
-    def text(self, path: str | None) -> str | None:
-        """Firmware or serial number as last seen; None where it was not."""
-        return self.memory.texts.get(path) if path else None
-
-    def shift(self, shift_ns: int) -> None:
-        """Move all remembered times, after a restart of the computer."""
-        self.memory.history = {
-            path: [(since + shift_ns, value) for since, value in changes]
-            for path, changes in self.memory.history.items()
-        }  # fmt: skip
-
-    def _started(self, row: Row) -> RecipeStarted | None:
-        if row.quality[self._name] != Quality.GOOD:
-            return None
-        name = row.texts.get(self._name) or None
-        is_told = self._version < 0 or row.good(self._version)
-        version = int(row.values[self._version]) if is_told and self._version >= 0 else None
-        memory = self.memory
-        if memory.seen and name == memory.recipe and (not is_told or memory.version in (None, version)):
-            memory.version = version if is_told else memory.version
-            return None
-        previous = memory.recipe
-        memory.recipe, memory.version, memory.seen = name, version, True
-        return RecipeStarted(recipe=name, version=version, previous=previous, by="machine")
-
-    def _changed_numbers(self, row: Row, group: int, now_ns: int) -> list[tuple[Point, SettingChange]]:
-        changed = []
-        for point in self._numbers.get(group, ()):
-            value = row.values[point.index]
-            if row.quality[point.index] != Quality.GOOD:
-                continue
-            before = self.memory.numbers.get(point.path)
-            if before == value:
-                continue
-            self.memory.numbers[point.path] = value
-            history = self.memory.history.setdefault(point.path, [])
-            history.append((now_ns, value))
-            del history[:-32]
-            if before is not None:
-                changed.append((point, SettingChange(
-                    object=point.object, name=point.name, from_=rounded(before, point.decimals),
-                    to=rounded(value, point.decimals), unit=point.unit)))
-        return changed
-
-    def _changed_texts(self, row: Row, group: int) -> list[ConfigurationChanged]:
-        changed = []
-        for point in self._texts.get(group, ()):
-            text = row.texts.get(point.index)
-            before = self.memory.texts.get(point.path)
-            if row.quality[point.index] != Quality.GOOD or text is None or text == before:
-                continue
-            self.memory.texts[point.path] = text
-            if before is not None:
-                changed.append(ConfigurationChanged(what=point.path, from_=before, to=text, by="machine"))
-        return changed
-
 
 _WRAPS_FROM, _WRAPS_TO = 65_000, 500
 """A 16 bit count that fell from over the one to under the other went round; any other fall is a restart."""

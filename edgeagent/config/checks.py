@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edgeagent.config.places import address_of, on_line, unit_of
 from edgeagent.config.tables import (
@@ -57,8 +58,23 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                 yield ("machines", m, "window", name), "give a low limit and a higher one"
         if not window.soak_low < window.soak_high:
             yield ("machines", m, "window", "soak_low"), "soak_low must be below soak_high"
+        for w, opening in enumerate(machine.remote_windows):
+            for name in opening.functions:
+                if "." not in name:
+                    where = ("machines", m, "remote_windows", w, "functions")
+                    yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"
+    if configuration.control.time_zone is not None and not _is_zone(configuration.control.time_zone):
+        yield ("control", "time_zone"), f"there is no time zone {configuration.control.time_zone}; try Europe/Berlin"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, ZoneInfoNotFoundError):
+        return False
+    return True
 
 
 def on_lines(configuration: Configuration, found: Sequence[Found]) -> Iterator[tuple[KeyPath, str]]:

@@ -22,13 +22,13 @@ LineName = Annotated[_Text, Meta(description="the id of one of the [[lines]]")]
 Host = Annotated[str, Meta(description="the address to listen at; beyond this computer with tls and users only")]
 Port = Annotated[int, Meta(ge=0, le=65535, description="the port to listen at; 0 takes any free one")]
 Enabled = Annotated[bool, Meta(description="whether the agent listens here")]
+Heartbeat = Annotated[
+    bool, Meta(description="whether the agent writes the map's [heartbeat] to the device, for as long as it runs")
+]
 Tls = Annotated[bool, Meta(description="whether TLS is spoken here, with the files of [tls]")]
 Anonymous = Annotated[
     Literal["viewer", "none"] | None,
     Meta(description="what who does not say who it is may: viewer if left out; none beyond this computer, always"),
-]
-Heartbeat = Annotated[
-    bool, Meta(description="whether the agent writes the map's [heartbeat] to the device, for as long as it runs")
 ]
 Rename = Annotated[
     dict[str, str],
@@ -187,6 +187,53 @@ class TolerancesTable(_Table, frozen=True):
     ] = None
 
 
+_Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+
+
+class RemoteWindowTable(_Table, frozen=True):
+    """A time of the week in which a machine is under remote control without being asked; its own switch still wins."""
+
+    from_: Annotated[
+        _TimeOfDay, Meta(description='local time at which it begins, "05:00"')
+    ] = msgspec.field(name="from")
+    to: Annotated[_TimeOfDay, Meta(description="local time at which it ends; an earlier one is on the next day")]
+    days: Annotated[
+        tuple[_Day, ...], Meta(max_length=7, description='on which it begins, ["mon", "fri"]; every day if left out')
+    ] = ()
+    functions: Annotated[
+        tuple[str, ...], Meta(max_length=32, description='the only functions for which it counts: ["Status.PowerOn"]')
+    ] = ()
+
+
+class ControlTable(_Table, frozen=True):
+    """Whether and how often machines may be commanded over this agent."""
+
+    enabled: Annotated[bool, Meta(description="false: offline, nobody commands anything over this agent")] = False
+    lease_minutes: Annotated[
+        int, Meta(ge=1, le=1440, description="the longest time for which remote control is granted at the machine")
+    ] = 60
+    caller_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands of one user within a minute")] = 30
+    machine_per_minute: Annotated[int, Meta(ge=1, le=600, description="commands to one machine within a minute")] = 60
+    recipe_change: Annotated[
+        Literal["refuse", "wait"], Meta(description="what Recipe.Start does while boards are inside: refuse, or wait")
+    ] = "refuse"
+    recipe_wait_minutes: Annotated[
+        float, Meta(gt=0, le=1440, description="the longest time that Recipe.Start waits for an empty lane")
+    ] = 30.0
+    recipe_ready_minutes: Annotated[
+        float,
+        Meta(gt=0, le=1440, description="the longest time from a new recipe to ready, where the map does not say it"),
+    ] = 60.0
+    alarm_resets: Annotated[
+        int, Meta(ge=0, le=100, description="times that the alarms of a machine may be reset from afar within")
+    ] = 5
+    alarm_reset_minutes: Annotated[int, Meta(ge=1, le=1440, description="so many minutes")] = 15
+    time_zone: Annotated[
+        _Text | None, Meta(description='of the windows, "Europe/Berlin"; the computer\'s own if left out')
+    ] = None
+
+
 class MachineTable(_Table, frozen=True):
     """One machine; its first source describes it, more add instruments."""
 
@@ -198,6 +245,16 @@ class MachineTable(_Table, frozen=True):
     serial_number: Annotated[str | None, Meta(description="where the machine does not tell it")] = None
     window: WindowTable = WindowTable()
     tolerances: TolerancesTable = TolerancesTable()
+    auto_off_minutes: Annotated[
+        Annotated[int, Meta(ge=5, le=10_080)] | None,
+        Meta(description="a ready machine to which nothing came for so long is switched off; never where left out"),
+    ] = None
+    auto_off_warning_minutes: Annotated[
+        int, Meta(ge=0, le=120, description="from the announcement of that; a board or a command meanwhile ends it")
+    ] = 5
+    remote_windows: Annotated[
+        tuple[RemoteWindowTable, ...], Meta(max_length=32, description="times of the week under remote control")
+    ] = ()
 
 
 class SimulationTable(_Table, frozen=True):
@@ -216,5 +273,6 @@ class Configuration(_Table, frozen=True):
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
     openapps: OpenAppsTable = OpenAppsTable()
+    control: ControlTable = ControlTable()
     tls: TlsTable | None = None
     simulation: SimulationTable = SimulationTable()

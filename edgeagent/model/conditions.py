@@ -20,6 +20,11 @@ _COMPARE: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
+def compares(term: Term, value: float) -> bool:
+    """Say whether one comparison holds for a value, from which `minus` has been taken already."""
+    return _COMPARE[term.operator](value, term.number)
+
+
 class Condition:
     """All terms of a rule.
 

@@ -9,7 +9,7 @@ import msgspec
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import Barcode, BoardEntered, BoardRecord, BoardTrace
 from edgeagent.model.samples import MeasuredValue
-from edgeagent.model.terms import ControlTerm, ScanTerm, StateTerm
+from edgeagent.model.terms import ControlTerm, OutcomeTerm, ScanTerm, StateTerm
 
 
 class _Data(msgspec.Struct, frozen=True, rename="camel"):
@@ -144,6 +144,25 @@ class RecipeSettingChanged(_Data, frozen=True):
     by: str
 
 
+class CommandExecuted(_Data, frozen=True):
+    """A command ended, or was refused; `reason` says why it ended so, and may be a remark where it is done."""
+
+    job: str
+    request_id: str | None
+    function: str
+    by: str
+    outcome: OutcomeTerm
+    reason: str | None
+
+
+class RecipeChanged(_Data, frozen=True):
+    """A recipe that the agent keeps was made, changed or deleted; `version` is the newest."""
+
+    recipe: str
+    version: int
+    by: str
+
+
 class GapRange(_Data, frozen=True):
     """Sequences from `from` to `to` that cannot be delivered any more."""
 
@@ -188,6 +207,7 @@ TOPICS: dict[str, Topic] = {
     "Configuration.Changed": Topic(ConfigurationChanged, True, "software, configuration or a parameter changed"),
     "Alarm.Raised": Topic(AlarmTold, True, "a new alarm"),
     "Alarm.Cleared": Topic(AlarmTold, True, "an alarm ended"),
+    "Alarm.Acknowledged": Topic(AlarmTold, True, "somebody took notice of an alarm"),
     "Board.BarcodeRead": Topic(BarcodeRead, True, "a scanner read a code, or failed to"),
     "Board.ProcessStarted": Topic(ProcessStarted, True, "a board entered"),
     "Board.ProcessCompleted": Topic(ProcessCompleted, True, "a board left: its record"),
@@ -201,6 +221,10 @@ TOPICS: dict[str, Topic] = {
     "Status.ControlChanged": Topic(ControlChanged, True, "local, remote or offline"),
     "Recipe.Started": Topic(RecipeStarted, True, "another recipe is active, whoever started it"),
     "Recipe.SettingChanged": Topic(RecipeSettingChanged, True, "a setpoint of the active recipe changed"),
+    "Command.Executed": Topic(CommandExecuted, True, "a command ended, done or refused"),
+    "Recipe.Created": Topic(RecipeChanged, True, "a recipe is kept that was not before"),
+    "Recipe.Updated": Topic(RecipeChanged, True, "a kept recipe has a new version"),
+    "Recipe.Deleted": Topic(RecipeChanged, True, "a kept recipe was deleted"),
     "Event.Gap": Topic(EventGap, False, "wanted events are gone"),
     "Event.Heartbeat": Topic(Heartbeat, False, "nothing happened for a while"),
     "Event.SubscriptionEnded": Topic(SubscriptionEnded, False, "another connection has the consumer, or it is deleted"),

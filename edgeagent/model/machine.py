@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from edgeagent.config import LIMITS
 from edgeagent.model.points import Point, ReadGroup
 
 if TYPE_CHECKING:
+    from edgeagent.config import MachineTable
     from firmware_iface.registers import Register, RegisterMap
 
 
@@ -19,8 +21,8 @@ class Limit(msgspec.Struct, frozen=True):
     high: float
 
 
-class ProcessWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a board must feel, by alloy and product; a figure without a limit is measured, not judged.
+class ProcessWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """What a board must feel in an oven, by alloy and product; a figure without a limit is measured, not judged.
 
     Attributes:
         liquidus: °C; 217 for SAC305. soak_low, soak_high: °C, the rising band whose time is the soak.
@@ -37,19 +39,33 @@ class ProcessWindow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_fall: Limit | None = None
 
 
-class Tolerances(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Tolerances(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
     """How far the process may be from its setpoints while a board is inside: °C, percent of the setpoint, ppm.
 
     Attributes:
+        oxygen_ppm: oxygen is not judged where it is None.
         measure_percent: for what belongs to a zone beside temperatures, flux flow and pump speed.
-        contact_s: seconds that a board may touch all waves together.
+        contact_s: seconds that a board may touch all waves together; not judged where it is None.
+        zones: °C of single objects in place of `zone_celsius`.
     """
 
     zone_celsius: float = 5.0
     belt_percent: float = 2.0
     oxygen_ppm: float | None = None
     measure_percent: float = 10.0
-    contact_s: Limit | None = None
+    contact_s: Limit | None = msgspec.field(name="contactSeconds", default=None)
+    zones: dict[str, float] = {}
+
+    def celsius(self, object_: str) -> float:
+        """How far the temperature of an object may be from its setpoint."""
+        return self.zones.get(object_, self.zone_celsius)
+
+
+class Judging(NamedTuple):
+    """What the boards of a recipe are judged by."""
+
+    tolerances: Tolerances
+    window: ProcessWindow
 
 
 class Machine:
@@ -60,6 +76,7 @@ class Machine:
 
     Attributes:
         points: index = column. groups: index = place in a row's times. column: path → column.
+        judging: what boards are judged by where no stored recipe says it.
         map: the first map; its points have the first columns, and lanes, zones and rules know no others.
 
     Raises:
@@ -78,8 +95,7 @@ class Machine:
         self.maps = maps
         self.map = maps[0]
         self.serial_number = serial_number
-        self.window = window or ProcessWindow()
-        self.tolerances = tolerances or Tolerances()
+        self.judging = Judging(tolerances or Tolerances(), window or ProcessWindow())
         groups: list[ReadGroup] = []
         points: list[Point] = []
         for source, register_map in enumerate(maps):
@@ -98,9 +114,32 @@ class Machine:
             twice = sorted({p.path for p in points if p.path in seen or seen.add(p.path)})  # type: ignore[func-returns-value]
             raise ValueError(f"machine {id}: two of its maps describe {', '.join(twice)}")
 
+    @classmethod
+    def configured(cls, table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
+        """Make a machine from its configuration and the maps of its sources."""
+        window, tolerances = table.window, table.tolerances
+        limits = {name: Limit(*limit) for name in LIMITS if (limit := getattr(window, name))}
+        return cls(
+            table.id, maps, table.serial_number,
+            ProcessWindow(window.liquidus, window.soak_low, window.soak_high, **limits),
+            Tolerances(
+                tolerances.zone_celsius, tolerances.belt_percent, tolerances.oxygen_ppm, tolerances.measure_percent,
+                Limit(*tolerances.contact_s) if tolerances.contact_s else None,
+            ),
+        )  # fmt: skip
+
     def point(self, path: str) -> Point:
         """Find a point by its path; KeyError where there is none."""
         return self.points[self.column[path]]
+
+    def register(self, path: str) -> Register:
+        """Find what stands for a point on its wire; KeyError where there is none."""
+        index = self.column[path]
+        for each in self.maps:
+            if index < len(each.registers):
+                return each.registers[index]
+            index -= len(each.registers)
+        raise KeyError(path)
 
     def columns(self, paths: tuple[str, ...]) -> tuple[int, ...]:
         """Columns of several paths."""

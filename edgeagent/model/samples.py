@@ -100,3 +100,10 @@ def rounded(value: float, decimals: int | None) -> float | None:
     if decimals is None:
         return value
     return round(value, decimals) if decimals else round(value)
+
+
+def is_same(written: float | str | bool | None, read: float | str | bool | None) -> bool:
+    """Say whether what was read is what was written; a number goes through the machine's raw ones and back."""
+    if written is None or read is None or isinstance(written, str) or isinstance(read, str):
+        return written is not None and written == read
+    return math.isclose(written, read, rel_tol=1e-6, abs_tol=1e-6)

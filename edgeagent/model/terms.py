@@ -12,6 +12,9 @@ ClockTerm = Annotated[str, Meta(extra_json_schema={"enum": ["trusted", "untruste
 IdentityTerm = Annotated[str, Meta(extra_json_schema={"enum": ["certain", "uncertain"]})]
 SeverityTerm = Annotated[str, Meta(extra_json_schema={"enum": ["fault", "warning", "information"]})]
 ControlTerm = Annotated[str, Meta(extra_json_schema={"enum": ["local", "remote", "offline"]})]
+OutcomeTerm = Annotated[
+    str, Meta(extra_json_schema={"enum": ["done", "refused", "failed", "stopped", "unknown"]})
+]
 ScanTerm = Annotated[str, Meta(extra_json_schema={"enum": ["read", "noRead"]})]
 MachineTerm = Annotated[str, Meta(extra_json_schema={"enum": ["reflow", "wave"]})]
 ParameterTerm = Annotated[str, Meta(extra_json_schema={"enum": ["measured", "setpoint", "limit", "state"]})]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-VERSION = 1
+VERSION = 2
+"""2 has what the control room told; of earlier versions everything is still read."""
 MOST_BYTES = 64 << 20
 """Of one entry; a longer one is not read."""
 
@@ -89,6 +90,23 @@ class Beat(_Entry, frozen=True, tag="beat"):
     trusted: bool
 
 
+class Kept(_Entry, frozen=True, tag="recipe"):
+    """A version of a recipe that was kept when the recording began, or is from here on; body: as it is stored."""
+
+    body: bytes
+
+
+class Directed(_Entry, frozen=True, tag="directed"):
+    """What the control room told a machine, as `Unit.directed` takes it; the arguments are JSON."""
+
+    machine: str
+    said: str
+    arguments: bytes
+    monotonic_ns: int
+    wall_ns: int
+    trusted: bool
+
+
 class Wire(_Entry, frozen=True, tag="wire"):
     """Bytes as they passed: sent or heard; a wire is a port or a device's address."""
 
@@ -115,4 +133,4 @@ class End(_Entry, frozen=True, tag="end"):
     reason: str
 
 
-Entry = Header | Memory | Beat | Wire | Failure | End
+Entry = Header | Memory | Kept | Beat | Directed | Wire | Failure | End

@@ -49,10 +49,10 @@ class Recording:
         if not isinstance(header, Header):
             self._file.close()
             raise RecordingError(f"{path} is no recording of edgeagent")
-        if header.version != VERSION:
+        if not 1 <= header.version <= VERSION:
             self._file.close()
             raise RecordingError(f"{path} is a recording of version {header.version} (edgeagent {header.agent}); "
-                                 f"this edgeagent plays version {VERSION}")
+                                 f"this edgeagent plays versions up to {VERSION}")
         self.header = header
 
     def entries(self) -> Iterator[Entry]:

@@ -45,6 +45,16 @@ class Alarms:
         return [_decode(body) for body in pages.whole(rows[:limit], "alarm")], following
 
 
+    async def get(self, id: str) -> AlarmRecord | None:  # noqa: A002
+        """Read one alarm; None where there is none or it is damaged."""
+        rows = await self._database.read(lambda c: c.execute(_ONE, (id,)).fetchall())
+        body = next(pages.whole(rows, "alarm"), None)
+        return _decode(body) if body else None
+
+
+_ONE = "SELECT id, raised_ns, body, crc FROM alarms WHERE id = ?"
+
+
 class AlarmNote(msgspec.Struct, frozen=True):
     """What an event changes in the history of alarms."""
 
@@ -56,15 +66,19 @@ class AlarmNote(msgspec.Struct, frozen=True):
     size: int = 0
 
     def insert(self, connection: sqlite3.Connection) -> None:
-        """Write it inside somebody's transaction; the end of an alarm that is not in the history brings it there."""
+        """Write it inside somebody's transaction; what becomes of an alarm not in the history brings it there.
+
+        Who took notice first stays.
+        """
         alarm = self.told.alarm
         record = AlarmRecord(self.machine, alarm)
+        if self.topic != "Alarm.Raised":
+            before = next(pages.whole(connection.execute(_ONE, (alarm.id,)).fetchall(), "alarm"), None)
+            record = _decode(before) if before else record
         if self.topic == "Alarm.Cleared":
-            row = connection.execute("SELECT id, raised_ns, body, crc FROM alarms WHERE id = ?", (alarm.id,)).fetchone()
-            before = next(pages.whole([row] if row else [], "alarm"), None)
-            record = msgspec.structs.replace(
-                _decode(before) if before else record, cleared_at=self.at, cleared_by=self.told.by
-            )
+            record = msgspec.structs.replace(record, cleared_at=self.at, cleared_by=self.told.by)
+        elif self.topic == "Alarm.Acknowledged" and record.acknowledged_at is None:
+            record = msgspec.structs.replace(record, acknowledged_at=self.at, acknowledged_by=self.told.by)
         body = _encode(record)
         connection.execute(
             "INSERT OR REPLACE INTO alarms(id, machine, raised_ns, crc, body) VALUES(?, ?, ?, ?, ?)",

@@ -13,6 +13,8 @@ from edgeagent.store.counters import Counters
 from edgeagent.store.database import Database
 from edgeagent.store.jobs import Jobs
 from edgeagent.store.journal import Journal
+from edgeagent.store.recipes import Recipes
+from edgeagent.store.requests import Requests
 from edgeagent.store.states import States
 
 
@@ -28,6 +30,8 @@ class Archive(NamedTuple):
     states: States
     jobs: Jobs
     consumers: Consumers
+    recipes: Recipes
+    requests: Requests
 
     def lags(self) -> list[tuple[str, int]]:
         """Each consumer, and how many events the journal has after those that it has acknowledged."""
@@ -44,5 +48,5 @@ class Archive(NamedTuple):
         return cls(
             database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
-            consumers=await Consumers.open(database),
+            consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
         )  # fmt: skip

@@ -15,6 +15,8 @@ _WHOLE = {
     "history": "SELECT crc, machine, CAST(t_ns AS TEXT), body FROM history",
     "alarms": "SELECT crc, id, body FROM alarms",
     "jobs": "SELECT crc, id, body FROM jobs",
+    "requests": "SELECT crc, id, body FROM requests",
+    "recipes": "SELECT crc, id, body FROM recipes",
 }  # fmt: skip
 """Table → its rows as a checksum and the parts that it is made of."""
 

@@ -7,6 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 
 import msgspec
 
@@ -15,9 +16,8 @@ from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, StoredEvent, matches
 from edgeagent.store import boards, checkpoints, standing
 from edgeagent.store import events as table
-from edgeagent.store.alarms import AlarmNote, noted
-from edgeagent.store.boards import PreparedBoard
-from edgeagent.store.counters import Ending, ending
+from edgeagent.store.alarms import noted
+from edgeagent.store.counters import ending
 from edgeagent.store.database import Database
 from edgeagent.store.events import Kind
 from edgeagent.store.mark import Mark
@@ -35,6 +35,17 @@ _MOST_COUNTED = 100_000
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
+
+
+class Kept(Protocol):
+    """What is written in the transaction of the events that it belongs to; `size` is the bytes that it holds."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    def insert(self, connection: sqlite3.Connection) -> object:
+        """Write it; must not commit."""
 
 
 class Journal:
@@ -84,13 +95,15 @@ class Journal:
         return cls(database, clock or Clock(), mark, patience_s, found)
 
     def append(
-        self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted"
-    ) -> int:
+        self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted",
+        also: Sequence[Kept] = (),
+    ) -> int:  # fmt: skip
         """Number events and hand them, with all that belongs to them and a checkpoint, to the writer as one.
 
         Args:
             checkpoint: machine and body, kept exactly when the events are.
             clock: "trusted" or "untrusted", what is told of the events' times.
+            also: further rows that are kept exactly when the events are; not without events.
 
         Returns:
             The last number given so far; await `settled` with it to know that it is on disk.
@@ -103,7 +116,8 @@ class Journal:
             StoredEvent(sequence, event.topic, event.machine, _body(event, clock))
             for sequence, event in enumerate(events, self.last_sequence + 1)
         ]
-        rows = [row for event in events for row in _rows(event)]
+        rows: list[Kept] = [row for event in events for row in _rows(event)]
+        rows += also
         saved = checkpoints.take(*checkpoint, self._clock) if checkpoint else None
         if not stored and saved is None:
             return self.last_sequence
@@ -243,7 +257,7 @@ class Journal:
                 future.set_exception(error)
 
 
-def _rows(event: Event) -> Iterator[PreparedBoard | AlarmNote | Ending]:
+def _rows(event: Event) -> Iterator[Kept]:
     """What belongs to an event in tables of its own."""
     if event.record:
         yield boards.prepare(event.record, event.trace, event.topic == "Board.Lost")

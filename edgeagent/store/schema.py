@@ -64,4 +64,12 @@ MIGRATIONS: tuple[Step, ...] = (
     CREATE TABLE states(machine TEXT NOT NULL, from_ns INTEGER NOT NULL, to_ns INTEGER NOT NULL, state TEXT NOT NULL,
         PRIMARY KEY(machine, from_ns)) STRICT, WITHOUT ROWID;
     """, fill),
+    Step("""
+    CREATE TABLE requests(id TEXT PRIMARY KEY, at_ns INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE INDEX requests_by_time ON requests(at_ns);
+
+    CREATE TABLE recipes(id TEXT PRIMARY KEY, machine TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL,
+        made_ns INTEGER NOT NULL, deleted_ns INTEGER, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
+    CREATE UNIQUE INDEX recipes_by_name ON recipes(machine, name, version);
+    """),
 )

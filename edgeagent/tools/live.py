@@ -14,18 +14,17 @@ from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
 from edgeagent.config import ModbusRtuTable, SerialInstrumentTable, place_of, unit_of
 from edgeagent.errors import Unreachable
+from edgeagent.model.machine import Machine
 from edgeagent.model.samples import Row
 from edgeagent.store.connection import holder
 from edgeagent.tools.stopping import until
 from edgeagent.tools.survey import Survey
-from edgeagent.unit import machine_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from edgeagent.config import Configuration, LineTable, SourceTable
-    from edgeagent.model.machine import Machine
     from edgeagent.tools.survey import Reading
     from firmware_iface.frames.overheard import Question
     from firmware_iface.registers import RegisterMap
@@ -55,7 +54,7 @@ class LiveCheck:
         self._as_json = as_json
         self._clock = Clock()
         self._wires = Wires(configuration.lines, self._clock)
-        self._machines = [machine_of(table, maps[table.id]) for table in configuration.machines]
+        self._machines = [Machine.configured(table, maps[table.id]) for table in configuration.machines]
         self._seen: Counter[bool] = Counter()
         """Points that are good, and points that are not."""
         self._strangers = 0

@@ -31,7 +31,7 @@ _SHOWN = 25
 
 
 def add_to(add: Add) -> None:
-    """Add status, boards, board, tail and call."""
+    """Add status, boards, board, recipes, tail and call."""
     _agent_options(add("status", _status, "show the state of each machine"), "one JSON object")
     finding = add("boards", _boards, "list the boards that left, newest first")
     finding.add_argument("--barcode", help="with this code")
@@ -47,6 +47,7 @@ def add_to(add: Add) -> None:
     one.add_argument("id", metavar="ID", help="of the board, see boards")
     one.add_argument("--trace", action="store_true", help="show its temperatures over time instead")
     _agent_options(one, "one JSON object")
+    _recipes_options(add("recipes", _recipes, "keep recipes, as files too, and start them"))
     following = add("tail", _tail, "follow the events, over restarts of the agent, until Ctrl-C")
     following.add_argument("--topic", action="append", metavar="T", dest="topics",
                            help="Board.ProcessCompleted, 'Alarm.*' or '*' (all but measured values); several times")
@@ -59,6 +60,37 @@ def add_to(add: Add) -> None:
     calling.add_argument("parameters", nargs="?", type=_json, default="{}", metavar="JSON",
                          help="an object of its parameters; - reads it from standard input")
     _agent_options(calling, "the result in one line")
+
+
+def _recipes_options(recipes: ArgumentParser) -> None:
+    actions = recipes.add_subparsers(title="actions", required=True, metavar="ACTION", dest="what")
+
+    def action(name: str, text: str, *names: str) -> ArgumentParser:
+        parser: ArgumentParser = actions.add_parser(name, help=text, description=text)
+        for each in names:
+            parser.add_argument(each.lower(), metavar=each)
+        parser.add_argument("--machine", help="of this machine; may be left out where the agent serves one")
+        _agent_options(parser, "one JSON object")
+        return parser
+
+    action("list", "list what runs and what is kept")
+    versioned = [action("show", "show a recipe as it is kept, and as the machine that runs it has it", "NAME")]
+    action("history", "list every version of a recipe", "NAME")
+    exporting = action("export", "write a recipe as a file: TOML with units, or JSON where its name ends so", "NAME")
+    exporting.add_argument("file", type=Path, nargs="?", metavar="FILE", help="a new file, instead of printing")
+    importing = action("import", "keep the recipe of a TOML or JSON file: as a new one, or as a new version")
+    importing.add_argument("file", type=Path, metavar="FILE")
+    importing.add_argument("--check", action="store_true", help="only say whether the machine can do it")
+    importing.add_argument("--based-on", type=int, metavar="N",
+                           help="the version that it was made from: refused where there is a newer one")
+    action("diff", "show where two recipes differ: files, names, or names with versions like SAC305-A@3",
+           "FIRST", "SECOND")
+    starting = action("start", "start a recipe, and follow it until the machine is ready for it", "NAME")
+    starting.add_argument("--no-wait", action="store_true", help="say which job it is, and do not follow it")
+    for parser in (*versioned, exporting, starting):
+        parser.add_argument("--version", type=int, metavar="N", help="in this version (the newest)")
+    action("delete", "delete a recipe in all its versions", "NAME").add_argument(
+        "--yes", action="store_true", help="do not ask")
 
 
 def _agent_options(parser: ArgumentParser, printed: str) -> None:
@@ -116,6 +148,12 @@ def _board(options: Namespace) -> bool:
     else:
         _print(*(showing.trace if options.trace else showing.board)(answer, tables.width()))
     return True
+
+
+def _recipes(options: Namespace) -> bool:
+    from edgeagent.tools import recipes  # noqa: PLC0415
+
+    return recipes.run(options)
 
 
 def _tail(options: Namespace) -> bool:

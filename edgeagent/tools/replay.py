@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from edgeagent import config
 from edgeagent.acquire.replay import ReplayClock, ReplaySource
 from edgeagent.changes import ITSELF, tell_changes
 from edgeagent.clock import boot_id
 from edgeagent.errors import RecordingError
-from edgeagent.recording.entries import Beat, Memory
+from edgeagent.model.recipes import StoredRecipe
+from edgeagent.recording.entries import Beat, Directed, Kept, Memory
 from edgeagent.recording.reader import Recording
 from edgeagent.store import Checkpoint, Checkpoints, Database, Journal
 from edgeagent.store.checkpoints import put
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from edgeagent.config import Configuration
+    from edgeagent.model.boards import RecipeName
     from edgeagent.model.events import StoredEvent
+    from edgeagent.model.machine import Judging
     from firmware_iface.registers import RegisterMap
 
 _AHEAD = 100
@@ -78,6 +83,8 @@ class Replay:
         self._database = Database(store)
         self._units: dict[str, Unit] = {}
         self._sources: dict[tuple[str, int], ReplaySource] = {}
+        self._judging: dict[tuple[str, RecipeName], Judging] = {}
+        self._strangers = 0
         self.beats = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,10 +104,15 @@ class Replay:
                         break
                     if isinstance(entry, Memory):
                         await self._take_up(entry, journal, checkpoints)
+                    elif isinstance(entry, Kept):
+                        recipe = msgspec.json.decode(entry.body, type=StoredRecipe)
+                        self._judging[recipe.machine, recipe.key] = recipe.judging
                     elif isinstance(entry, Beat):
                         self._play(entry)
-                        if journal.last_sequence > journal.committed_sequence + _AHEAD:
-                            await self._settle(journal)
+                    elif isinstance(entry, Directed):
+                        self._direct(entry)
+                    if journal.last_sequence > journal.committed_sequence + _AHEAD:
+                        await self._settle(journal)
             finally:
                 await self._settle(journal)
             for unit in self._units.values():
@@ -117,6 +129,8 @@ class Replay:
 
     def doubts(self) -> Iterator[str]:
         """What of the recording could not be played with this configuration."""
+        if self._strangers:
+            yield f"{self._strangers} boards that were booked out by hand are not inside when it is played so"
         for (machine, index), source in self._sources.items():
             for group in sorted(source.unknown):
                 yield f"{machine}: source {index + 1} has no group {group} any more; its beats were left out"
@@ -142,13 +156,25 @@ class Replay:
         table = next((table for table in self._configuration.machines if table.id == memory.name), None)
         if table is None:
             raise RecordingError(f"the recording is of machine {memory.name}, which the configuration has not")
-        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None)
+        unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, lambda *_: None,
+                    judged_by=lambda machine, recipe: self._judging.get((machine, recipe)))
         await unit.resume()
         self._units[table.id] = unit
         listened_to = {line.id for line in self._configuration.lines if not line.master}
         for index, source in enumerate(table.sources):
             is_listened_to = isinstance(source, config.ModbusRtuTable) and source.line in listened_to
             self._sources[table.id, index] = ReplaySource(unit.machine, index, unit.row, is_listened_to, unit.beat)
+
+    def _direct(self, entry: Directed) -> None:
+        """Tell a machine again what the control room told it, at the moment of then."""
+        self._clock.show(entry.monotonic_ns, entry.wall_ns, entry.trusted)
+        unit = self._units.get(entry.machine)
+        if unit is None:
+            raise RecordingError(f"the recording has machine {entry.machine}, which the configuration has not")
+        try:
+            unit.directed(entry.said, entry.arguments)
+        except KeyError:
+            self._strangers += 1
 
     def _play(self, beat: Beat) -> None:
         self._clock.show(beat.monotonic_ns, beat.wall_ns, beat.trusted)

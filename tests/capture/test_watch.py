@@ -279,15 +279,56 @@ def test_a_count_that_goes_round_is_one_more_reading(tunnel):
     assert [e.data.barcode for e in tunnel.only("Board.BarcodeRead")] == ["A"]
 
 
-def test_the_panel_switch_is_the_control_state(tunnel):
-    tunnel.set("machine/remote", 1)
-    tunnel.run(0.1)
-    tunnel.good("machine/remote", False)
-    tunnel.run(0.1)
-    tunnel.set("machine/remote", 0)
-    tunnel.run(0.1)
-    assert [(e.data.from_, e.data.to, e.data.by) for e in tunnel.events] == [
-        ("local", "remote", "machine"), ("remote", "local", "machine")]
+def test_the_panels_switch_holds_over_a_missed_beat_and_is_not_known_any_more_when_it_is_old(tunnel):
+    seen = []
+    for level, is_good, seconds in ((1, True, 0.1), (1, False, 0.1), (0, True, 0.1), (1, False, 60.0)):
+        tunnel.set("machine/remote", level)
+        tunnel.good("machine/remote", is_good)
+        tunnel.run(seconds)
+        seen.append(tunnel.pipeline.switch(tunnel.now_ns))
+    assert seen == [True, True, False, None]
+    assert not tunnel.only("Status.ControlChanged"), "the control room tells that"
+
+
+def test_control_that_turns_is_told_once_and_noted_at_the_boards_inside(tunnel):
+    tunnel.insert()
+    tunnel.run(5)
+    told = [tunnel.pipeline.turn("remote", "console:anna", "2026-11-21T12:00:00.000Z", tunnel.now_ns, tunnel._wall())
+            for _ in range(2)]
+    assert [[(e.data.from_, e.data.to, e.data.by, e.data.until) for e in each] for each in told] == [
+        [("offline", "remote", "console:anna", "2026-11-21T12:00:00.000Z")], []]
+    tunnel.run(400)
+    (ended,) = tunnel.only("Board.ProcessCompleted")
+    assert ended.data.board.while_inside.control_changes == ("offline to remote by console:anna",)
+    assert tunnel.pipeline.status(tunnel.now_ns).control == "remote"
+
+
+def test_what_somebody_was_about_to_write_is_told_as_theirs_and_everything_else_as_the_machines(tunnel):
+    settings = tunnel.machine.groups[tunnel.machine.point("zone/3/top/setpoint").group].name
+    tunnel.feed(settings)
+    tunnel.pipeline.expect({"zone/3/top/setpoint": 178.0, "zone/4/top/setpoint": 190.0}, "anna", tunnel.now_ns)
+    tunnel.set("zone/3/top/setpoint", 178.04)
+    tunnel.set("zone/4/top/setpoint", 191.0)
+    tunnel.feed(settings)
+    told = {(c.object, e.data.by) for e in tunnel.only("Recipe.SettingChanged") for c in e.data.changes}
+    assert told == {("zone/3/top", "anna"), ("zone/4/top", "machine")}
+    tunnel.set("zone/3/top/setpoint", 170.0)
+    tunnel.feed(settings)
+    tunnel.run(61)
+    tunnel.set("zone/3/top/setpoint", 178.0)
+    tunnel.feed(settings)
+    assert tunnel.only("Recipe.SettingChanged")[-1].data.by == "machine", "a minute later it is somebody else's"
+
+
+def test_boards_that_enter_while_something_settles_are_not_ready(tunnel):
+    tunnel.pipeline.hold_ready("recipe SAC305-B settles")
+    tunnel.insert()
+    tunnel.run(5)
+    tunnel.pipeline.hold_ready("")
+    tunnel.run(60)
+    tunnel.insert()
+    tunnel.run(5)
+    assert [e.data.board.process_ready for e in tunnel.only("Board.ProcessStarted")] == [False, True]
 
 
 def test_telemetry_tells_moves_over_the_deadband_silence_and_quality(tunnel):

@@ -1,5 +1,8 @@
 """A tunnel of the ten-zone oven without physics: rows by hand, boards as lengths on a belt, barriers to the mm."""
 
+from __future__ import annotations
+
+from edgeagent.capture.lane import JudgedBy
 from edgeagent.capture.pipeline import Pipeline
 from edgeagent.model.events import Event
 from edgeagent.model.machine import Limit, Machine, ProcessWindow
@@ -23,11 +26,13 @@ def machine(**more: object) -> Machine:
 class Tunnel:
     """Feeds a pipeline beat by beat; `speed` in cm/min is what the encoder says, `slip` is true travel over that."""
 
-    def __init__(self, speed: float = 78.0, the_machine: Machine | None = None) -> None:
+    def __init__(
+        self, speed: float = 78.0, the_machine: Machine | None = None, judged_by: JudgedBy | None = None
+    ) -> None:
         self.machine = the_machine or machine()
         self.outlet_mm = self.machine.map.lanes[0].outlet_mm
         self.row = Row(len(self.machine.points), len(self.machine.groups))
-        self.pipeline = Pipeline(self.machine, self.row)
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=judged_by)
         self.speed = speed
         self.slip = 1.0
         self.boards: list[list[float]] = []
@@ -116,6 +121,13 @@ class Tunnel:
         index = next(g.index for g in self.machine.groups if g.name == group)
         self._stamp(index)
         return self._feed(index)
+
+    def book_out(self, board: str | None = None, reason: str = "taken out", by: str = "anna") -> list[Event]:
+        """Somebody took a board out, or without one found the tunnel empty; the events that this makes."""
+        place = self.pipeline.place_of(board) if board else (None, None)
+        made = self.pipeline.book_out(*place, reason, by, self.now_ns, self._wall())
+        self.events += made
+        return made
 
     def restart(self, shift_ns: int = 0, seconds: list[bytes] | None = None) -> None:
         """The agent is started again from its checkpoint; with a shift, on another boot of the computer."""

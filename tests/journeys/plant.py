@@ -16,14 +16,16 @@ from firmware_iface.simulated.build import simulated
 class Plant:
     """The oven lives in the test's process, so that the truth can be asked; the agent can be killed."""
 
-    def __init__(self, folder: Path, speed: float, register_map: str) -> None:
+    def __init__(self, folder: Path, speed: float, register_map: str, settings: str = "") -> None:
         self.folder = folder
         self.map = register_map
+        self.settings = settings
         origin = datetime.now(UTC).replace(microsecond=0)
         self.clock = Clock(speed, round(origin.timestamp() * 1e9))
         self.speed = speed
         self.origin = origin
-        described = catalog.builtin(register_map)
+        is_file = register_map.startswith("./")
+        described = catalog.load(folder / register_map) if is_file else catalog.builtin(register_map)
         self.machine = simulated(described, seed=7)
         self.server = TcpServer({described.device.unit: self.machine}, self.clock)
         self.agent: asyncio.subprocess.Process | None = None
@@ -32,7 +34,7 @@ class Plant:
 
     async def start_oven(self) -> None:
         port = await self.server.start()
-        (self.folder / "agent.toml").write_text(f"""
+        (self.folder / "agent.toml").write_text(f"""{self.settings}
 [agent]
 store = "store.sqlite3"
 [openapps.http]
@@ -105,6 +107,12 @@ class Client:
         self.notifications: list[dict] = []
 
     async def call(self, method: str, **params):
+        message = await self.answer(method, **params)
+        assert "error" not in message, message
+        return message["result"]
+
+    async def answer(self, method: str, **params):
+        """The whole answer, which may be an error."""
         self._id += 1
         request = {"jsonrpc": "2.0", "id": self._id, "method": method, "params": params}
         self._writer.write(json.dumps(request).encode() + b"\n")
@@ -113,8 +121,7 @@ class Client:
             if message is None:
                 raise ConnectionError("the agent closed the connection")
             if message.get("id") == self._id:
-                assert "error" not in message, message
-                return message["result"]
+                return message
             self.notifications.append(message)
 
     async def notification(self) -> dict | None:
@@ -133,8 +140,9 @@ class Client:
 
 
 @asynccontextmanager
-async def plant(folder: Path, speed: float, register_map: str = "reflow10"):
-    the_plant = Plant(folder, speed, register_map)
+async def plant(folder: Path, speed: float, register_map: str = "reflow10", settings: str = ""):
+    """A plant whose oven answers; settings: tables that the agent's configuration begins with."""
+    the_plant = Plant(folder, speed, register_map, settings)
     await the_plant.start_oven()
     try:
         yield the_plant

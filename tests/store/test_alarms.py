@@ -128,3 +128,21 @@ def test_every_page_goes_by_an_index_and_sorts_nothing(tmp_path, table, time, eq
     plan = [row[3] for row in with_store(tmp_path / "s.db", use)]
     assert len(plan) == 1
     assert f"SEARCH {table} USING INDEX {index} (" in plan[0]
+
+
+def acknowledged(id, raised_ns, at_ns, by):  # noqa: A002
+    return Event("Alarm.Acknowledged", at_ns, "RO0001", AlarmTold(alarm(id, raised_ns), by))
+
+
+@pytest.mark.parametrize("is_over", [False, True])
+def test_who_took_notice_first_stays_in_the_history_whether_the_alarm_stands_or_ended(tmp_path, is_over):
+    taken = [acknowledged("a1", NOON, NOON + 2 * MINUTE, "anna"), acknowledged("a1", NOON, NOON + 3 * MINUTE, "ben")]
+    end = cleared("a1", NOON, NOON + MINUTE)
+
+    async def use(alarms, _):
+        found = await alarms.get("a1")
+        assert (found.acknowledged_at, found.acknowledged_by) == (iso(NOON + 2 * MINUTE), "anna")
+        assert (found.cleared_at, found.cleared_by) == (iso(NOON + MINUTE), "machine")
+        assert await alarms.get("a2") is None
+
+    kept(tmp_path / "s.db", [raised("a1", NOON), *([end, *taken] if is_over else [*taken, end])], use)

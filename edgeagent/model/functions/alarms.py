@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeagent.model.alarms import Alarm, AlarmRecord
-from edgeagent.model.functions.forms import Cursor, Limit, Machine, Parameters, Result, Text
+from edgeagent.model.functions.forms import CommandParameters, Cursor, Limit, Machine, Parameters, Result, Text
 
 
 class AlarmOfMachine(Result, frozen=True):
@@ -27,6 +27,43 @@ class GetAlarmHistory(Parameters, frozen=True):
     machine: Machine = None
     limit: Limit = 50
     cursor: Cursor = None
+
+
+class AcknowledgeAlarm(CommandParameters, frozen=True, kw_only=True):
+    """Somebody takes notice of an alarm, whether it stands or ended."""
+
+    id: Text
+
+
+class AlarmAcknowledged(Result, frozen=True):
+    """Who took notice of an alarm first, and when."""
+
+    id: str
+    acknowledged_at: str
+    acknowledged_by: str
+
+
+class ResetAlarm(CommandParameters, frozen=True, kw_only=True):
+    """One alarm that stands, and that its map lets be reset from afar."""
+
+    id: Text
+
+
+class RemainingAlarm(Result, frozen=True):
+    """An alarm that still stands after a reset, and why."""
+
+    id: str
+    code: str
+    text: str
+    reason: str
+
+
+class AlarmsReset(Result, frozen=True):
+    """What a reset brought, read anew from the machine: the alarms that ended, by id, and those that still stand."""
+
+    machine: str
+    reset: tuple[str, ...]
+    remaining: tuple[RemainingAlarm, ...]
 
 
 class PastAlarm(AlarmRecord, frozen=True, kw_only=True):

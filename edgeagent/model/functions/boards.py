@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from edgeagent.model.boards import BoardInProcess, BoardRecord
-from edgeagent.model.functions.forms import Cursor, Limit, Machine, Parameters, Result, Text
+from edgeagent.model.functions.forms import (
+    CommandParameters,
+    Cursor,
+    Limit,
+    Machine,
+    Parameters,
+    Reason,
+    Result,
+    Text,
+)
 
 
 class GetBoard(Parameters, frozen=True):
@@ -41,6 +50,27 @@ class BoardsFound(Result, frozen=True):
 
     boards: tuple[BoardRecord, ...]
     cursor: str | None
+
+
+class RemoveBoard(CommandParameters, frozen=True, kw_only=True):
+    """A board inside that somebody took out by hand."""
+
+    id: Text
+    reason: Reason
+
+
+class ConfirmEmpty(CommandParameters, frozen=True, kw_only=True):
+    """Somebody looked into the tunnel: nothing is in that lane, or in any."""
+
+    lane: Annotated[int, Meta(ge=1, le=64)] | None = None
+    reason: Reason
+
+
+class BookedOut(Result, frozen=True):
+    """The boards that were booked out, by id; their records are told as lost."""
+
+    machine: str
+    boards: tuple[str, ...]
 
 
 class BoardsOfMachine(Result, frozen=True):

@@ -12,6 +12,12 @@ class GetJob(Parameters, frozen=True):
     job: Text
 
 
+class StopJob(Parameters, frozen=True):
+    """One job that is to end before its time."""
+
+    job: Text
+
+
 class ListJobs(Parameters, frozen=True):
     """Jobs, the last accepted first; `since` is RFC 3339 and concerns the acceptance. `cursor` goes on after a page."""
 

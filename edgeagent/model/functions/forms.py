@@ -14,6 +14,9 @@ Limit = Annotated[int, Meta(ge=1, le=200)]
 Cursor = Annotated[Text | None, Meta(description="`cursor` of the page before")]
 
 
+Reason = Annotated[str, Meta(min_length=1, max_length=256, description="why, in words, for whoever reads it later")]
+
+
 class Parameters(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True, omit_defaults=True):
     """What a function takes, by name; unknown names are refused."""
 
@@ -30,6 +33,19 @@ class OfMachine(Parameters, frozen=True):
     """Of one machine."""
 
     machine: Machine = None
+
+
+class CommandParameters(Parameters, frozen=True, kw_only=True):
+    """What every function that changes something takes beside its own.
+
+    Attributes:
+        request_id: of one name's calls; the same again within 24 hours is answered as the first was, and does nothing.
+        not_after: RFC 3339; the command is refused when the agent comes to it later.
+    """
+
+    machine: Machine = None
+    request_id: Annotated[str, Meta(min_length=1, max_length=128)] | None = None
+    not_after: Text | None = None
 
 
 class Function(NamedTuple):

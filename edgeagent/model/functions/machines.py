@@ -111,12 +111,16 @@ class GetValues(Parameters, frozen=True):
 
 
 class LaneStatus(Result, frozen=True):
-    """One lane: boards inside, whether its outlet is blocked."""
+    """One lane: boards inside, whether its outlet is blocked.
+
+    `doubt` says why something may be inside that is not told as a board; null where nothing can be.
+    """
 
     lane: int
     busy: bool
     boards: int
     blocked: bool
+    doubt: str | None
 
 
 class MachineStatus(Result, frozen=True):

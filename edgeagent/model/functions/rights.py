@@ -6,8 +6,8 @@ from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller, rank
 from edgeagent.model.functions.forms import Function
 
-ALWAYS = frozenset(("rpc.discover", "Session.Authenticate"))
-"""What a caller with a list of functions may call beside them."""
+ALWAYS = frozenset(("rpc.discover", "Session.Authenticate", "Command.Stop"))
+"""What a caller with a list of functions may call beside them; a job is stopped by whoever may start it."""
 
 
 def entitled(function: Function, caller: Caller) -> CommandRefused | None:

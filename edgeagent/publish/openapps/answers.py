@@ -57,6 +57,6 @@ def answers(
         **AlarmAnswers(served, archive.alarms).handlers(),
         **BoardAnswers(served, archive.boards).handlers(),
         **ProductionAnswers(served, archive.counters, archive.states, clock).handlers(),
-        **RecipeAnswers(served).handlers(),
+        **RecipeAnswers(served, archive.recipes).handlers(),
         **CommandAnswers(served, archive.jobs).handlers(),
     }

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.functions import Function
+from edgeagent.model.functions.forms import CommandParameters
 from edgeagent.model.functions.rights import ALWAYS
 
 _OF_EVERY = ("invalidParameters", "tooLarge", "internal")
-_OF_COMMANDS = ("notRemote", "interlocked", "unreachable", "notConfirmed", "expired")
+_OF_CHANGES = ("interlocked", "expired", "tooMany", "busy")
+_OF_COMMANDS = ("notRemote", "outOfRange", "unreachable", "notConfirmed")
 
 _OF_PARAMETER = {
     "machine": ("notFound",),
@@ -16,6 +18,7 @@ _OF_PARAMETER = {
     "objects": ("notFound",),
     "id": ("notFound",),
     "job": ("notFound",),
+    "lane": ("notFound",),
     "name": ("notFound",),
     "subscription": ("notFound",),
     "from": ("notFound", "outOfRange"),
@@ -37,6 +40,10 @@ _OWN = {
     "Board.GetTrace": ("busy",),
     "Board.Find": ("busy",),
     "Production.GetCounters": ("busy",),
+    "Recipe.Create": ("outOfRange", "busy", "tooMany", "expired"),
+    "Recipe.Update": ("notFound", "outOfRange", "busy", "tooMany", "expired"),
+    "Recipe.Delete": ("busy", "tooMany", "expired"),
+    "Recipe.Start": ("outOfRange", "busy", "tooMany"),
     "Command.Get": ("busy",),
     "Command.List": ("busy",),
 }
@@ -56,6 +63,8 @@ def refusals(function: Function, parameters: tuple[str, ...]) -> tuple[str, ...]
             kinds.append("forbidden")
     for name in parameters:
         kinds += _OF_PARAMETER.get(name, ())
+    if issubclass(function.parameters, CommandParameters):
+        kinds += _OF_CHANGES
     if function.needs_remote:
         kinds += _OF_COMMANDS
     kinds += _OWN.get(function.name, ())

@@ -1,0 +1,171 @@
+"""Who has control of one machine, after SEMI E30: offline, local, or remote for a while."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from edgeagent.clock import Clock, iso
+from edgeagent.config import ControlTable, MachineTable
+from edgeagent.control.windows import Window, openings
+from edgeagent.errors import CommandRefused
+
+_MINUTE_NS = 60_000_000_000
+_MACHINE = "machine"
+_CONFIGURATION = "configuration"
+_AGENT = "agent"
+
+
+class Standing(NamedTuple):
+    """Who has control now.
+
+    Attributes:
+        state: "offline", "local" or "remote". by: who brought it about. until_ns: wall time when it runs out.
+        reason: why it is not remote; empty where it is.
+        functions: the only ones for which it is remote; all where there are none.
+    """
+
+    state: str
+    by: str
+    until_ns: int | None = None
+    reason: str = ""
+    functions: frozenset[str] = frozenset()
+
+
+class Wish(NamedTuple):
+    """Somebody on the network asks for remote control."""
+
+    by: str
+    reason: str
+    minutes: int
+    at: str
+
+
+class _Lease(NamedTuple):
+    """Ends at a monotonic time, so that setting the clock makes it no longer."""
+
+    by: str
+    ends_ns: int
+
+
+class Remote:
+    """The control state of one machine.
+
+    Args:
+        clock: real time, also where the agent runs on another.
+        has_switch: the machine's map has a switch at its panel, which always wins.
+
+    Attributes:
+        wish: what waits for somebody at the machine; None where nothing does.
+    """
+
+    def __init__(self, settings: ControlTable, machine: MachineTable, has_switch: bool, clock: Clock) -> None:
+        self._settings = settings
+        self._machine = machine.id
+        self._clock = clock
+        self._has_switch = has_switch
+        zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+        self._windows = tuple(Window(window, zone) for window in machine.remote_windows)
+        self._switch: bool | None = None
+        self._was_off = False
+        self._lease: _Lease | None = None
+        self._given_back = False
+        self._ended_by = "restart"
+        self._is_maintained = False
+        self.wish: Wish | None = None
+
+    def see(self, switch: bool | None, state: str) -> None:
+        """Take the panel's switch, None while it is not read good, and the machine's state.
+
+        The switch's turning on begins a lease, its turning off ends every one.
+        """
+        self._switch, self._is_maintained = switch, state == "maintenance"
+        if not self._has_switch or switch is None:
+            return
+        if not switch:
+            self._was_off, self._lease, self._given_back, self._ended_by = True, None, False, _MACHINE
+        elif self._was_off:
+            self._was_off = False
+            self._begin(_MACHINE, self._settings.lease_minutes)
+
+    def grant(self, by: str, minutes: int | None) -> None:
+        """Grant remote control from the oven PC for a while, at most as long as the configuration says.
+
+        Raises:
+            CommandRefused: notRemote where the agent is offline or the machine's switch is not on; outOfRange.
+        """
+        most = self._settings.lease_minutes
+        if minutes is not None and not 1 <= minutes <= most:
+            raise CommandRefused("outOfRange", f"Remote control is granted for 1 to {most} minutes.", self._machine)
+        if reason := self._offline() or self._switched_off():
+            raise CommandRefused("notRemote", f"It cannot be granted: {reason}.", self._machine)
+        self._begin(by, minutes or min(most, self.wish.minutes if self.wish else most))
+
+    def release(self, by: str) -> None:
+        """Give remote control back; a window of the configuration counts again once it has been closed."""
+        self._lease, self._given_back, self._ended_by, self.wish = None, True, by, None
+
+    def ask(self, by: str, reason: str, minutes: int) -> None:
+        """Ask for remote control; somebody at the machine may grant it."""
+        self.wish = Wish(by, reason, minutes, iso(self._clock.wall_ns()))
+
+    def standing(self) -> Standing:
+        """Who has control now."""
+        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
+        if reason := self._offline():
+            return Standing("offline", _MACHINE if self._is_maintained else _CONFIGURATION, reason=reason)
+        if self._lease and self._lease.ends_ns <= now_ns:
+            self._ended_by, self._lease = _AGENT, None
+        open_ = openings(self._windows, wall_ns) if self._clock.trusted else []
+        if not open_:
+            self._given_back = False
+        if reason := self._switched_off():
+            return Standing("local", _MACHINE, reason=reason)
+        if self._lease:
+            return Standing("remote", self._lease.by, wall_ns + self._lease.ends_ns - now_ns)
+        if open_ and not self._given_back:
+            everything = [window for window in open_ if not window.functions]
+            until_ns = max(window.until_ns for window in everything or open_)
+            functions = frozenset[str]() if everything else frozenset().union(*(window.functions for window in open_))
+            return Standing("remote", _CONFIGURATION, until_ns, functions=functions)
+        return Standing("local", self._ended_by, reason=self._how_granted())
+
+    def allows(self, function: str) -> tuple[str, str]:
+        """The control state for one function, and why it is not remote."""
+        now = self.standing()
+        if now.state == "remote" and now.functions and function not in now.functions:
+            return "local", f"now it is remote for {', '.join(sorted(now.functions))} only"
+        return now.state, now.reason
+
+    def may_end(self) -> str:
+        """Say why a job that must end may not even bring the machine to a safe state; empty where it may.
+
+        The machine's switch and the configuration keep it from that, a lease that has run out does not.
+        """
+        return self._offline() or self._switched_off()
+
+    @property
+    def is_dark(self) -> bool:
+        """Whether it is not remote because the panel's switch cannot be read."""
+        return not self._offline() and self._has_switch and self._switch is None
+
+    def _begin(self, by: str, minutes: int) -> None:
+        self._lease = _Lease(by, self._clock.monotonic_ns() + minutes * _MINUTE_NS)
+        self.wish, self._given_back = None, False
+
+    def _offline(self) -> str:
+        if not self._settings.enabled:
+            return "commands are switched off in the agent's configuration"
+        return "the machine is in maintenance" if self._is_maintained else ""
+
+    def _switched_off(self) -> str:
+        if not self._has_switch or self._switch:
+            return ""
+        if self._switch is None:
+            return "the switch at its panel cannot be read"
+        return "the switch at its panel says so"
+
+    def _how_granted(self) -> str:
+        if self._has_switch:
+            return "turn the switch at its panel off and on, or grant it on the oven PC (edgeagent remote grant)"
+        return "somebody must grant it on the oven PC (edgeagent remote grant)"

@@ -1,0 +1,93 @@
+"""Commands as they were asked for: a repeated one is known by its caller's key, and one that goes on over a restart."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from edgeagent.store.checksums import checksum, is_whole
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
+
+_decode = msgspec.json.decode
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What was asked for, and what was answered.
+
+    Attributes:
+        caller, role, functions: who asked, with which rights. key: its request id; None where it gave none.
+        parameters: JSON, with the machine's id and without key and time.
+        answer: JSON of what was answered, unset until then. refused: kind and reason of a refusal, None for none.
+    """
+
+    caller: str
+    role: str
+    functions: frozenset[str] | None
+    key: str | None
+    function: str
+    machine: str
+    parameters: Raw
+    job: str
+    answer: Raw | UnsetType = UNSET
+    refused: tuple[str, str] | None = None
+
+    @property
+    def id(self) -> str:
+        """Name of its row: of the caller's key, or of the job where there is none."""
+        return row_id(self.caller, self.key or f"\n{self.job}")
+
+    def is_as(self, other: Asked) -> bool:
+        """Whether both ask for the same."""
+        mine, its = (_decode(asked.parameters) for asked in (self, other))
+        return (self.function, self.machine, mine) == (other.function, other.machine, its)
+
+
+def row_id(caller: str, key: str) -> str:
+    """Name of the row of a caller's key."""
+    return f"{caller}\n{key}"
+
+
+class Requests:
+    """Reads what was asked for; `AskedNote` writes it, `forget` deletes what is too old."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, id: str, since_ns: int = 0) -> Asked | None:  # noqa: A002
+        """Read one; None where there is none, it is older than a wall time, or damaged.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        query = "SELECT crc, id, body FROM requests WHERE id = ? AND at_ns >= ?"
+        row = await self._database.read(lambda c: c.execute(query, (id, since_ns)).fetchone())
+        return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
+
+    def forget(self, before_ns: int) -> None:
+        """Delete those from before a wall time; nobody waits for it."""
+        query = "DELETE FROM requests WHERE at_ns < ?"
+        self._database.submit(lambda c: c.execute(query, (before_ns,)) and None, replaces="forget requests")
+
+
+class AskedNote:
+    """Writes one in somebody's transaction, or deletes it where nobody can ask for it again."""
+
+    size = 0
+
+    def __init__(self, asked: Asked, at_ns: int, is_over: bool = False) -> None:
+        self._id, self._at_ns, self._body = asked.id, at_ns, msgspec.json.encode(asked)
+        self._is_deleted = is_over and asked.key is None
+        self.size = len(self._body)
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Write it; must not commit."""
+        if self._is_deleted:
+            connection.execute("DELETE FROM requests WHERE id = ?", (self._id,))
+            return
+        row: tuple[Any, ...] = (self._id, self._at_ns, checksum(self._id, self._body), self._body)
+        connection.execute("INSERT OR REPLACE INTO requests(id, at_ns, crc, body) VALUES(?, ?, ?, ?)", row)

@@ -1,0 +1,42 @@
+"""Where each key of a JSON text stands: the library tells values, not lines."""
+
+from __future__ import annotations
+
+import json
+import re
+
+from firmware_iface.toml_lines import KeyPath
+
+_TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|[\[\]{}:,]|[^\s\[\]{}:,"]+')
+
+
+def key_lines(text: str) -> dict[KeyPath, int]:
+    """Find the line (from 1) of every key and array element of a text that `json.loads` has accepted."""
+    lines: dict[KeyPath, int] = {}
+    where: list[str | int | None] = []
+    """One part for each table or array that is open: None before its first key."""
+    is_key = False
+    line, at = 1, 0
+    for match in _TOKEN.finditer(text):
+        line, at = line + text.count("\n", at, match.start()), match.start()
+        word = match.group()
+        if word in "]}":
+            where.pop()
+            is_key = False
+            continue
+        if word == ",":
+            if isinstance(where[-1], int):
+                where[-1] += 1
+            is_key = not isinstance(where[-1], int)
+            continue
+        if word == ":":
+            is_key = False
+            continue
+        if is_key:
+            where[-1] = str(json.loads(word))
+        if where and where[-1] is not None:
+            lines.setdefault(tuple(part for part in where if part is not None), line)
+        if word in "[{":
+            where.append(0 if word == "[" else None)
+            is_key = word == "{"
+    return lines

@@ -1,0 +1,248 @@
+"""What operators do to boards and alarms: booked out, taken notice of, reset where the map lets it be from afar."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from edgeagent.clock import iso
+from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
+from edgeagent.control.allowance import RESETS, Allowance
+from edgeagent.control.boards import Empty, Remove
+from edgeagent.errors import CommandRefused
+from edgeagent.model.alarms import AlarmRecord
+from edgeagent.model.commands import Job
+from edgeagent.model.functions.alarms import AcknowledgeAlarm, ResetAlarm
+from edgeagent.model.functions.boards import ConfirmEmpty, RemoveBoard
+from edgeagent.model.functions.forms import CommandParameters
+from edgeagent.store.jobs import JobNote, Jobs
+from tests.control.rig import HandWork, Stand, cold, done, warm
+from tests.store.samples import NOON, with_store
+
+
+class History:
+    """The alarms that are on disk."""
+
+    def __init__(self, *records: AlarmRecord) -> None:
+        self.records = {record.alarm.id: record for record in records}
+
+    async def get(self, id: str) -> AlarmRecord | None:  # noqa: A002
+        return self.records.get(id)
+
+
+async def settled(_: int) -> None: ...
+
+
+def kept(it: Stand, *records: AlarmRecord) -> Stand:
+    it.context.archive.alarms = History(*records)
+    it.context.archive.journal = SimpleNamespace(last_sequence=1, settled=settled)
+    return it
+
+
+def standing(it: Stand, code: str):
+    return next(alarm for alarm in it.alarms() if alarm.code == code)
+
+
+def fed(it: Stand, seconds: float = 30) -> str:
+    """A board inside; its id."""
+    it.device.insert_board("PCB1")
+    it.run(seconds, 0.1)
+    return it.boards()[0].id
+
+
+def test_a_board_that_was_taken_out_is_booked_out_by_whoever_says_so():
+    it = kept(warm())
+    board = fed(it)
+    work = HandWork(it, Remove(it, RemoveBoard(id=board, reason="it fell down"), it.context))
+    done(work)
+    assert work.procedure.answer(None).boards == (board,)
+    (lost,) = [event for event in it.events if event.topic == "Board.Lost"]
+    assert (lost.record.id, lost.data.reason, lost.data.by) == (board, "it fell down", "anna")
+    with pytest.raises(CommandRefused, match="no board") as refused:
+        Remove(it, RemoveBoard(id=board, reason="again"), it.context)
+    assert refused.value.kind == "notFound"
+
+
+def empty(it: Stand, lane: int | None = None) -> HandWork:
+    return HandWork(it, Empty(it, ConfirmEmpty(lane=lane, reason="looked"), it.context))
+
+
+def test_a_tunnel_is_not_taken_for_empty_with_something_in_a_barrier():
+    it = kept(warm())
+    it.device.insert_board("PCB1")
+    it.run(15, 0.1)
+    reasons = list(empty(it).procedure.interlocks())
+    assert any("covers the inlet barrier of lane 1" in reason for reason in reasons)
+
+
+def test_a_tunnel_is_not_taken_for_empty_right_after_a_board_entered():
+    it = kept(warm())
+    board = fed(it, 40)
+    (reason,) = empty(it).procedure.interlocks()
+    assert f"The board {board} entered lane 1" in reason
+    it.run(60, 0.1)
+    assert done(empty(it)) == "1 boards were booked out."
+    assert not it.boards()
+
+
+def test_a_machine_that_does_not_answer_cannot_be_kept_an_eye_on():
+    it = kept(warm())
+    it.fault("silent")
+    it.run(10)
+    (reason,) = empty(it).procedure.interlocks()
+    assert "does not answer" in reason
+
+
+def test_a_lane_that_is_none_is_not_found():
+    with pytest.raises(CommandRefused, match="no lane 3"):
+        empty(kept(cold()), 3)
+
+
+def acknowledge(it: Stand, alarm: str) -> HandWork:
+    return HandWork(it, Acknowledge(it, AcknowledgeAlarm(id=alarm), it.context))
+
+
+def lost_air() -> Stand:
+    """Compressed air was lost for a moment: its alarm is latched."""
+    it = warm()
+    it.fault("air-lost@0+5")
+    it.run(10)
+    return kept(it)
+
+
+def test_an_alarm_is_taken_notice_of_once_whether_it_is_on_disk_yet_or_not():
+    it = lost_air()
+    alarm = standing(it, "E082")
+    work = acknowledge(it, alarm.id)
+    done(work)
+    (event,) = work.told
+    assert (event.topic, event.data.alarm, event.data.by) == ("Alarm.Acknowledged", alarm, "anna")
+    assert work.procedure.answer(None).acknowledged_by == "anna"
+    record = AlarmRecord("RO0001", alarm, "2026-11-21T21:00:00.000Z", "machine", "2026-11-21T22:00:00.000Z", "ben")
+    work = acknowledge(kept(it, record), alarm.id)
+    done(work)
+    assert work.told == []
+    answer = work.procedure.answer(None)
+    assert (answer.acknowledged_by, answer.acknowledged_at) == ("ben", "2026-11-21T22:00:00.000Z")
+
+
+def test_an_alarm_that_ended_can_be_taken_notice_of_and_one_of_another_machine_cannot():
+    it = lost_air()
+    alarm = standing(it, "E082")
+    it.pipeline._alarms.standing.clear()
+    work = acknowledge(kept(it, AlarmRecord("RO0001", alarm, "2026-11-21T21:00:00.000Z", "machine")), alarm.id)
+    done(work)
+    assert len(work.told) == 1
+    for history in ((AlarmRecord("RO0002", alarm),), ()):
+        with pytest.raises(CommandRefused, match="no alarm"):
+            done(acknowledge(kept(it, *history), alarm.id))
+
+
+def reset(it: Stand, alarm: str | None = None) -> HandWork:
+    if alarm is None:
+        return HandWork(it, ResetAll(it, CommandParameters(), it.context))
+    return HandWork(it, Reset(it, ResetAlarm(id=alarm), it.context))
+
+
+def test_a_latched_alarm_whose_cause_is_gone_is_reset_and_nothing_starts():
+    it = lost_air()
+    alarm, state = standing(it, "E082"), it.device.state
+    work = reset(it, alarm.id)
+    assert done(work) is None
+    answer = work.procedure.answer(None)
+    assert (answer.reset, answer.remaining) == ((alarm.id,), ())
+    assert work.wrote == [("command/alarmReset", 1)]
+    assert it.device.state == state
+
+
+def test_an_alarm_whose_cause_still_stands_remains_and_says_why():
+    it = warm()
+    it.fault("air-lost")
+    it.run(5)
+    work = reset(kept(it), standing(it, "E082").id)
+    assert done(work) == "1 alarms still stand."
+    (remaining,) = work.procedure.answer(None).remaining
+    assert (remaining.code, remaining.reason) == ("E082", "Its cause still stands: air/lostLatched is 1.0.")
+
+
+def test_a_reset_of_a_machine_whose_hood_was_opened_starts_neither_belt_nor_heat():
+    it = warm()
+    it.fault("hood-open@0+5")
+    it.run(60)
+    assert it.device.state == "coolingDown"
+    kept(it)
+    work = reset(it)
+    done(work)
+    it.run(60)
+    assert "E080" in {alarm.code for alarm in work.procedure._asked}
+    assert not it.device.is_heating
+    assert it.device.state in ("coolingDown", "standby")
+
+
+def test_what_the_map_does_not_mark_is_reset_at_the_machine_only():
+    it = warm()
+    it.fault("overtemperature@0+5")
+    it.fault("air-lost@0+5")
+    it.run(10)
+    kept(it)
+    (reason,) = reset(it, standing(it, "E086").id).procedure.interlocks()
+    assert "can only be reset at the machine" in reason
+    work = reset(it)
+    done(work)
+    answer = work.procedure.answer(None)
+    assert [(alarm.code, alarm.reason) for alarm in answer.remaining if alarm.code == "E086"] == [
+        ("E086", "It can only be reset at the machine.")]  # fmt: skip
+    assert "E082" not in {alarm.code for alarm in answer.remaining}
+    assert "machine/overtemperatureLatched" in it.device.interlocks.latched
+
+
+def test_an_alarm_that_ended_needs_no_reset_and_one_that_nobody_knows_is_not_found():
+    it = lost_air()
+    alarm = standing(it, "E082")
+    it.pipeline._alarms.standing.clear()
+    work = reset(kept(it, AlarmRecord("RO0001", alarm, "2026-11-21T21:00:00.000Z", "machine")), alarm.id)
+    assert done(work) == "It had ended by itself."
+    assert work.procedure.answer(None).reset == (alarm.id,)
+    assert work.wrote == []
+    with pytest.raises(CommandRefused, match="no alarm"):
+        done(reset(kept(it), "nobody's"))
+
+
+def test_nothing_is_reset_during_an_emergency_stop():
+    it = lost_air()
+    it.fault("emergency-stop")
+    it.run(5)
+    (reason,) = reset(it).procedure.interlocks()
+    assert "emergency stop" in reason
+
+
+MINUTE = 60_000_000_000
+
+
+def test_alarms_are_reset_five_times_in_a_quarter_of_an_hour_also_over_a_restart(tmp_path):
+    allowance = Allowance(5, 15)
+    times = [NOON + n * MINUTE for n in range(5)]
+    for time in times:
+        assert allowance.spent("RO0001", time) is None
+        allowance.add("RO0001", time)
+    assert "reset 5 times" in allowance.spent("RO0001", NOON + 14 * MINUTE)
+    assert allowance.spent("RO0002", NOON + 14 * MINUTE) is None
+    assert allowance.spent("RO0001", NOON + 15 * MINUTE) is None
+    assert "reset 5 times" in allowance.spent("RO0001", NOON - 60 * MINUTE), "the clock was set back"
+
+    async def restarted(database) -> Allowance:
+        def write(connection) -> None:
+            for n, time in enumerate(times):
+                JobNote(Job(id=f"j{n}", function=RESETS[n % 2], machine="RO0001", request_id=None, by="anna",
+                            state="done", accepted_at=iso(time))).insert(connection)
+            for n, (function, state) in enumerate((("Alarm.Reset", "refused"), ("Status.PowerOn", "done"))):
+                JobNote(Job(id=f"k{n}", function=function, machine="RO0002", request_id=None, by="anna",
+                            state=state, accepted_at=iso(NOON))).insert(connection)  # type: ignore[arg-type]
+
+        await database.write(write)
+        again = Allowance(5, 15)
+        await again.load(Jobs(database), NOON + 10 * MINUTE)
+        return again
+
+    again = with_store(tmp_path / "s.db", restarted)
+    assert "reset 5 times" in again.spent("RO0001", NOON + 14 * MINUTE)
+    assert again._times.keys() == {"RO0001"}

@@ -1,0 +1,156 @@
+"""Control is remote only while the configuration, the machine's own switch and somebody at the machine say so."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from edgeagent.config import ControlTable, RemoteWindowTable
+from edgeagent.control.remote import Remote
+from edgeagent.errors import CommandRefused
+from tests.control.bench import CONSOLE_CALLER, ENGINEER, TABLE, HandClock
+from tests.control.test_executor import on_bench
+
+MINUTE_NS = 60_000_000_000
+
+
+def remote(has_switch=True, windows=(), **settings) -> tuple[Remote, HandClock]:
+    clock = HandClock()
+    table = msgspec.structs.replace(TABLE, remote_windows=windows)
+    return Remote(ControlTable(**({"enabled": True, "time_zone": "UTC"} | settings)), table, has_switch, clock), clock
+
+
+def seen(it: Remote, *levels: bool | None) -> str:
+    for level in levels:
+        it.see(level, "ready")
+    return it.standing().state
+
+
+@pytest.mark.parametrize(("levels", "state"), [
+    ((True,), "local"),  # it stood so when the agent came: nobody has turned it
+    ((False, True), "remote"),
+    ((False, None, True), "remote"),
+    ((False, True, None), "local"),
+    ((False, True, None, True), "remote"),
+    ((False, True, False), "local"),
+    ((None,), "local"),
+])
+def test_turning_the_switch_on_begins_a_lease_and_off_ends_every_one(levels, state):
+    assert seen(remote()[0], *levels) == state
+
+
+def test_a_lease_runs_out_and_the_switch_must_be_turned_again():
+    it, clock = remote(lease_minutes=10)
+    seen(it, False, True)
+    now = it.standing()
+    assert (now.state, now.by, now.until_ns) == ("remote", "machine", clock.wall_ns() + 10 * MINUTE_NS)
+    clock.now_ns += 10 * MINUTE_NS
+    now = it.standing()
+    assert (now.state, now.by) == ("local", "agent")
+    assert seen(it, True) == "local"
+    assert seen(it, False, True) == "remote"
+
+
+def test_the_switch_wins_over_a_grant():
+    it, _ = remote()
+    seen(it, False)
+    with pytest.raises(CommandRefused, match="switch at its panel"):
+        it.grant("console:anna", 5)
+    assert seen(it, True) == "remote"
+    assert seen(it, False) == "local"
+
+
+def test_a_grant_lasts_as_long_as_it_says_and_no_longer_than_is_configured():
+    it, clock = remote(has_switch=False, lease_minutes=30)
+    assert it.standing().state == "local"
+    it.grant("console:anna", 5)
+    assert (it.standing().by, it.standing().until_ns) == ("console:anna", clock.wall_ns() + 5 * MINUTE_NS)
+    with pytest.raises(CommandRefused, match="1 to 30 minutes"):
+        it.grant("console:anna", 31)
+    it.ask("mes", "night shift", 20)
+    it.grant("console:anna", None)
+    assert it.standing().until_ns == clock.wall_ns() + 20 * MINUTE_NS
+    assert it.wish is None
+    it.release("mes")
+    assert (it.standing().state, it.standing().by) == ("local", "mes")
+
+
+def test_to_ask_grants_nothing():
+    it, _ = remote(has_switch=False)
+    it.ask("mes", "recipe change", 10)
+    assert it.standing().state == "local"
+    assert (it.wish.by, it.wish.reason, it.wish.minutes) == ("mes", "recipe change", 10)
+
+
+def test_offline_and_maintenance_win_over_everything():
+    it, _ = remote(enabled=False)
+    assert seen(it, False, True) == "offline"
+    with pytest.raises(CommandRefused, match="switched off in the agent's configuration"):
+        it.grant("console:anna", 5)
+    it, _ = remote()
+    it.see(False, "ready")
+    it.see(True, "maintenance")
+    assert (it.standing().state, it.standing().reason) == ("offline", "the machine is in maintenance")
+
+
+def test_a_window_counts_for_its_functions_and_only_by_a_clock_that_is_known_to_be_right():
+    it, clock = remote(has_switch=False, windows=(RemoteWindowTable("22:00", "23:00", functions=("Status.PowerOn",)),))
+    assert clock.wall_ns() // 1_000_000_000 % 86_400 // 3600 == 22
+    assert it.allows("Status.PowerOn") == ("remote", "")
+    assert it.allows("Recipe.Start") == ("local", "now it is remote for Status.PowerOn only")
+    clock.is_trusted = False
+    assert it.allows("Status.PowerOn")[0] == "local"
+    clock.is_trusted = True
+    it.release("mes")
+    assert it.allows("Status.PowerOn")[0] == "local", "it was given back"
+    clock.now_ns += 3600 * 1_000_000_000
+    assert it.allows("Status.PowerOn")[0] == "local"
+    clock.now_ns += 23 * 3600 * 1_000_000_000
+    assert it.allows("Status.PowerOn")[0] == "remote", "the next day"
+
+
+def test_a_grant_counts_for_every_function_within_a_window_for_some():
+    it, _ = remote(has_switch=False, windows=(RemoteWindowTable("22:00", "23:00", functions=("Status.PowerOn",)),))
+    it.grant("console:anna", 5)
+    assert it.allows("Recipe.Start") == ("remote", "")
+
+
+def test_control_is_asked_for_granted_told_and_given_back(tmp_path):
+    async def work(it):
+        it.room.look()
+        asked = await it.call("Status.RequestRemote", reason="recipe change", minutes=10)
+        assert (asked["control"], asked["pending"]["by"], asked["pending"]["minutes"]) == ("local", "mes", 10)
+        shown = await it.call("Status.GetRemote", CONSOLE_CALLER)
+        assert shown == asked
+        granted = await it.call("Status.GrantRemote", CONSOLE_CALLER)
+        assert (granted["control"], granted["by"], granted["pending"]) == ("remote", "console:anna", None)
+        it.room.look()
+        assert it.unit.status().control == "remote"
+        released = await it.call("Status.ReleaseRemote")
+        assert (released["control"], released["by"]) == ("local", "mes")
+        it.room.look()
+        told = [(e["from"], e["to"], e["by"]) for e in await it.told("Status.ControlChanged")]
+        assert told == [
+            ("offline", "local", "restart"), ("local", "remote", "console:anna"), ("remote", "local", "mes")]
+        assert [entry.who for entry in it.audit.entries if entry.kind == "grant"] == ["restart", "console:anna", "mes"]
+        assert (await it.told("Status.ControlChanged"))[1]["until"] == granted["until"]
+
+    on_bench(tmp_path, work)
+
+
+def test_nobody_grants_over_the_network(tmp_path):
+    async def work(it):
+        assert "Status.GrantRemote" not in it.room.handlers()
+        refused = await it.refused("Status.GrantRemote", ENGINEER)
+        assert refused.kind == "forbidden"
+
+    on_bench(tmp_path, work)
+
+
+def test_after_a_restart_control_is_local(tmp_path):
+    async def work(it):
+        it.grant()
+        await it.die_and_start_again()
+        assert it.unit.status().control == "local"
+
+    on_bench(tmp_path, work)
