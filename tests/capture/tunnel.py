@@ -1,5 +1,8 @@
 """A tunnel of the ten-zone oven without physics: rows by hand, boards as lengths on a belt, barriers to the mm."""
 
+from __future__ import annotations
+
+from edgeagent.capture.lane import JudgedBy
 from edgeagent.capture.pipeline import Pipeline
 from edgeagent.model.events import Event
 from edgeagent.model.machine import Limit, Machine, ProcessWindow
@@ -23,11 +26,13 @@ def machine(**more: object) -> Machine:
 class Tunnel:
     """Feeds a pipeline beat by beat; `speed` in cm/min is what the encoder says, `slip` is true travel over that."""
 
-    def __init__(self, speed: float = 78.0, the_machine: Machine | None = None) -> None:
+    def __init__(
+        self, speed: float = 78.0, the_machine: Machine | None = None, judged_by: JudgedBy | None = None
+    ) -> None:
         self.machine = the_machine or machine()
         self.outlet_mm = self.machine.map.lanes[0].outlet_mm
         self.row = Row(len(self.machine.points), len(self.machine.groups))
-        self.pipeline = Pipeline(self.machine, self.row)
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=judged_by)
         self.speed = speed
         self.slip = 1.0
         self.boards: list[list[float]] = []
