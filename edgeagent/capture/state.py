@@ -78,11 +78,12 @@ class StateWatch:
 
 
 class SwitchWatch:
-    """The switch at the machine's panel that allows remote control; it holds over a missed beat, and no longer."""
+    """The switch at the machine's panel that allows remote control; it holds over missed beats, as the state does."""
 
     def __init__(self, machine: Machine) -> None:
         self._column = machine.column[machine.map.remote] if machine.map.remote else -1
-        self._max_age_ns = machine.groups[machine.points[self._column].group].max_age_ns if machine.map.remote else 0
+        age_ns = machine.groups[machine.points[self._column].group].max_age_ns if machine.map.remote else 0
+        self._max_age_ns = max(age_ns, _UNKNOWN_AFTER_NS)
         self._is_on = False
         self._read_ns = 0
 
@@ -92,7 +93,7 @@ class SwitchWatch:
             self._is_on, self._read_ns = bool(row.values[self._column]), now_ns
 
     def is_on(self, now_ns: int) -> bool | None:
-        """Whether it allows remote control; None where there is none, or it was not read within its longest age."""
+        """Whether it allows remote control; None where there is none, or it was not read for too long."""
         return self._is_on if self._read_ns and now_ns - self._read_ns <= self._max_age_ns else None
 
 

@@ -144,6 +144,11 @@ class Remote:
         """
         return self._offline() or self._switched_off()
 
+    @property
+    def is_dark(self) -> bool:
+        """Whether it is not remote because the panel's switch cannot be read."""
+        return not self._offline() and self._has_switch and self._switch is None
+
     def _begin(self, by: str, minutes: int) -> None:
         self._lease = _Lease(by, self._clock.monotonic_ns() + minutes * _MINUTE_NS)
         self.wish, self._given_back = None, False

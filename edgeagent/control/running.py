@@ -82,8 +82,10 @@ class Running:
         self.job = msgspec.structs.replace(self.job, state=state, reason=reason, ended_at=now, steps=steps)
         return self.job
 
-    def demand_going_on(self) -> None:
+    def demand_going_on(self, is_writing: bool = False) -> None:
         """Raise when it shall end: the first time, and from then on it is on its way to a safe state.
+
+        A job that only waits goes on while the panel's switch cannot be read: what it meets then is its own to judge.
 
         Raises:
             Stopped, Withdrawn.
@@ -93,8 +95,9 @@ class Running:
         if self.stop_asked.is_set():
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
         elif self.function.needs_remote:
-            control, reason = self.commanded.look().allows(self.function.name)
-            if control != "remote":
+            remote = self.commanded.look()
+            control, reason = remote.allows(self.function.name)
+            if control != "remote" and (is_writing or not remote.is_dark):
                 self.ends = Withdrawn(f"Control became {control}: {reason}.")
         if self.ends is not None:
             raise self.ends
@@ -107,7 +110,7 @@ class Running:
         """
         if not self.function.needs_remote:
             raise PermissionError(f"{self.function.name} touches no machine")
-        self.demand_going_on()
+        self.demand_going_on(is_writing=True)
         if self.ends is not None:
             if name not in self.procedure.safe:
                 raise self.ends

@@ -139,6 +139,20 @@ def test_an_agent_that_died_and_finds_the_machine_ready_says_so(tmp_path):
     journey(tmp_path, steps, is_off=True)
 
 
+def test_a_silence_while_it_warms_up_ends_nothing_and_the_switch_is_asked_for_again_before_a_write(tmp_path):
+    async def steps(it):
+        job = await warming(it)
+        it.reach.is_dark = True
+        await waited(it, 20)
+        assert it.room.machines["RO0001"].look().is_dark
+        assert running(it, "Status.PowerOn").id == job["id"]
+        assert (await it.refused("Alarm.ResetAll")).kind == "notRemote"
+        it.reach.is_dark = False
+        assert (await over(it, "Status.PowerOn"))["outcome"] == "done"
+
+    journey(tmp_path, steps, is_off=True)
+
+
 IDLE = {"auto_off_minutes": 5, "auto_off_warning_minutes": 2}
 
 
