@@ -91,7 +91,7 @@ def test_a_running_agent_is_asked_though_its_configuration_cannot_be_used_any_mo
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("address", ["foo", "https://127.0.0.1:8480", "http://127.0.0.1:99999", "http://[::1"])
+@pytest.mark.parametrize("address", ["foo", "ftp://127.0.0.1:8480", "http://127.0.0.1:99999", "http://[::1"])
 def test_what_is_no_address_is_refused_before_anything_is_packed(tmp_path, address):
     code, _, err = asyncio.run(support(tmp_path, "--agent", address, "--output", "a.tar.gz"))
     assert code == 2

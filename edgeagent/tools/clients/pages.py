@@ -8,7 +8,7 @@ is not the wire format of any maker's product.
 ## How to speak with it
 
 Everything is JSON-RPC 2.0 in UTF-8. All transports offer the same functions; only to subscribe, events must be able to
-come back. The agent listens on its own computer only, and everybody there is a viewer.
+come back. As it comes the agent listens on its own computer only, and everybody there is a viewer.
 
 | Transport | Address by default | One message is | Events |
 |---|---|---|---|
@@ -21,6 +21,12 @@ curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\
      -d '{"jsonrpc": "2.0", "id": 1, "method": "Status.Get"}'
 ```
 
+Beyond its own computer the agent speaks TLS (`https`, `wss`, TLS beneath the lines), and there everybody says who it
+is: with a token in the header `Authorization: Bearer TOKEN` of a request or of the WebSocket's handshake, by
+[Session.Authenticate](#sessionauthenticate) on a TCP line or a WebSocket, or with a client certificate. A token that is
+not taken is answered with 401 and the error `unauthenticated`. A user whose rights end is told
+[Event.SubscriptionEnded](#eventsubscriptionended), and its next call is refused.
+
 - Parameters go by name. A name that is not listed here is refused, so that a slip is seen.
 - Members of answers and events may be added in later versions, and words to lists of words: ignore what you do not
   know.
@@ -28,8 +34,9 @@ curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\
 - What is not known is `null`, never a guess; a value has a `quality`, and a stale one keeps the time at which it
   was read.
 - HTTP answers 200 to a refused call as well, and 204 to notifications. Any other code means that there was no call:
-  400, 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`), 426 (a GET that opens no
-  WebSocket), 503 (too many connections or answers).
+  400, 401 (no token that is known), 403 (a foreign host or page), 408, 413 (too large), 415 (not `application/json`),
+  426 (a GET that opens no WebSocket), 429 (too many wrong tokens; `Retry-After` says how long), 503 (too many
+  connections or answers).
 - A message holds at most 1 MiB, the parameters of a call 64 KiB, a batch 100 calls.
 - A WebSocket that asks for the subprotocol `msgpack` speaks MessagePack, a message in each binary frame: the same
   members with the same names. What it sends holds at most 64 KiB, and a list or map in it 4096 entries.
