@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import edgeagent
 from edgeagent import logs
 from edgeagent.acquire.wires import Reader, Wires
-from edgeagent.changes import tell_changes
+from edgeagent.changes import known_users, tell_changes
 from edgeagent.control.room import ControlRoom
-from edgeagent.errors import EdgeAgentError
 from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
-from edgeagent.model.users import changes
+from edgeagent.model.functions.console import CONSOLE
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -25,10 +24,11 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
-from edgeagent.store.users import KnownUsers, decoded, encoded, users_file
+from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
@@ -41,16 +41,11 @@ if TYPE_CHECKING:
     from edgeagent.config import Configuration
     from edgeagent.model.users import UserChange
     from edgeagent.publish.authentication import SignIn
-    from edgeagent.store import Checkpoints
     from edgeagent.store.recipes import Recipes
-    from edgeagent.store.users import Users
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
 
-_RESTART_S = 1.0
-_USERS = "the users"
-"""Name of the checkpoint of the users that were told of; no machine can be called so."""
 
 
 class Agent:
@@ -83,6 +78,7 @@ class Agent:
         self._audit = audit
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
+        self._room: ControlRoom | None = None
         self.units: list[Unit] = []
         self.reaches: dict[str, Reach] = {}
         self.addresses: dict[str, str] = {}
@@ -102,7 +98,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        await asyncio.gather(*(_ended(task) for task in self._tasks))
+        if self._room is not None:
+            await self._room.close()
+        await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
         for unit in self.units:
@@ -137,14 +135,13 @@ class Agent:
         await tell_changes(
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
-        users = await self._users(checkpoints)
+        users = await known_users(self._database.path, checkpoints, self._audit)
         authentication = Authentication(users, delivery.notices.tally, self._audit)
-        room = ControlRoom(
+        self._room = room = ControlRoom(
             self._configuration.control,
             [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,
                                                                            strict=True)],
             archive, audit, self._clock)
-        self._stops.append(room.close)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
@@ -156,12 +153,15 @@ class Agent:
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
+        console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
+        await console.start()
+        self._stops.append(console.stop)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
-            self._tasks.append(asyncio.create_task(_supervised(each.name, each.run)))
-        self._tasks.append(asyncio.create_task(_supervised("control", room.run)))
-        self._tasks.append(asyncio.create_task(_supervised("event loop", loop_lag.run)))
-        self._tasks.append(asyncio.create_task(_supervised("users", authentication.watch)))
+            self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
+        self._tasks.append(asyncio.create_task(supervised("control", room.run)))
+        self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
+        self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by, and tell what of it the disk damaged."""
@@ -170,19 +170,6 @@ class Agent:
             for recipe in recipes.all():
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
-
-    async def _users(self, checkpoints: Checkpoints) -> KnownUsers:
-        """The users; what changed of them while the agent did not run is told now."""
-        def tell(before: Users, now: Users) -> None:
-            for change in changes(before, now):
-                _log.info("the user %s %s%s", change.user, change.what, f" (by {change.by})" if change.by else "")
-                self._audit(change)
-            checkpoints.save(_USERS, encoded(now))
-
-        users = KnownUsers(users_file(self._database.path), tell)
-        saved = await checkpoints.load(_USERS)
-        users.begin(decoded(saved.body) if saved else ())
-        return users
 
     def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
@@ -197,22 +184,3 @@ class Agent:
             places[machine] += 1
             part = f"source {places[machine]} of {machine}"
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it ends: pymodbus's `wait_for` on Python 3.11 loses a cancellation that meets an answer."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait((task,), timeout=0.2)
-
-
-async def _supervised(name: str, run: Callable[[], Awaitable[None]]) -> None:
-    """Run a task for ever; what it did not foresee is logged, and it starts again."""
-    while True:
-        try:
-            await run()
-        except EdgeAgentError as error:
-            _log.error("%s: %s", name, error)
-        except Exception:  # noqa: BLE001  supervised: logged, and it starts again
-            _log.exception("%s failed unexpectedly and is started again", name)
-        await asyncio.sleep(_RESTART_S)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from edgeagent.control.commanded import Commanded
 from edgeagent.control.jobs import Jobs, ended_unseen
 from edgeagent.control.outcome import NEVER_BEGUN
 from edgeagent.control.ports import Context
-from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn
+from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn, Work
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
@@ -36,6 +37,8 @@ from edgeagent.store.requests import Asked, row_id
 KEPT_NS = 24 * 3600 * 1_000_000_000
 """How long a caller's key is known."""
 
+_ANSWERS_WITHIN_S = 120.0
+"""How long after a start a machine is waited for before a job that ran there is given up."""
 _NOT_KEPT = ("new", "rate", "recordable")
 """Checks after whose refusal the key stays free: it belongs to another command, or the same may go well later."""
 
@@ -249,7 +252,7 @@ class Executor:
             self._records.end(commanded.machine, ended, None)
             return
         commands = is_begun and running.function.needs_remote
-        self._jobs.take_up(running, running.procedure.resume if commands else _never_begun)
+        self._jobs.take_up(running, partial(_resumed, running) if commands else _never_begun)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
@@ -272,6 +275,13 @@ class Executor:
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
         return verdict
+
+
+async def _resumed(running: Running, work: Work) -> str | None:
+    """Take up a job once its machine answers; the agent has only just been started."""
+    machine = running.commanded.machine
+    await work.until(lambda: machine.status().connected, _ANSWERS_WITHIN_S)
+    return await running.procedure.resume(work)
 
 
 async def _never_begun(_: Any) -> None:

@@ -40,6 +40,7 @@ class Jobs:
         self._clock = clock
         self._permit_again = permit_again
         self._running: dict[str, Running] = {}
+        self._is_closing = False
         self.last_ns: dict[str, int] = {}
 
     def get(self, job: str) -> Running | None:
@@ -62,6 +63,8 @@ class Jobs:
             CommandRefused: busy, it cannot be recorded; it does not run.
         """
         job, asked = running.job, running.asked
+        if self._is_closing:
+            raise CommandRefused("busy", "The agent is about to end.", job.machine)
         self._running[job.id] = running
         self._make_way(running)
         try:
@@ -88,6 +91,7 @@ class Jobs:
 
     async def close(self) -> None:
         """Leave the jobs where they are; what has begun to be written is written."""
+        self._is_closing = True
         tasks = [running.task for running in self._running.values() if running.task]
         for task in tasks:
             task.cancel()

@@ -85,6 +85,12 @@ class ControlRoom:
 
     async def run(self) -> None:
         """Look again and again who has control, and what stands idle; runs for ever."""
+        async with asyncio.TaskGroup() as group:
+            for commanded in self.machines.values():
+                group.create_task(_watch_switch(commanded))
+            group.create_task(self._take_turns())
+
+    async def _take_turns(self) -> None:
         turns = 0
         while True:
             await self.turn()
@@ -117,3 +123,13 @@ class ControlRoom:
     def _turned(self, machine: str, before: str, now: Standing) -> None:
         until = iso(now.until_ns) if now.until_ns else None
         self._records.turned(machine, before, now.state, now.by, until, now.reason)
+
+
+async def _watch_switch(commanded: Commanded) -> None:
+    """Look at the panel's switch at every beat: it may be off for less than a second."""
+    before: bool | None = None
+    while True:
+        await commanded.machine.next_beat()
+        if (now := commanded.machine.switch()) != before:
+            before = now
+            commanded.look()

@@ -28,7 +28,7 @@ class Running:
     """A job with its procedure.
 
     Attributes:
-        permit: None for a job that was taken up after a restart, until it is permitted anew.
+        permit: None for a job that was taken up after a restart: it only looks, until it is permitted anew to write.
         stop_asked: set when it shall end; stopped_by: who wants that.
         ends: why it is on its way to its end before its time.
         has_written: something was sent to a register, whether or not it arrived.
@@ -94,7 +94,7 @@ class Running:
             return
         if self.stop_asked.is_set():
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
-        elif self.function.needs_remote:
+        elif self.permit is not None:
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)
             if control != "remote" and (is_writing or not remote.is_dark):

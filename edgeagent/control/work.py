@@ -39,7 +39,7 @@ class JobWork:
 
     async def write(self, path: str, value: Written) -> None:
         """See `Work.write`."""
-        self._running.demand_writing(path)
+        self._demand(path)
         await self._running.begin()
         async with self._gate.turn:
             await self._write(path, value, path)
@@ -49,7 +49,7 @@ class JobWork:
         command = next((each for each in self._machine.machine.map.commands if each.name == name), None)
         if command is None:
             raise Failed(f"The map of {self._running.job.machine} has no command {name}.")
-        self._running.demand_writing(name)
+        self._demand(name)
         await self._running.begin()
         async with self._gate.turn:
             self._require(command)
@@ -109,11 +109,15 @@ class JobWork:
         # The record took its time: all is asked once more, and nothing comes between this and the gate.
         running.demand_writing(name)
 
+    def _demand(self, name: str) -> None:
+        """Ask whether it may write; a job that was taken up asks to be permitted anew."""
+        self._running.demand_writing(name)
+        if self._running.permit is None:
+            self._running.permit = self._ask_permit(self._running)
+            self._gate.admit(self._running.permit)
+
     async def _send(self, path: str, value: Written) -> None:
         running = self._running
-        if running.permit is None:
-            running.permit = self._ask_permit(running)
-            self._gate.admit(running.permit)
         self._machine.expect({path: value}, running.job.by)
         running.has_written = True
         await self._gate.write(running.permit, path, value)

@@ -92,7 +92,7 @@ class Engineer:
         raise AssertionError("it was not switched off")
 
 
-def journey(tmp_path, steps, *, is_off=True):
+def journey(tmp_path, steps, *, is_off=True, speed=SPEED):
     """The ten-zone oven, as warm as after a night's standstill of minutes, and cool at 180 degrees already."""
     text = resources.files("firmware_iface").joinpath("maps/reflow10.toml").read_text(encoding="utf-8")
     assert "safe_celsius = 60" in text
@@ -103,7 +103,7 @@ def journey(tmp_path, steps, *, is_off=True):
     change(users_file(tmp_path / "store.sqlite3"), lambda users: (*users, engineer))
 
     async def go():
-        async with plant(tmp_path, SPEED, "./oven.toml", "[control]\nenabled = true\n") as the_plant:
+        async with plant(tmp_path, speed, "./oven.toml", "[control]\nenabled = true\n") as the_plant:
             if is_off:
                 the_plant.machine._sequence.mode = "off"
             who = Engineer(the_plant, token)

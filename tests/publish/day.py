@@ -18,7 +18,7 @@ from unittest.mock import patch
 
 from edgeagent import __version__
 from edgeagent.acquire.plan import plan
-from edgeagent.agent import tell_changes
+from edgeagent.changes import tell_changes
 from edgeagent.clock import Clock
 from edgeagent.config import Configuration, MachineTable, ModbusTcpTable, WindowTable
 from edgeagent.model.commands import Job, JobStep
