@@ -40,6 +40,10 @@ _OWN = {
     "Board.GetTrace": ("busy",),
     "Board.Find": ("busy",),
     "Production.GetCounters": ("busy",),
+    "Recipe.Create": ("outOfRange", "busy", "tooMany", "expired"),
+    "Recipe.Update": ("notFound", "outOfRange", "busy", "tooMany", "expired"),
+    "Recipe.Delete": ("busy", "tooMany", "expired"),
+    "Recipe.Start": ("outOfRange", "busy", "tooMany"),
     "Command.Get": ("busy",),
     "Command.List": ("busy",),
 }
