@@ -1,4 +1,4 @@
-"""A shop floor in small: simulated ovens on real sockets, the agent in this process, users, and a caller for each way."""
+"""A shop floor in small: simulated ovens on real sockets, the agent in this process, users, a caller for each way."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ from edgeagent.publish.transports.console import console_of
 from edgeagent.simulate import TcpServer
 from edgeagent.store.users import change, users_file
 from firmware_iface import catalog
+from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.build import simulated
 
 WAYS = ("http", "websocket", "msgpack", "lines")
 SETPOINT = {"object": "zone/3/top", "name": "setpoint"}
 PATH = "zone/3/top/setpoint"
-_OVEN = catalog.builtin("reflow10")
+OVEN = catalog.builtin("reflow10")
 
 
 class SureClock(Clock):
@@ -68,16 +69,20 @@ class Floor:
     def knows(self, name: str, **may: Any) -> str:
         """Add a user with one token."""
         token, now = new_token(), datetime.now(UTC)
-        user = User(name=name, created=now, tokens=(Token(id=f"{len(self.tokens):08x}", sha256=digest(token), created=now),), **may)
-        change(users_file(self.store), lambda users: (*users, user))
+        kept = Token(id=f"{len(self.tokens):08x}", sha256=digest(token), created=now)
+        self.edits(lambda users: (*users, User(name=name, created=now, tokens=(kept,), **may)))
         self.tokens[name] = token
         return token
+
+    def edits(self, edit: Any) -> None:
+        """Change the users' file, as `edgeagent users` does."""
+        change(users_file(self.store), edit)
 
     def wrote(self, machine: str = "RO0001") -> list[tuple[str, Any]]:
         return [(path, value) for _, path, value in self.ovens[machine].wire.heard]
 
     async def start(self) -> None:
-        maps = {table.id: (_OVEN,) for table in self.tables["machines"]}
+        maps = {machine: (oven.map,) for machine, oven in self.ovens.items()}
         self.agent = Agent(config.Configuration(**self.tables), maps, self.store, self.clock)
         await self.agent.start()
 
@@ -90,6 +95,16 @@ class Floor:
         assert self.agent is not None
         return next(unit for unit in self.agent.units if unit.machine.id == machine)
 
+    async def ended(self, job: str) -> dict[str, Any]:
+        """The end of a job, as the store has it."""
+        reader = self.agent._room._archive.jobs  # the table itself, not what an outlet says of it
+        async with asyncio.timeout(30):
+            while True:
+                body = await reader.get(job)
+                if body and (kept := json.loads(body)).get("endedAt"):
+                    return kept
+                await asyncio.sleep(0.01)
+
     async def until(self, holds: Any, seconds: float = 30) -> None:
         async with asyncio.timeout(seconds):
             while not holds():  # noqa: ASYNC110  the ovens wake nobody here
@@ -97,7 +112,9 @@ class Floor:
 
     async def connected(self) -> None:
         """Until every machine has told its state and its switch."""
-        await self.until(lambda: all(self.unit(m).status().state != "unknown" and self.unit(m).switch() for m in self.ovens))
+        units = [self.unit(machine) for machine in self.ovens]
+        await self.until(lambda: all(
+            unit.status().state != "unknown" and (unit.machine.map.remote is None or unit.switch()) for unit in units))
 
     async def grant(self, *machines: str) -> None:
         """Grant remote control at the console."""
@@ -108,7 +125,7 @@ class Floor:
 
     def caller(self, way: str, token: str | None = None) -> Any:
         """A connection of a user, or of nobody, over one of WAYS."""
-        assert self.agent is not None
+        assert self.agent is not None, "it runs"
         addresses = self.agent.addresses
         if way == "http":
             return Http(addresses["HTTP"], token)
@@ -137,7 +154,7 @@ class _Caller:
     def _messages(self, calls: Sequence[Call]) -> list[dict[str, Any]]:
         return [{"jsonrpc": "2.0", "id": next(self._ids), "method": name, "params": params} for name, params in calls]
 
-    async def call(self, name: str, **params: Any) -> Any:
+    async def call(self, name: str, /, **params: Any) -> Any:
         (answer,) = await self.ask([(name, params)])
         return answer
 
@@ -249,17 +266,23 @@ def outcome(answer: dict[str, Any]) -> str:
 
 @asynccontextmanager
 async def floor(
-    folder: Path, *machines: str, control: config.ControlTable | None = None, windows: Sequence[Any] = (), **more: Any
-) -> AsyncIterator[Floor]:
-    """A floor whose agent runs and hears every oven; nobody has remote control yet."""
+    folder: Path, *machines: str, control: config.ControlTable | None = None, windows: Sequence[Any] = (),
+    maps: dict[str, RegisterMap] | None = None, **more: Any
+) -> AsyncIterator[Floor]:  # fmt: skip
+    """A floor whose agent runs and hears every oven; nobody has remote control yet.
+
+    Args:
+        windows: of remote control, of every machine. maps: of machines that are no ten-zone ovens as they come.
+    """
     control = control or config.ControlTable(enabled=True, caller_per_minute=600, machine_per_minute=600)
     async with AsyncExitStack() as stack:
         ovens, tables = {}, []
         for machine in machines or ("RO0001",):
-            ovens[machine] = oven = simulated(_OVEN, seed=7)
+            its = (maps or {}).get(machine, OVEN)
+            ovens[machine] = oven = simulated(its, seed=7)
             while oven.state != "ready":
                 oven.advance(1)
-            server = TcpServer({_OVEN.device.unit: oven}, Clock())
+            server = TcpServer({its.device.unit: oven}, Clock())
             port = await server.start()
             stack.push_async_callback(server.stop)
             source = config.ModbusTcpTable("reflow10", "127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Every function, for everybody, over every way, in every control state: what is answered, and that nothing is written."""
+"""Every function, for everybody, over every way, in every control state: what is answered; nothing is written."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from firmware_iface.simulated.panel import STATES
 from tests.journeys.floor import WAYS, Floor, floor, outcome
 
 OFFLINE, LOCAL, REMOTE = "RO-OFFLINE", "RO-LOCAL", "RO-REMOTE"
-"""One oven is in maintenance; one is under local control; of one the remote control is granted, and its emergency stop is
-pressed, so that nothing moves there whoever may command it."""
+"""One oven is in maintenance; one is under local control; of one the remote control is granted, and its emergency stop
+is pressed, so that nothing moves there whoever may command it."""
 
 TOO_LATE = {"notAfter": "2020-01-01T00:00:00Z"}
 HOT = {"name": "HOT", "settings": {"zone/1/top/setpoint": 9999}}
