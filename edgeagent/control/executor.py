@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
@@ -67,6 +67,7 @@ class Executor:
         self._commanded = Rates(settings.machine_per_minute)
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
+        self._calls: set[asyncio.Task[Any]] = set()
         self._jobs = Jobs(records, clock, self._permit_again)
 
     @property
@@ -81,9 +82,22 @@ class Executor:
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
 
+        A caller who goes away ends nothing: what it asked for is decided, recorded and done as if it had stayed.
+
         Raises:
             CommandRefused: any check said no, or the outcome was not good.
         """
+        task = asyncio.create_task(self._call(name, parameters, caller), name=f"call of {name}")
+        self._calls.add(task)
+        task.add_done_callback(self._answered)
+        return await asyncio.shield(task)
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone, and nobody else asks for it
+
+    async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         function, commanded = self._functions[name], self.find(parameters.machine)
         if refused := entitled(function, caller):
             raise refused
@@ -138,8 +152,9 @@ class Executor:
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
 
     async def close(self) -> None:
-        """Leave the jobs where they are: the next start takes them up."""
+        """Take no more commands, and leave the jobs where they are: the next start takes them up."""
         await self._jobs.close()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
     def find(self, machine: str | None) -> Commanded:
         """Find a machine; without an id the only one.
@@ -234,10 +249,13 @@ class Executor:
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
-        assert running.task is not None, "it was begun"
-        await asyncio.wait((running.task,))
+        if running.task is not None:
+            await asyncio.wait((running.task,))
         if running.refused is not None:
             raise running.refused
+        if running.asked.answer is UNSET:
+            reason = f"The agent is about to end, and job {running.job.id} has not ended yet."
+            raise CommandRefused("busy", reason, commanded.id)
         return _decoded(running.asked.answer)
 
     # After a restart
@@ -302,8 +320,8 @@ def _again(known: Asked) -> Any:
     return _decoded(known.answer)
 
 
-def _decoded(answer: Raw | UnsetType) -> Any:
-    return msgspec.json.decode(answer) if answer is not UNSET else None
+def _decoded(answer: Raw) -> Any:
+    return msgspec.json.decode(answer)
 
 
 def _moment(text: str | None) -> int | None:
