@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import edgeagent
 from edgeagent import logs
+from edgeagent.accounts import known_users, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
-from edgeagent.changes import known_users, tell_changes
+from edgeagent.changes import tell_changes
 from edgeagent.control.room import ControlRoom
 from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
@@ -39,8 +40,6 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
-    from edgeagent.model.users import UserChange
-    from edgeagent.publish.authentication import SignIn
     from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
@@ -56,7 +55,6 @@ class Agent:
         store: the database file.
         recorder: takes everything that happens on the wires.
         file: the configuration's; its folder is where relative paths begin.
-        audit: takes who signed in or was refused, and changes of users.
 
     Attributes:
         addresses: outlet name → the address that it listens at, once started.
@@ -67,7 +65,6 @@ class Agent:
     def __init__(
         self, configuration: Configuration, maps: dict[str, tuple[RegisterMap, ...]], store: Path, clock: Clock,
         recorder: Recorder | None = None, file: Path | None = None,
-        audit: Callable[[SignIn | UserChange], None] = lambda _: None,
     ) -> None:  # fmt: skip
         self._configuration = configuration
         self._maps = maps
@@ -75,7 +72,6 @@ class Agent:
         self._recorder = recorder
         self._database = Database(store)
         self._file = file
-        self._audit = audit
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._room: ControlRoom | None = None
@@ -135,8 +131,8 @@ class Agent:
         await tell_changes(
             self._configuration, self._maps, journal, checkpoints, self._clock, edgeagent.__version__, self._recorder,
             await self._database.read(restored_from))
-        users = await known_users(self._database.path, checkpoints, self._audit)
-        authentication = Authentication(users, delivery.notices.tally, self._audit)
+        users = await known_users(self._database.path, checkpoints, audit, self._clock)
+        authentication = Authentication(users, delivery.notices.tally, sign_ins(audit, self._clock))
         self._room = room = ControlRoom(
             self._configuration.control,
             [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,

@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgeagent.model.events import ConfigurationChanged, Event
-from edgeagent.model.users import changes
-from edgeagent.store.users import KnownUsers, decoded, encoded, users_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
-    from edgeagent.model.users import UserChange
     from edgeagent.store import Checkpoints, Journal
-    from edgeagent.store.users import Users
     from firmware_iface.registers import RegisterMap
-
-_USERS = "the users"
-"""Name of the checkpoint of the users that were told of; no machine can be called so."""
-
-_log = logging.getLogger(__name__)
 
 ITSELF = "the agent"
 """Name of the checkpoint in which the agent keeps what it was configured with; no machine can be called so."""
@@ -65,17 +52,3 @@ async def tell_changes(
         journal.append(events, checkpoint, "trusted" if clock.trusted else "untrusted")
     elif before != now:
         checkpoints.save(*checkpoint)
-
-
-async def known_users(store: Path, checkpoints: Checkpoints, audit: Callable[[UserChange], None]) -> KnownUsers:
-    """The users of the agent with this store; what changed of them while it did not run is told now."""
-    def tell(before: Users, now: Users) -> None:
-        for change in changes(before, now):
-            _log.info("the user %s %s%s", change.user, change.what, f" (by {change.by})" if change.by else "")
-            audit(change)
-        checkpoints.save(_USERS, encoded(now))
-
-    users = KnownUsers(users_file(store), tell)
-    saved = await checkpoints.load(_USERS)
-    users.begin(decoded(saved.body) if saved else ())
-    return users

@@ -46,6 +46,10 @@ class Work(Protocol):
     and nothing at all once the machine's own switch is off; waiting is not interrupted any more.
     """
 
+    @property
+    def stopped_by(self) -> str | None:
+        """Who asked for its end, after `Withdrawn` too, when nothing raises `Stopped` any more; None for nobody."""
+
     async def step(self, text: str) -> None:
         """Begin the next step of the job; it is stored, with the end of the one before."""
 

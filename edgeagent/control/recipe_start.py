@@ -202,13 +202,15 @@ class Start(Procedure):
         while now_ns() < deadline_ns:
             slice_s = min(_SLICE_S, (deadline_ns - now_ns()) / 1e9)
             try:
-                await work.until(lambda: settling.look() or settling.has_news, slice_s)
+                await work.until(lambda: settling.look() or settling.has_news or work.stopped_by is not None, slice_s)
             except Withdrawn:
                 continue  # it is written and stands; to wait for it needs no remote control
-            except Stopped as error:
-                raise Stopped(f"{error} The recipe is written and stands.") from error
+            except Stopped:
+                pass
             if settling.look():
                 return None
+            if work.stopped_by is not None:
+                raise Stopped(f"{work.stopped_by} stopped it. The recipe is written and stands.")
             await work.step(settling.progress())
         missing = "; ".join(map(str, settling.missing[:_MOST_NAMED])) or "nothing has stood long enough without a break"
         raise Failed(f"The recipe is written, but the machine was not ready for it in {timeout_s / 60:g} minutes: "

@@ -23,6 +23,7 @@ class _Change(Procedure):
 
     def __init__(self, machine: CommandedMachine, name: str, context: Context) -> None:
         self._machine = machine.machine
+        self._running = machine.recipe()[0]
         self._name = name
         self._context = context
         self._recipes = context.archive.recipes
@@ -53,7 +54,7 @@ class _Keep(_Change):
 
     def limits(self) -> Iterator[str]:
         """Everything for which the machine cannot do it."""
-        for fault in faults(self._draft, self._machine, self._recipes.following(self._machine.id, self._name)):
+        for fault in faults(self._draft, self._machine, self._following()):
             yield in_words([fault])
 
     async def _keep(self, work: Work, topic: str, based_on: int | None) -> None:
@@ -63,11 +64,14 @@ class _Keep(_Change):
                                             "deleted: delete recipes that nobody needs.", self._machine.id)
         self._require()
         # From here on nothing waits: what is looked at stands until the new version is known.
-        self._version = self._recipes.following(self._machine.id, self._name)
+        self._version = self._following()
         recipe = made(self._draft, self._machine, self._version, iso(self._context.clock.wall_ns()),
                       self._context.caller.name, based_on)
         work.keep(self._recipes.add(recipe, gone))
         self._tell(work, topic)
+
+    def _following(self) -> int:
+        return self._recipes.following(self._machine.id, self._name, self._running)
 
     def _require(self) -> None:
         """Say that what is kept is not what the caller thinks; raises CommandRefused."""

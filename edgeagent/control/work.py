@@ -33,6 +33,11 @@ class JobWork:
         self._gate = running.commanded.gate
         self._machine = running.commanded.machine
 
+    @property
+    def stopped_by(self) -> str | None:
+        """See `Work.stopped_by`."""
+        return self._running.stopped_by if self._running.stop_asked.is_set() else None
+
     async def step(self, text: str) -> None:
         """See `Work.step`."""
         await self._running.step(text)

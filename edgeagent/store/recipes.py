@@ -137,8 +137,15 @@ class Recipes:
         names = sorted(name for of, name in self._versions if of == machine)
         return tuple(recipe for name in names if (recipe := self.get(machine, name)))
 
-    def following(self, machine: str, name: str) -> int:
-        """The number of the next version: none is used twice, not even after the recipe was deleted."""
+    def following(self, machine: str, name: str, running: RecipeName | None = None) -> int:
+        """The number of the next version: none is used twice, not even after the recipe was deleted.
+
+        Args:
+            running: what the machine runs. A version of the same name that was made at its panel is another recipe, and
+                its boards must not be judged by ours.
+        """
+        if running and running.name == name and running.version is not None:
+            return max(running.version + 1, self.following(machine, name))
         lost = (number for *of, number in self.damaged if of == [machine, name])
         return max((*self._versions.get((machine, name), {}), *lost), default=0) + 1
 

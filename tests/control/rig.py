@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from edgeagent.acquire.plan import plan
 from edgeagent.capture.pipeline import Pipeline
 from edgeagent.clock import Clock
+from edgeagent.config import ControlTable
 from edgeagent.control import interlocks
 from edgeagent.control.ports import Context
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Withdrawn
@@ -56,7 +57,7 @@ class Stand:
         self.clock = HandClock()
         self.events = []
         self._plans = plan(self.machine, 0, self.row)
-        self.context = Context(ANNA, self.clock, None, None, SimpleNamespace())  # type: ignore[arg-type]
+        self.context = Context(ANNA, self.clock, None, None, SimpleNamespace(), ControlTable())  # type: ignore[arg-type]
 
     def run(self, seconds: float, beat_s: float = 1.0) -> None:
         """Let time pass for machine and agent."""

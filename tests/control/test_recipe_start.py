@@ -252,6 +252,38 @@ def test_a_stop_while_it_waits_leaves_the_recipe_and_a_stop_while_it_writes_brin
     on_bench(tmp_path, work)
 
 
+def test_to_wait_for_the_oven_needs_no_remote_control_and_can_still_be_stopped(tmp_path):
+    async def work(it):
+        id_ = await started(it, settlingSeconds=600)
+        await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE")
+        it.device.remote = False
+        await it.until(lambda: it.unit.status().control == "local")
+        await passes(it, 5)
+        assert (await it.job(id_))["state"] == "running"
+        await it.call("Command.Stop", job=id_)
+        job = await it.ended(id_)
+        assert (job["state"], job["reason"]) == ("stopped", "mes stopped it. The recipe is written and stands.")
+
+    on_bench(tmp_path, work)
+
+
+def test_remote_control_that_ends_at_the_panel_while_it_is_written_leaves_it_and_says_what_stands(tmp_path):
+    async def work(it):
+        def switched(path, _):
+            if path == "zone/2/top/setpoint":
+                it.device.remote = False
+                it.run(3)
+
+        it.reach.meets = switched
+        job = await it.ended(await started(it))
+        assert job["state"] == "stopped" and wrote(it) == ["zone/1/top/setpoint", "zone/2/top/setpoint"]
+        assert "zone/1/top/setpoint is 132, wanted 132, before 130" in job["reason"]
+        assert "zone/2/top/setpoint is 147, wanted 147, before 145" in job["reason"]
+        assert "could not be brought to a safe state" in job["reason"]
+
+    on_bench(tmp_path, work)
+
+
 @pytest.mark.parametrize(("state", "reason"), [("coolingDown", "is coolingDown"), ("off", "is off")])
 def test_a_machine_that_cannot_come_to_a_recipe_is_not_given_one(tmp_path, state, reason):
     async def work(it):

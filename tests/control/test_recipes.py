@@ -90,6 +90,16 @@ def test_a_recipe_that_the_machine_cannot_do_is_refused_as_a_whole_with_every_fa
     on_bench(tmp_path, work)
 
 
+def test_a_recipe_of_the_panels_name_gets_a_number_that_the_panel_does_not_use(tmp_path):
+    async def work(it):
+        assert (it.unit.recipe()[0].name, it.unit.recipe()[0].version) == ("SAC305-A", 3)
+        assert (await it.call("Recipe.Create", recipe=recipe("SAC305-A")))["version"] == 4
+        assert it.archive.recipes.judging("RO0001", it.unit.recipe()[0]) is None
+        assert it.archive.recipes.get("RO0001", "SAC305-A").version == 4
+
+    on_bench(tmp_path, work)
+
+
 @pytest.mark.parametrize(("function", "asked", "kind", "reason"), [
     ("Recipe.Update", {"recipe": recipe()}, "notFound", "There is no recipe 'LEAD-FREE'"),
     ("Recipe.Delete", {"name": "LEAD-FREE"}, "notFound", "There is no recipe 'LEAD-FREE'"),

@@ -20,7 +20,8 @@ from edgeagent import __version__
 from edgeagent.acquire.plan import plan
 from edgeagent.changes import tell_changes
 from edgeagent.clock import Clock
-from edgeagent.config import Configuration, MachineTable, ModbusTcpTable, WindowTable
+from edgeagent.config import Configuration, ControlTable, MachineTable, ModbusTcpTable, WindowTable
+from edgeagent.control.room import ControlRoom
 from edgeagent.model.commands import Job, JobStep
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.access import Access
@@ -36,6 +37,8 @@ from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.device import Device
 from firmware_iface.simulated.faults import parse
+from tests.control.bench import HeldAudit, ShortReach
+from tests.publish import commanding
 from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Line
 
@@ -76,6 +79,7 @@ ASKED: dict[str, Parameters] = {
     "Recipe.Get": lambda day: {"name": "SAC305-A"},
     "Command.Get": lambda day: {"job": STARTED.id},
     "Command.List": lambda day: {"state": "done"},
+    **commanding.ASKED,
 }
 """Parameters of the example of each function that needs some, or that says more with some."""
 
@@ -109,6 +113,8 @@ class Day:
     delivery: Delivery
     line: Line
     functions: Access
+    room: ControlRoom
+    reach: ShortReach
     finished: str = ""
     told: list[dict[str, Any]] = field(default_factory=list)
     """Every notification that came, as it was on the wire."""
@@ -121,11 +127,9 @@ class Day:
         for _ in range(round(10 * seconds)):
             self.device.advance(0.1)
             self.clock.now_ns += BEAT_NS
-            for group, planned in zip(self.unit.machine.groups, self._groups, strict=True):
+            for group in self.unit.machine.groups:
                 if self.clock.now_ns % group.period_ns == 0:
-                    answers = [self._read(block.block) for block in planned.blocks]
-                    planned.decode(answers, self.clock.now_ns, self.clock.wall_ns())
-                    self.unit.beat(group.index)
+                    self.beat(group.index)
 
     def _read(self, block: Any) -> bytes:
         request = bytes([_FUNCTION[block.table]]) + block.address.to_bytes(2, "big") + block.count.to_bytes(2, "big")
@@ -154,7 +158,7 @@ class Day:
         self.run(400)
         self.device.insert_board("PCB0004", 180.0)
         self.run(120)
-        self.device.add_fault(parse("thermocouple-open:zone/9/top"))
+        self.device.add_fault(parse(f"thermocouple-open:zone/9/top@{self.device.time + 1}+900"))
         self.run(10)
         await self.written()
 
@@ -196,11 +200,32 @@ class Day:
 
     async def call(self, function: str, params: dict[str, Any]) -> Any:
         """Ask over the line; what is pushed meanwhile is told as well."""
-        answer = await self.line.call(function, **params)
+        answer = await self._answer(function, params)
         while "method" in answer:
             self.told.append(answer)
             answer = await self.line.message()
         return answer
+
+    async def _answer(self, function: str, params: dict[str, Any]) -> Any:
+        asked = asyncio.ensure_future(self.line.call(function, **params))
+        while function in commanding.DRIVEN and not asked.done():
+            await commanding.a_beat_if_awaited(self)
+        return await asked
+
+    async def prepared(self, function: str) -> None:
+        """Let be so what has to be before a command."""
+        if function in commanding.BEFORE:
+            await commanding.BEFORE[function](self)
+        if function in FUNCTIONS and FUNCTIONS[function].needs_remote:
+            self.room.look()
+            self.room.machines["RO0001"].remote.grant("console:anna", 30)
+            self.room.look()
+
+    def beat(self, group: int) -> None:
+        """Read a group and tell it."""
+        planned = self._groups[group]
+        planned.decode([self._read(block.block) for block in planned.blocks], self.clock.now_ns, self.clock.wall_ns())
+        self.unit.beat(group)
 
     def asks(self, function: str) -> dict[str, Any]:
         """The parameters of a function's example."""
@@ -254,17 +279,22 @@ async def _agent(folder: Path, clock: HandClock, device: Device, version: str) -
         configuration = Configuration((TABLE,))
         await tell_changes(configuration, {TABLE.id: maps}, archive.journal, archive.checkpoints, clock, version)
         authentication = Authentication(Known((MES,)), now=lambda: MORNING)
-        functions = Access(FUNCTIONS, answers([unit], archive, delivery, clock, authentication))
+        reach = ShortReach(None)  # type: ignore[arg-type]  the day that is made below
+        room = ControlRoom(ControlTable(enabled=True), [(unit, reach, TABLE)], archive, HeldAudit(), clock, clock)
+        functions = Access(FUNCTIONS, answers([unit], archive, delivery, clock, authentication) | room.handlers())
         server = LineServer(Dispatcher(functions), delivery, admission=Admission(authentication))
         port = await server.start("127.0.0.1", 0)
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1 << 24)
         try:
-            lived = Day(device, unit, clock, archive, delivery, Line(reader, writer), functions)
+            lived = Day(device, unit, clock, archive, delivery, Line(reader, writer), functions, room, reach)
+            reach._bench = lived  # type: ignore[assignment]
+            await room.start()
             await lived.call("Session.Authenticate", {"token": TOKEN})
             yield lived
         finally:
             writer.close()
             await server.stop()
+            await room.close()
             await delivery.close()
     finally:
         await asyncio.to_thread(database.close)

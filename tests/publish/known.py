@@ -11,7 +11,7 @@ from edgeagent.model.users import Token, User
 TOKEN = "edgeagent_00000000000000000000000000000000000000000000dgEWz"
 """Of the MES; it is shown in the contract, and opens nothing."""
 MES = User(
-    name="mes", role="operator", created=datetime(2026, 11, 1, tzinfo=UTC),
+    name="mes", role="administrator", created=datetime(2026, 11, 1, tzinfo=UTC),
     tokens=(Token(id="0d5e1a7c", sha256=digest(TOKEN), created=datetime(2026, 11, 1, tzinfo=UTC),
                   expires=datetime(2099, 11, 1, tzinfo=UTC)),),
 )  # fmt: skip

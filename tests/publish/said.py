@@ -36,6 +36,7 @@ async def _said() -> Said:
             for name in FUNCTIONS:
                 if name == "Event.Unsubscribe":
                     await lived.caught_up()  # so that where to go on is the same each time
+                await lived.prepared(name)
                 params = lived.asks(name)
                 answer = await lived.call(name, params)
                 assert "result" in answer, f"{name} needs an entry in ASKED of tests/publish/day.py: {answer['error']}"

@@ -13,10 +13,14 @@ import pytest
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.clock import Clock
+from edgeagent.model.boards import RecipeName
+from edgeagent.model.machine import Limit, ProcessWindow, Tolerances
+from edgeagent.model.recipes import StoredRecipe
 from edgeagent.model.samples import Row
 from edgeagent.recording.entries import Wire
 from edgeagent.recording.reader import Recording
 from edgeagent.simulate import SimulatedOven
+from edgeagent.store.recipes import Recipes
 from edgeagent.tools.record import recorder
 from edgeagent.tools.replay import Replay
 from firmware_iface import catalog
@@ -139,6 +143,47 @@ def test_a_recording_with_writes_holds_their_bytes_and_brings_the_same_events_ag
         written = [(entry.is_sent, entry.data[6:]) for entry in passed if entry.data[7:8] == b"\x06"]
         assert [is_sent for is_sent, _ in written] == [True, False]
         assert len({data for _, data in written}) == 1
+        assert plain(await replayed(tmp_path / "a.rec", tmp_path / "again.sqlite3")) == plain(live)
+
+    asyncio.run(go())
+
+
+def kept(name: str, version: int) -> StoredRecipe:
+    """A recipe by which no board passes: each zone may be a thousandth of a degree off."""
+    return StoredRecipe(machine="RO1", name=name, version=version, made_at="2026-11-21T22:10:20.000Z", by="anna",
+                        settling_s=60.0, settings={}, tolerances=Tolerances(zone_celsius=0.001),
+                        window=ProcessWindow(peak=Limit(240, 250)))  # fmt: skip
+
+
+def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_again_as_then(tmp_path):
+    async def go():
+        clock = Clock(SPEED, Clock().wall_ns())
+        oven = SimulatedOven(catalog.builtin("reflow10"), clock, seed=3)
+        file = configured(tmp_path, await oven.start())
+        async with recording(tmp_path / "before.rec", file, clock) as agent:
+            recipes = Recipes(agent._database, ())
+            await agent._database.write(recipes.add(kept("SAC305-A", 3)).insert)
+        before = stored(tmp_path / "store.sqlite3")
+        async with asyncio.timeout(60), recording(tmp_path / "a.rec", file, clock) as agent:
+            unit = agent.units[0]
+            while unit.recipe()[0].name is None or unit.status().state != "ready":  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            unit.hold_ready("recipe SAC305-A is not settled")
+            unit.expect({"zone/3/top/setpoint": 166.0}, "anna")
+            oven.oven.write("zone/3/top/setpoint", 166.0)
+            oven.oven.insert_board()
+            await topic(agent, "Board.ProcessStarted")
+            unit.hold_ready(None)
+            unit.recipe_started(RecipeName("SAC305-A", 4), "anna")
+            await topic(agent, "Board.ProcessCompleted")
+        await oven.stop()
+        live = stored(tmp_path / "store.sqlite3")[len(before):]
+        (board,) = [body["data"]["board"] for name, body in live if name == "Board.ProcessCompleted"]
+        assert (board["processReady"], board["recipe"]["version"]) == (False, 3)
+        assert any("± 0.001 is allowed" in reason for reason in board["verdict"]["reasons"])
+        assert {"anna"} == {body["data"]["by"] for name, body in live if name == "Recipe.SettingChanged"}
+        assert ("SAC305-A", 4, "anna") in [(body["data"]["recipe"], body["data"]["version"], body["data"]["by"])
+                                           for name, body in live if name == "Recipe.Started"]  # fmt: skip
         assert plain(await replayed(tmp_path / "a.rec", tmp_path / "again.sqlite3")) == plain(live)
 
     asyncio.run(go())

@@ -18,8 +18,6 @@ from edgeagent.config import Configuration, HttpTable, LinesTable, MachineTable,
 from edgeagent.errors import ConfigError
 from edgeagent.listeners import secured
 from edgeagent.model.tokens import digest
-from edgeagent.model.users import UserChange
-from edgeagent.publish.authentication import SignIn
 from edgeagent.tools.keeping_users import lifetime
 from edgeagent.tools.users import UserCommands
 from firmware_iface import catalog
@@ -186,8 +184,6 @@ def test_an_agent_that_runs_heeds_each_command_and_tells_the_audit(
     assert main(["keys", "init", "--folder", str(tmp_path / "tls")]) == 0
     file = tmp_path / "agent.toml"
     file.write_text(FILE.format(port=0))
-    told: list[SignIn | UserChange] = []
-
     def typed(*arguments: str) -> str:
         capsys.readouterr()
         assert UserCommands(parser().parse_args(["users", *arguments, "--config", str(file)])).run()
@@ -201,7 +197,7 @@ def test_an_agent_that_runs_heeds_each_command_and_tells_the_audit(
         outlets = OpenAppsTable(http=HttpTable("0.0.0.0", 0, tls=True), lines=LinesTable(enabled=False))
         maps = {"RO0001": (catalog.builtin("reflow10"),)}
         agent = Agent(Configuration((MACHINE,), openapps=outlets, tls=tls), maps, tmp_path / "edgeagent.sqlite3",
-                      Clock(), None, file, told.append)  # fmt: skip
+                      Clock(), None, file)  # fmt: skip
         await agent.start()
         try:
             port = agent.addresses["HTTP"].rpartition(":")[2].removesuffix("/rpc")
@@ -223,10 +219,12 @@ def test_an_agent_that_runs_heeds_each_command_and_tells_the_audit(
             await agent.stop()
 
     asyncio.run(go())
-    changes = [each.what for each in told if isinstance(each, UserChange)]
-    assert changes[0] == "was added and may viewer"
-    assert [what for what in changes if "token" not in what][1:] == [
-        "was revoked", "may operator, before viewer", "is allowed again"]  # fmt: skip
-    refused = [each for each in told if isinstance(each, SignIn) and each.fault]
-    assert {each.transport for each in refused} == {"http"}
-    assert len(refused) == 2
+    (record,) = tmp_path.glob("edgeagent.sqlite3.audit.*")
+    lines = record.read_text().splitlines()
+    entries = [json.loads(line)["entry"] for line in lines]
+    changes = [each["reason"] for each in entries if each["kind"] == "users" and "token" not in each["reason"]]
+    assert changes == ["mes was added and may viewer", "mes was revoked", "mes may operator, before viewer",
+                       "mes is allowed again"]  # fmt: skip
+    refused = [each for each in entries if each["kind"] == "refusal"]
+    assert refused[0]["transport"] == "http"
+    assert sum(each.get("count", 1) for each in refused) == 2

@@ -53,8 +53,9 @@ class RecipeAnswers:
 
     async def check(self, wanted: CheckRecipe, _: Caller) -> RecipeChecked:
         """What a machine cannot do of a recipe."""
-        machine = self._machines.one(wanted.machine).machine
-        version = self._store.following(machine.id, wanted.recipe.name)
+        live = self._machines.one(wanted.machine)
+        machine, running = live.machine, live.recipe()[0]
+        version = self._store.following(machine.id, wanted.recipe.name, running)
         return RecipeChecked(machine.id, version, tuple(faults(wanted.recipe, machine, version)))
 
     async def get(self, wanted: GetRecipe, _: Caller) -> Recipe:
