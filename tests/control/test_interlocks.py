@@ -96,3 +96,23 @@ def test_boards_inside_and_what_is_in_doubt_are_told_lane_by_lane():
     it.run(60, 0.1)
     assert list(interlocks.boards_inside(it)) == ["1 board is inside lane 1."]
     assert list(interlocks.boards_inside(it, 2)) == []
+
+
+@pytest.mark.parametrize(("paths", "lanes"), [
+    (["conveyor/1/widthSetpoint"], [1]),
+    (["conveyor/1/speedSetpoint", "conveyor/1/widthSetpoint"], [1]),
+    (["conveyor/2/widthSetpoint"], [2]),
+    (["conveyor/1/widthSetpoint", "conveyor/2/speedSetpoint"], [1, 2]),
+    (["zone/1/top/setpoint"], [1, 2]),
+    (["blower/1/setpoint", "conveyor/1/widthSetpoint"], [1, 2]),
+    ([], []),
+])  # fmt: skip
+def test_a_belt_and_a_width_concern_their_own_lane_and_heat_concerns_every_lane(paths, lanes):
+    it = Stand("reflow12")
+    it.run(3)
+    it.emptied()
+    assert not list(interlocks.changes(it, paths))
+    for lane in it.machine.map.lanes:
+        put(it, lane.inlet, 1)
+    reasons = list(interlocks.changes(it, paths))
+    assert [int(reason.split("barrier of lane ")[1][0]) for reason in reasons] == lanes
