@@ -57,7 +57,7 @@ class Stand:
         self.clock = HandClock()
         self.events = []
         self._plans = plan(self.machine, 0, self.row)
-        self.context = Context(ANNA, self.clock, None, None, SimpleNamespace(), None)  # type: ignore[arg-type]
+        self.context = Context(ANNA, self.clock, None, None, SimpleNamespace(), ControlTable())  # type: ignore[arg-type]
 
     def run(self, seconds: float, beat_s: float = 1.0) -> None:
         """Let time pass for machine and agent."""
