@@ -20,7 +20,7 @@ from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
 from edgeagent.control.jobs import Jobs, ended_unseen
 from edgeagent.control.outcome import NEVER_BEGUN
-from edgeagent.control.ports import Context
+from edgeagent.control.ports import AsNow, Context
 from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn, Work
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
@@ -50,11 +50,13 @@ class Executor:
 
     Args:
         procedures: function → what makes its procedure. functions: what is known of each of them.
+        as_now: asked before anything is decided, and before each write.
     """
 
     def __init__(
         self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory],
         functions: Mapping[str, Function], settings: ControlTable, archive: Archive, records: Records, clock: Clock,
+        as_now: AsNow = lambda caller: caller,
     ) -> None:  # fmt: skip
         self._machines = machines
         self._procedures = procedures
@@ -63,6 +65,7 @@ class Executor:
         self._archive = archive
         self._records = records
         self._clock = clock
+        self._as_now = as_now
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
@@ -98,7 +101,7 @@ class Executor:
             task.exception()  # whoever asked may be gone, and nobody else asks for it
 
     async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
-        function, commanded = self._functions[name], self.find(parameters.machine)
+        function, commanded, caller = self._functions[name], self.find(parameters.machine), self._as_now(caller)
         if refused := entitled(function, caller):
             raise refused
         plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
@@ -134,6 +137,7 @@ class Executor:
         running = self._jobs.get(job)
         if running is None:
             raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
+        caller = self._as_now(caller)
         if not caller.is_authenticated:
             raise CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
         if refused := entitled(running.function, caller):
@@ -243,7 +247,7 @@ class Executor:
         if not procedure.answers_when_done:
             asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
-                          commanded=commanded, records=self._records, permit=permit)
+                          commanded=commanded, records=self._records, as_now=self._as_now, permit=permit)
         if asked.function in RESETS:
             self._resets.add(commanded.id, self._clock.wall_ns())
         await self._jobs.begin(running)
@@ -284,11 +288,12 @@ class Executor:
         except (msgspec.DecodeError, CommandRefused):
             return None
         return Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
-                       commanded=commanded, records=self._records)
+                       commanded=commanded, records=self._records, as_now=self._as_now)
 
     def _permit_again(self, running: Running) -> Permit:
         """Decide on a job that was taken up: everything is asked again but its time and its rate."""
-        case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
+        case = self._case(running.function, None, running.asked, self._as_now(running.caller), running.commanded,
+                          running.procedure)
         verdict = decide(replace(case, by_caller=0, by_machine=0, spent=None))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
