@@ -7,7 +7,6 @@ import errno
 import json
 import os
 import socket
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
@@ -198,7 +197,8 @@ def test_a_machine_is_called_exactly_by_its_name(tmp_path, machine):
         async with it.caller("http", it.tokens["anna"]) as anna:
             assert outcome(await anna.call(SET, **SETPOINT, value=180.0, machine=machine)) == "notFound"
             for object_, name in (("zone/3/top/setpoint", ""), ("", PATH), ("zone/3", "top/setpoint"),
-                                  ("zone/3/top/setpoint", "setpoint"), ("ZONE/3/TOP", "setpoint"), ("zone/3/top/../top", "setpoint")):
+                                  ("zone/3/top/setpoint", "setpoint"), ("ZONE/3/TOP", "setpoint"),
+                                  ("zone/3/top/../top", "setpoint")):
                 answer = await anna.call(SET, object=object_, name=name, value=180.0)
                 assert outcome(answer) == "notFound", answer
         assert not it.wrote()
@@ -266,8 +266,8 @@ def test_another_user_of_the_computer_cannot_open_the_console(monkeypatch):
                     with socket.socket(socket.AF_UNIX) as client:
                         os._exit(client.connect_ex(str(console)))
 
-                tried = subprocess.Popen(["true"], preexec_fn=as_nobody)
-                assert await asyncio.to_thread(tried.wait) == errno.EACCES
+                tried = await asyncio.create_subprocess_exec("true", preexec_fn=as_nobody)
+                assert await tried.wait() == errno.EACCES
                 assert console.stat().st_mode & 0o007 == 0
 
         asyncio.run(steps())
