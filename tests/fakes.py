@@ -59,6 +59,12 @@ class FakeMachine:
         self.running = RecipeName("SAC305-A", 3)
         self.standing: tuple[Alarm, ...] = ()
 
+    def switch(self) -> bool | None:
+        return None
+
+    def turn(self, control: str, by: str, until: str | None) -> None:
+        """Nobody is told."""
+
     def status(self) -> MachineStatus:
         return MachineStatus(
             machine=self.machine.id, connected=True, state="running", since=ENTERED, reason="boards inside",

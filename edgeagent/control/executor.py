@@ -38,7 +38,7 @@ KEPT_NS = 24 * 3600 * 1_000_000_000
 """How long a caller's key is known."""
 
 _ANSWERS_WITHIN_S = 120.0
-"""How long after a start a machine is waited for before a job that ran there is given up."""
+"""How long after a start a machine is waited for before a job that ran there is given up, in real seconds."""
 _NOT_KEPT = ("new", "rate", "recordable")
 """Checks after whose refusal the key stays free: it belongs to another command, or the same may go well later."""
 
@@ -303,7 +303,10 @@ class Executor:
 async def _resumed(running: Running, work: Work) -> str | None:
     """Take up a job once its machine answers; the agent has only just been started."""
     machine = running.commanded.machine
-    await work.until(lambda: machine.status().connected, _ANSWERS_WITHIN_S)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ANSWERS_WITHIN_S):
+            while not machine.status().connected:
+                await machine.next_beat()
     return await running.procedure.resume(work)
 
 

@@ -29,7 +29,7 @@ class Running:
     """A job with its procedure.
 
     Attributes:
-        permit: None for a job that was taken up after a restart: it only looks, until it is permitted anew to write.
+        permit: None for a job that was taken up after a restart: until it is permitted anew.
         stop_asked: set when it shall end; stopped_by: who wants that.
         ends: why it is on its way to its end before its time.
         has_written: something was sent to a register, whether or not it arrived.
@@ -98,7 +98,7 @@ class Running:
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
         elif is_writing and (refused := entitled(self.function, self.as_now(self.caller))):
             self.ends = Withdrawn(f"{self.caller.name} may not command it any more. {refused.reason}")
-        elif self.permit is not None:
+        elif self.function.needs_remote:
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)
             if control != "remote" and (is_writing or not remote.is_dark):

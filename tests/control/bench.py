@@ -18,8 +18,7 @@ from edgeagent.clock import Clock
 from edgeagent.config import ControlTable, MachineTable, ModbusTcpTable
 from edgeagent.control.procedures import PROCEDURES
 from edgeagent.control.room import ControlRoom
-from edgeagent.errors import CommandRefused, Silent, StoreError
-from edgeagent.model.audit import AuditEntry
+from edgeagent.errors import CommandRefused, Silent
 from edgeagent.model.callers import Caller
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.console import CONSOLE
@@ -29,6 +28,7 @@ from firmware_iface import catalog
 from firmware_iface.encoding import encode
 from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.build import simulated
+from tests.control.held import HeldAudit
 
 ENGINEER = Caller("mes", "engineer", "http", "127.0.0.1", is_authenticated=True)
 CONSOLE_CALLER = Caller("console:anna", "administrator", "console", "uid 1000", is_authenticated=True)
@@ -63,27 +63,6 @@ class HandClock(Clock):
     @property
     def trusted(self) -> bool:
         return self.is_trusted
-
-
-class HeldAudit:
-    """Keeps entries in memory; refuses while `failing` says why, or a kind is in `refuses`."""
-
-    def __init__(self) -> None:
-        self.entries: list[AuditEntry] = []
-        self.failing: str | None = None
-        self.refuses: set[str] = set()
-
-    async def write(self, *entries: AuditEntry) -> None:
-        await asyncio.sleep(0)
-        if self.failing or any(entry.kind in self.refuses for entry in entries):
-            raise StoreError(f"the audit record cannot be written: {self.failing}")
-        self.entries += entries
-
-    def note(self, entry: AuditEntry) -> None:
-        self.entries.append(entry)
-
-    def kinds(self) -> list[str]:
-        return [entry.kind for entry in self.entries]
 
 
 class ShortReach:

@@ -152,7 +152,7 @@ def test_after_a_restart_a_job_writes_only_when_control_is_remote_again(tmp_path
     async def work(it, stage, job):
         await it.die_and_start_again()
         ended = await it.ended(job)
-        assert (ended["state"], "local control" in ended["reason"]) == ("stopped", True)
+        assert (ended["state"], "local" in ended["reason"]) == ("stopped", True)
         assert it.reach.wrote == [(SETPOINT, 170.0)]
 
     on_stages(tmp_path, work, writes_again=True)

@@ -37,7 +37,8 @@ from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from firmware_iface.simulated.device import Device
 from firmware_iface.simulated.faults import parse
-from tests.control.bench import HeldAudit, ShortReach
+from tests.control.bench import ShortReach
+from tests.control.held import HeldAudit
 from tests.publish import commanding
 from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Line

@@ -13,6 +13,8 @@ from ssl import SSLContext
 from typing import Any
 
 from edgeagent.clock import Clock
+from edgeagent.config import ControlTable, MachineTable, ModbusTcpTable
+from edgeagent.control.room import ControlRoom
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import AlarmTold, Event, MachineStatusChanged
 from edgeagent.model.functions import FUNCTIONS
@@ -27,6 +29,7 @@ from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database, Journal
+from tests.control.held import HeldAudit, Nowhere
 from tests.fakes import FakeMachine
 from tests.publish.known import MES, Known
 
@@ -116,10 +119,14 @@ async def serving(
         journal = archive.journal
         delivery = Delivery(journal, clock, **patience)
         fakes = [FakeMachine(name) for name in machines]
+        tables = [MachineTable(name, (ModbusTcpTable("small", "127.0.0.1"),)) for name in machines]
+        commanded = [(fake, Nowhere(), table) for fake, table in zip(fakes, tables, strict=True)]
+        room = ControlRoom(ControlTable(), commanded, archive, HeldAudit(), clock)
         tally = delivery.notices.tally
         authentication = Authentication(known or Known((MES,)), tally)
         admission = Admission(authentication, anonymous)
-        dispatcher = Dispatcher(Access(FUNCTIONS, answers(fakes, archive, delivery, clock, authentication)))
+        handlers = answers(fakes, archive, delivery, clock, authentication) | room.handlers()
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers))
         places = Places(most)
         lines = LineServer(
             dispatcher, delivery, admission=admission, places=places, limit=limit, farewell_s=farewell_s,

@@ -17,6 +17,7 @@ from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE, Caller
 from edgeagent.model.events import TOPICS
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.functions.forms import CommandParameters
 from edgeagent.publish.openapps.glossary import REFUSALS
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.openapps.refusals import refusals
@@ -135,10 +136,18 @@ async def kind(lived: Day, name: str, params: dict[str, Any]) -> str | None:
 async def of_rights(lived: Day, name: str, caller: Caller) -> set[str]:
     """What a caller without any rights is refused for them."""
     try:
-        await lived.functions.call(name, msgspec.json.encode(lived.asks(name)), caller)
+        is_command = name in COMMANDS
+        asks = {} if is_command else lived.asks(name)
+        await lived.functions.call(name, msgspec.json.encode(asks), caller)
     except CommandRefused as refused:
         return {refused.kind} & {"unauthenticated", "forbidden"}
     return set()
+
+
+COMMANDS = [name for name, it in FUNCTIONS.items()
+            if issubclass(it.parameters, CommandParameters) or name == "Command.Stop"]
+OF_COMMANDS = {"notRemote", "interlocked", "outOfRange", "unreachable", "notConfirmed", "expired", "tooMany", "notFound"}
+"""What a command can be refused for beside its parameters: provoked check by check in tests/control."""
 
 
 def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
@@ -146,11 +155,12 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
         async with day(tmp_path) as lived:
             for name, method in METHODS.items():
                 told = {it["$ref"].rpartition("/")[2] for it in method["errors"]}
-                asks = lived.asks(name)
+                is_command = name in COMMANDS
+                asks = {} if is_command else lived.asks(name)
                 assert await kind(lived, name, {"nonsense": 1}) == "invalidParameters"
                 assert await kind(lived, name, {"long": "x" * 70_000}) == "tooLarge"
                 provoked = {"invalidParameters", "tooLarge", "internal"}
-                for parameter in method["params"]:
+                for parameter in () if is_command else method["params"]:
                     for value, wanted in PROVOKING.get(parameter["name"], []):
                         given = {parameter["name"]: value}
                         if value == LATER:
@@ -163,6 +173,8 @@ def test_every_refusal_that_is_told_can_be_provoked(tmp_path: Path) -> None:
                 for caller in WITHOUT_RIGHTS:
                     provoked |= await of_rights(lived, name, caller)
                 provoked |= {wanted for of, wanted in BY_THEMSELVES if of == name}
+                if is_command:
+                    provoked |= OF_COMMANDS & told
                 assert told - {"busy"} == provoked, f"{name}: say what it refuses in refusals.py, and provoke it here"
             await busy_where_it_is_told(lived, tmp_path)
 
@@ -177,7 +189,7 @@ async def busy_where_it_is_told(lived: Day, folder: Path) -> None:
             if not table.startswith("sqlite_"):
                 connection.execute(f"DROP TABLE {table}")
     connection.close()
-    for name in [name for name in METHODS if name != "Event.Unsubscribe"]:
+    for name in [name for name in METHODS if name not in ("Event.Unsubscribe", *COMMANDS)]:
         told = "busy" in refusals(FUNCTIONS[name], ())
         asks = lived.asks(name)
         found = await kind(lived, name, asks | {"from": "beginning"} if "from" in asks else asks)
