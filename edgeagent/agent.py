@@ -137,7 +137,7 @@ class Agent:
             self._configuration.control,
             [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,
                                                                            strict=True)],
-            archive, audit, self._clock)
+            archive, audit, self._clock, as_now=authentication.as_now)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from edgeagent.clock import Clock, instant_ns
 from edgeagent.config import ControlTable
@@ -20,7 +20,7 @@ from edgeagent.control.authority import Case, Permit, Refusal, decide
 from edgeagent.control.commanded import Commanded
 from edgeagent.control.jobs import Jobs, ended_unseen
 from edgeagent.control.outcome import NEVER_BEGUN
-from edgeagent.control.ports import Context
+from edgeagent.control.ports import AsNow, Context
 from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn, Work
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
@@ -50,11 +50,13 @@ class Executor:
 
     Args:
         procedures: function → what makes its procedure. functions: what is known of each of them.
+        as_now: asked before anything is decided, and before each write.
     """
 
     def __init__(
         self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory],
         functions: Mapping[str, Function], settings: ControlTable, archive: Archive, records: Records, clock: Clock,
+        as_now: AsNow = lambda caller: caller,
     ) -> None:  # fmt: skip
         self._machines = machines
         self._procedures = procedures
@@ -63,10 +65,12 @@ class Executor:
         self._archive = archive
         self._records = records
         self._clock = clock
+        self._as_now = as_now
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
         self._deciding: dict[str, asyncio.Future[None]] = {}
+        self._calls: set[asyncio.Task[Any]] = set()
         self._jobs = Jobs(records, clock, self._permit_again)
 
     @property
@@ -81,10 +85,23 @@ class Executor:
     async def call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         """Do what a caller asks for, once; answer the job, or its outcome where the procedure wants it so.
 
+        A caller who goes away ends nothing: what it asked for is decided, recorded and done as if it had stayed.
+
         Raises:
             CommandRefused: any check said no, or the outcome was not good.
         """
-        function, commanded = self._functions[name], self.find(parameters.machine)
+        task = asyncio.create_task(self._call(name, parameters, caller), name=f"call of {name}")
+        self._calls.add(task)
+        task.add_done_callback(self._answered)
+        return await asyncio.shield(task)
+
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked may be gone, and nobody else asks for it
+
+    async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
+        function, commanded, caller = self._functions[name], self.find(parameters.machine), self._as_now(caller)
         if refused := entitled(function, caller):
             raise refused
         plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
@@ -120,6 +137,7 @@ class Executor:
         running = self._jobs.get(job)
         if running is None:
             raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
+        caller = self._as_now(caller)
         if not caller.is_authenticated:
             raise CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
         if refused := entitled(running.function, caller):
@@ -138,8 +156,9 @@ class Executor:
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
 
     async def close(self) -> None:
-        """Leave the jobs where they are: the next start takes them up."""
+        """Take no more commands, and leave the jobs where they are: the next start takes them up."""
         await self._jobs.close()
+        await asyncio.gather(*self._calls, return_exceptions=True)
 
     def find(self, machine: str | None) -> Commanded:
         """Find a machine; without an id the only one.
@@ -228,16 +247,19 @@ class Executor:
         if not procedure.answers_when_done:
             asked = msgspec.structs.replace(asked, answer=Raw(msgspec.json.encode(job)))
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
-                          commanded=commanded, records=self._records, permit=permit)
+                          commanded=commanded, records=self._records, as_now=self._as_now, permit=permit)
         if asked.function in RESETS:
             self._resets.add(commanded.id, self._clock.wall_ns())
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
-        assert running.task is not None, "it was begun"
-        await asyncio.wait((running.task,))
+        if running.task is not None:
+            await asyncio.wait((running.task,))
         if running.refused is not None:
             raise running.refused
+        if running.asked.answer is UNSET:
+            reason = f"The agent is about to end, and job {running.job.id} has not ended yet."
+            raise CommandRefused("busy", reason, commanded.id)
         return _decoded(running.asked.answer)
 
     # After a restart
@@ -266,11 +288,12 @@ class Executor:
         except (msgspec.DecodeError, CommandRefused):
             return None
         return Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
-                       commanded=commanded, records=self._records)
+                       commanded=commanded, records=self._records, as_now=self._as_now)
 
     def _permit_again(self, running: Running) -> Permit:
         """Decide on a job that was taken up: everything is asked again but its time and its rate."""
-        case = self._case(running.function, None, running.asked, running.caller, running.commanded, running.procedure)
+        case = self._case(running.function, None, running.asked, self._as_now(running.caller), running.commanded,
+                          running.procedure)
         verdict = decide(replace(case, by_caller=0, by_machine=0, spent=None))
         if isinstance(verdict, Refusal):
             raise Withdrawn(verdict.reason)
@@ -305,8 +328,8 @@ def _again(known: Asked) -> Any:
     return _decoded(known.answer)
 
 
-def _decoded(answer: Raw | UnsetType) -> Any:
-    return msgspec.json.decode(answer) if answer is not UNSET else None
+def _decoded(answer: Raw) -> Any:
+    return msgspec.json.decode(answer)
 
 
 def _moment(text: str | None) -> int | None:

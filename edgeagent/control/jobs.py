@@ -80,6 +80,8 @@ class Jobs:
         except BaseException:
             del self._running[job.id]
             raise
+        if self._is_closing:
+            return  # it was recorded too late to begin; the next start says so
         if running.permit is not None:
             running.commanded.gate.admit(running.permit)
         self._start(running, running.procedure.run)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,10 @@ Written = float | str
 
 Value = float | bool | str | None
 """What a point says: a number in its unit, true or false, a text; None where it says nothing that is good."""
+
+
+AsNow = Callable[[Caller], Caller]
+"""Gives a caller with what it may at this moment; one who may nothing any more is not authenticated."""
 
 
 class Reach(Protocol):

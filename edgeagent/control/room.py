@@ -13,7 +13,7 @@ from edgeagent.control.executor import KEPT_NS, Executor
 from edgeagent.control.gate import Gate
 from edgeagent.control.handing_over import standing_of
 from edgeagent.control.idle import Idle
-from edgeagent.control.ports import CommandedMachine, Reach
+from edgeagent.control.ports import AsNow, CommandedMachine, Reach
 from edgeagent.control.procedure import Factory
 from edgeagent.control.procedures import PROCEDURES
 from edgeagent.control.records import Audit, Records
@@ -37,13 +37,14 @@ class ControlRoom:
 
     Args:
         machines: each with the way to its registers and its table of the configuration.
+        as_now: gives a caller with what it may at that moment.
         real: the clock of leases and windows, which runs in real time also where the agent's does not.
     """
 
     def __init__(
         self, settings: ControlTable, machines: Iterable[tuple[CommandedMachine, Reach, MachineTable]],
         archive: Archive, audit: Audit, clock: Clock, real: Clock | None = None,
-        procedures: Mapping[str, Factory] = PROCEDURES,
+        procedures: Mapping[str, Factory] = PROCEDURES, as_now: AsNow = lambda caller: caller,
     ) -> None:  # fmt: skip
         self._records = Records(archive, audit, clock)
         self._archive = archive
@@ -56,7 +57,7 @@ class ControlRoom:
         }  # fmt: skip
         self._procedures = procedures
         self.executor = Executor(self.machines, procedures, FUNCTIONS | CONSOLE, settings, archive, self._records,
-                                 clock)  # fmt: skip
+                                 clock, as_now)  # fmt: skip
         self._idle = [Idle(commanded, self.executor, clock) for commanded in self.machines.values()]
 
     def handlers(self) -> dict[str, Handler]:

@@ -9,7 +9,7 @@ import msgspec
 
 from edgeagent.control.authority import Permit
 from edgeagent.control.commanded import Commanded
-from edgeagent.control.ports import Value
+from edgeagent.control.ports import AsNow, Value
 from edgeagent.control.procedure import CommandEnded, Procedure, Stopped, Withdrawn
 from edgeagent.control.records import Records
 from edgeagent.errors import CommandRefused, StoreError
@@ -17,6 +17,7 @@ from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job, JobState, JobStep
 from edgeagent.model.events import Event
 from edgeagent.model.functions.forms import Function
+from edgeagent.model.functions.rights import entitled
 from edgeagent.store.journal import Kept
 from edgeagent.store.requests import Asked
 
@@ -42,6 +43,7 @@ class Running:
     procedure: Procedure
     commanded: Commanded
     records: Records
+    as_now: AsNow
     permit: Permit | None = None
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: str = ""
@@ -95,6 +97,8 @@ class Running:
             return
         if self.stop_asked.is_set():
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
+        elif is_writing and (refused := entitled(self.function, self.as_now(self.caller))):
+            self.ends = Withdrawn(f"{self.caller.name} may not command it any more. {refused.reason}")
         elif self.function.needs_remote and (is_writing or self.permit is not None):
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)

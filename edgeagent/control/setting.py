@@ -22,10 +22,11 @@ class SetParameter(Procedure):
     def __init__(self, it: CommandedMachine, asked: SetObjectParameter, context: Context) -> None:
         self._it = it
         self._path = f"{asked.object}/{asked.name}"
-        if self._path not in it.machine.column:
+        if self._path not in it.machine.column or it.machine.point(self._path).object != asked.object:
             reason = f"{it.machine.id} has no parameter {self._path}; Configuration.GetObjects lists all."
             raise CommandRefused("notFound", reason, it.machine.id)
         self._point = it.machine.point(self._path)
+        self._is_truth = isinstance(asked.value, bool)
         self._value: Written = asked.value if isinstance(asked.value, str) else float(asked.value)
         self._before: Value = interlocks.good(it, self._path)
 
@@ -38,6 +39,8 @@ class SetParameter(Procedure):
         """It must be writable, and able to hold exactly this value."""
         if not self._point.writable:
             yield f"{self._path} is only read."
+        elif self._is_truth and not self._point.is_bit:
+            yield f"{self._path} is no boolean and never {str(bool(self._value)).lower()}."
         elif fault := value_fault(self._it.machine.register(self._path), self._value):
             yield f"{fault}."
 

@@ -24,6 +24,7 @@ class Caller:
         functions: exactly what the caller may call, in place of what the role allows; None where the role says it.
         is_authenticated: it proved that it is the user `name`.
         session: what can be pushed to, as its outlet knows it; None where nothing can.
+        token: id of the token that proved it; empty where something else did.
     """
 
     name: str
@@ -33,6 +34,12 @@ class Caller:
     functions: frozenset[str] | None = None
     is_authenticated: bool = False
     session: object | None = None
+    token: str = ""
+
+    @property
+    def is_user(self) -> bool:
+        """Whether it is in the users' file: the console's callers and the agent itself have a colon in their names."""
+        return self.is_authenticated and ":" not in self.name
 
 
 def rank(role: str) -> int:

@@ -130,6 +130,16 @@ def renewed(users: Iterable[User], identity: Identity, now: datetime) -> Identit
     return by_certificate(users, identity.proof, now)
 
 
+def as_now(users: Iterable[User], name: str, token: str, now: datetime) -> User | None:
+    """Find a user by name; None where it is there no more, is revoked, or the token with this id is over."""
+    for user in users:
+        if user.name == name and user.revoked is None:
+            proof = next((each for each in user.tokens if each.id == token), None)
+            is_over = proof is None or _fault(user, proof, now) is not None
+            return None if token and is_over else user
+    return None
+
+
 def _fault(user: User, proof: Token | Certificate, now: datetime) -> str | None:
     if user.revoked is not None:
         return f"the user {user.name} was revoked"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import ceil
 from typing import NamedTuple, Protocol
@@ -130,6 +131,15 @@ class Authentication:
         """The same user as it is now; None where it or its proof is gone."""
         return known.renewed(self._users.now(), identity, self.now())
 
+    def as_now(self, caller: Caller) -> Caller:
+        """The same caller with what it may at this moment: nothing, where its user or its token is gone."""
+        if not caller.is_user:
+            return caller
+        user = known.as_now(self._users.now(), caller.name, caller.token, self.now())
+        if user is None:
+            return replace(caller, role=NO_ROLE, functions=None, is_authenticated=False)
+        return replace(caller, role=user.role or NO_ROLE, functions=_functions(user))
+
     def tell(self, identity: Identity | None, transport: str, address: str, fault: str | None = None) -> None:
         """Let the audit know of an attempt."""
         if identity is None:
@@ -221,9 +231,13 @@ class Peer:
 
 def caller_of(identity: Identity, transport: str, address: str, session: object | None = None) -> Caller:
     """The caller that a user is."""
-    user = identity.user
-    functions = None if user.functions is None else frozenset(user.functions)
-    return Caller(user.name, user.role or NO_ROLE, transport, address, functions, True, session)
+    user, proof = identity.user, identity.proof
+    token = "" if isinstance(proof, Certificate) else proof.id
+    return Caller(user.name, user.role or NO_ROLE, transport, address, _functions(user), True, session, token)
+
+
+def _functions(user: User) -> frozenset[str] | None:
+    return None if user.functions is None else frozenset(user.functions)
 
 
 def proof_of(identity: Identity) -> str:
