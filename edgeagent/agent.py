@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import edgeagent
 from edgeagent import logs
-from edgeagent.accounts import known_users, sign_ins
+from edgeagent.accounts import known_users, refusals, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.changes import tell_changes
 from edgeagent.control.room import ControlRoom
@@ -141,8 +141,9 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
-        listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
-                              authentication, context, self.health)
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refusals(audit, self._clock), authentication.as_now))
+        listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
+                              self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,

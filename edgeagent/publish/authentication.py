@@ -76,7 +76,7 @@ class Authentication:
     """Finds users by what they show, and watches those who are connected.
 
     Args:
-        audit: takes each attempt with a token or a certificate on a connection that stays, and each wrong token.
+        audit: takes each attempt with a token or a certificate on a connection that stays, and each that is refused.
         now: the time of the day, by which tokens expire. monotonic: seconds, for the pauses after wrong tokens.
     """
 
@@ -108,6 +108,7 @@ class Authentication:
         if (pause_s := self._throttle.pause_s(host)) > 0:
             self._tally.authentications["slowed"] += 1
             seconds = ceil(pause_s)
+            self.tell(None, transport, address, "too many wrong tokens came from there, so this one was not looked at")
             raise CommandRefused("tooMany", f"Too many wrong tokens came from {host}; send the right one in {seconds} "
                                  "s.", retryAfterS=seconds)  # fmt: skip
         wrong = mistake(token)
@@ -122,10 +123,15 @@ class Authentication:
         self._tally.authentications["right"] += 1
         return identity
 
-    def by_certificate(self, certificate: Certificate) -> Identity | None:
+    def by_certificate(self, certificate: Certificate, transport: str, address: str) -> Identity | None:
         """Find the user of a certificate; None where it is nobody's, or not any more."""
         identity = known.by_certificate(self._users.now(), certificate, self.now())
-        return None if identity is None or identity.fault else identity
+        if identity is None or identity.fault:
+            fault = (identity.fault if identity else None) or "no user has this certificate"
+            self._tally.authentications["wrong"] += 1
+            self.tell(identity, transport, address, f"{fault} ({shown(certificate)})")
+            return None
+        return identity
 
     def renewed(self, identity: Identity) -> Identity | None:
         """The same user as it is now; None where it or its proof is gone."""
@@ -243,4 +249,9 @@ def _functions(user: User) -> frozenset[str] | None:
 def proof_of(identity: Identity) -> str:
     """What showed who it is, for people and the audit: never a secret."""
     proof = identity.proof
-    return f"certificate {proof.fingerprint[:16]}" if isinstance(proof, Certificate) else f"token {proof.id}"
+    return shown(proof) if isinstance(proof, Certificate) else f"token {proof.id}"
+
+
+def shown(certificate: Certificate) -> str:
+    """A certificate by the beginning of its fingerprint."""
+    return f"certificate {certificate.fingerprint[:16]}"

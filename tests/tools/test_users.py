@@ -227,4 +227,4 @@ def test_an_agent_that_runs_heeds_each_command_and_tells_the_audit(
                        "mes is allowed again"]  # fmt: skip
     refused = [each for each in entries if each["kind"] == "refusal"]
     assert refused[0]["transport"] == "http"
-    assert sum(each.get("count", 1) for each in refused) == 2
+    assert sum(each.get("count", 1) for each in refused) == 3
