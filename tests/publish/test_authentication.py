@@ -12,10 +12,13 @@ import aiohttp
 import pytest
 from msgspec.structs import replace
 
+from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.tokens import digest, new_token
-from edgeagent.model.users import Token, User
+from edgeagent.model.users import Certificate, Token, User
+from edgeagent.publish.authentication import Authentication, SignIn
 from edgeagent.publish.throttle import FREE
+from edgeagent.publish.transports.admission import Admission
 from edgeagent.store.users import KnownUsers, change
 from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Served, request, serving
@@ -206,6 +209,43 @@ def test_a_role_that_changes_counts_from_the_next_call_on(tmp_path: Path) -> Non
             await line.close()
 
     asyncio.run(main())
+
+
+def test_who_is_revoked_while_it_waits_for_events_is_told_at_once_and_hears_none(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        known = Known((MES,))
+        async with serving(tmp_path, known=known) as served:
+            line = await served.connect()
+            await line.ask("Session.Authenticate", token=TOKEN)
+            waits = {"from": "now", "waitMs": 60_000}
+            asked = asyncio.create_task(post(served, "Event.Read", TOKEN, **waits))
+            batch = b"[%b,%b]\n" % (request("Event.Read", **waits), request("Recipe.List", 2))
+            line.write(batch)
+            await asyncio.sleep(0.2)
+            known.become()
+            assert kind((await asyncio.wait_for(asked, 30))[2]) == "unauthenticated"
+            assert [kind(answer) for answer in await line.message()] == ["unauthenticated"] * 2
+            await line.close()
+
+    run(main())
+
+
+def test_whoever_does_not_come_in_is_told_to_the_audit_and_from_where() -> None:
+    told: list[SignIn] = []
+    authentication = Authentication(Known((MES,)), audit=told.append)
+    door = Admission(authentication, NO_ROLE)
+    for _ in range(FREE + 1):
+        with pytest.raises(CommandRefused):
+            door.identified(f"Bearer {new_token()}", "http", "192.0.2.7")
+    with pytest.raises(CommandRefused):
+        door.caller(None, "http", "192.0.2.8", None)
+    assert authentication.by_certificate(Certificate("ab" * 32, "mes", NOW), "lines", "192.0.2.9:1") is None
+    assert {(each.user, each.peer) for each in told[: FREE + 1]} == {(None, "192.0.2.7")}
+    faults = [each.fault for each in told[FREE:]]
+    assert faults == [
+        "too many wrong tokens came from there, so this one was not looked at", "a request did not say whose it is",
+        "no user has this certificate (certificate abababababababab)",
+    ]  # fmt: skip
 
 
 def test_an_address_that_guesses_is_slowed_down_and_told_how_long(
