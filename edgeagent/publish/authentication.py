@@ -199,6 +199,11 @@ class Peer:
             self._renew(self._identity)
         return self._caller
 
+    @property
+    def seen(self) -> Caller:
+        """Who asked when it was looked last: at most a second ago, or by the peer's last call."""
+        return self._caller
+
     def authenticate(self, token: str) -> Identity:
         """Say who it is; what it was before stays where the token is refused. Raises like `by_token`."""
         identity = self._authentication.by_token(token, self._transport, self._address)

@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import WSMsgType
 from msgspec.structs import replace
 
 from edgeagent.errors import CommandRefused
@@ -209,6 +210,35 @@ def test_a_role_that_changes_counts_from_the_next_call_on(tmp_path: Path) -> Non
             await line.close()
 
     asyncio.run(main())
+
+
+def test_a_websocket_of_somebody_unknown_sends_little_until_it_says_who_it_is(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        known = Known((MES,))
+        async with serving(tmp_path, anonymous=NO_ROLE, known=known) as served, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{served.http_port}/rpc"
+            large = request("Status.Get") + b" " * (64 << 10)
+            async with session.ws_connect(url) as socket:
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated"
+                await socket.send_str(large.decode())
+                assert (await socket.receive(10)).type is WSMsgType.CLOSE
+                assert socket.close_code == 1009
+            async with session.ws_connect(url) as socket:
+                await asked(socket, request("Session.Authenticate", token=TOKEN))
+                assert "result" in await asked(socket, large)
+                known.become()
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated"
+                await socket.send_str(large.decode())
+                assert (await socket.receive(10)).type is WSMsgType.CLOSE
+            async with session.ws_connect(url) as socket:
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated", "others are served"
+
+    run(main())
+
+
+async def asked(socket: aiohttp.ClientWebSocketResponse, message: bytes) -> Any:
+    await socket.send_str(message.decode())
+    return await socket.receive_json(timeout=10)
 
 
 def test_who_is_revoked_while_it_waits_for_events_is_told_at_once_and_hears_none(tmp_path: Path, run: Run) -> None:

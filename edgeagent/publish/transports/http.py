@@ -281,7 +281,7 @@ class HttpServer:
 class _Connection(web.RequestHandler):
     """One peer; closed when the header of its first request is late."""
 
-    __slots__ = ("_header_s", "_late", "_places")
+    __slots__ = ("_header_s", "_late", "_places", "_room", "_too_much")
 
     def __init__(self, server: web.Server, header_s: float, places: Places) -> None:
         super().__init__(
@@ -291,6 +291,20 @@ class _Connection(web.RequestHandler):
         self._header_s = header_s
         self._places = places
         self._late: asyncio.TimerHandle | None = None
+        self._room: int | None = None
+        self._too_much: Callable[[], None] = self.force_close
+
+    def bound(self, most: int | None, too_much: Callable[[], None]) -> None:
+        """See `websocket.Bounded`."""
+        self._room, self._too_much = most, too_much
+
+    def data_received(self, data: bytes) -> None:
+        if self._room is not None:
+            self._room -= len(data)
+            if self._room < 0:
+                self._too_much()
+                return
+        super().data_received(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
