@@ -153,6 +153,7 @@ class Agent:
         console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
+        self.health.add("console", lambda: console.fault, is_needed=False)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
