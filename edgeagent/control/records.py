@@ -71,6 +71,21 @@ class Records:
         """
         await self._audit.write(self._entry(kind, caller, more))
 
+    async def outcome(self, caller: Caller, job: Job, after: Any) -> None:
+        """Write into the audit what came of a job.
+
+        Raises:
+            StoreError: it is not on disk; it waits until the disk takes entries again.
+        """
+        entry = self._entry("outcome", caller, {
+            "function": job.function, "machine": job.machine, "request_id": job.request_id, "job": job.id,
+            "after": after, "outcome": job.state, "reason": job.reason})  # fmt: skip
+        try:
+            await self._audit.write(entry)
+        except StoreError:
+            self._audit.report(entry)  # of a disk that is only slow it is there twice, rather than not at all
+            raise
+
     def refusal(self, caller: Caller, is_flood: bool = True, **more: Any) -> None:
         """Note in the audit that somebody was refused; of a flood of them, where they are alike, a sum."""
         entry = self._entry("refusal", caller, more | {"outcome": "refused"})
