@@ -298,10 +298,11 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is not HTTP with a sentence, and log one, without a traceback."""
-        if status >= 500:
+        """Answer what is not HTTP with a sentence, and log one, without a traceback; who is gone hears nothing."""
+        is_gone = isinstance(exc, ConnectionError)
+        if status >= 500 and not is_gone:
             return super().handle_error(request, status, exc, message)
-        log.warning("%s sent what is not HTTP", request.remote)
+        log.warning("%s %s", request.remote, "is gone before it was answered" if is_gone else "sent what is not HTTP")
         response = _error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
         response.force_close()
         return response
