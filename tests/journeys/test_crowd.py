@@ -32,7 +32,8 @@ class Crowd:
     """Clients, and everything that they were answered.
 
     Attributes:
-        rests_s: the longest rest of a client between two commands. answers: user and key → each answer that came, as text. broken: connections that were broken off.
+        rests_s: the longest rest of a client between two commands. answers: user and key → each answer that came, as
+            text. broken: connections that were broken off.
     """
 
     it: Floor
