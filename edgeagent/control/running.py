@@ -88,6 +88,7 @@ class Running:
         """Raise when it shall end: the first time, and from then on it is on its way to a safe state.
 
         A job that only waits goes on while the panel's switch cannot be read: what it meets then is its own to judge.
+        One that was taken up after a restart goes on looking under any control, until it wants to write.
 
         Raises:
             Stopped, Withdrawn.
@@ -98,11 +99,12 @@ class Running:
             self.ends = Stopped(f"{self.stopped_by} stopped it.")
         elif is_writing and (refused := entitled(self.function, self.as_now(self.caller))):
             self.ends = Withdrawn(f"{self.caller.name} may not command it any more. {refused.reason}")
-        elif self.function.needs_remote:
+        elif self.function.needs_remote and (is_writing or self.permit is not None):
             remote = self.commanded.look()
             control, reason = remote.allows(self.function.name)
             if control != "remote" and (is_writing or not remote.is_dark):
-                self.ends = Withdrawn(f"Control became {control}: {reason}.")
+                what = f"Control became {control}" if self.permit else f"{self.job.machine} is under {control} control"
+                self.ends = Withdrawn(f"{what}: {reason}.")
         if self.ends is not None:
             raise self.ends
 

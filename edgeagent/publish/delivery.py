@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from edgeagent.clock import Clock
 from edgeagent.model.events import StoredEvent
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry
 from edgeagent.publish.session import Session, Wire
 from edgeagent.store.journal import Journal
@@ -31,6 +32,7 @@ class Delivery:
     def __init__(self, journal: Journal, clock: Clock, *, heartbeat_s: float = 10.0, patience_s: float = 60.0) -> None:
         self.notices = Notices(journal.stream, clock)
         self._journal = journal
+        self._fresh = Fresh(journal, self.notices)
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._sessions: set[Session] = set()
@@ -44,7 +46,7 @@ class Delivery:
         """Open a session for a connection; see `Wire`."""
         wire = Wire(send, hang_up, form, send_at_once)
         session = Session(
-            wire, self._journal, self.notices, self._heartbeat_s, self._patience_s, self._sessions.discard
+            wire, self._journal, self.notices, self._fresh, self._heartbeat_s, self._patience_s, self._sessions.discard
         )
         self._sessions.add(session)
         return session
@@ -72,6 +74,7 @@ class Delivery:
     def _committed(self, _: Sequence[StoredEvent]) -> None:
         self._news.set()
         self._news = asyncio.Event()
+        self._fresh.renew()
         self._tell(tuple(self._sessions))
 
     def _tell(self, sessions: tuple[Session, ...]) -> None:

@@ -15,6 +15,7 @@ from edgeagent.model.users import Identity
 from edgeagent.publish.authentication import Peer
 from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
+from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry, in_order
 from edgeagent.store.journal import Journal
 
@@ -54,12 +55,13 @@ class Session:
     """
 
     def __init__(
-        self, wire: Wire, journal: Journal, notices: Notices, heartbeat_s: float, patience_s: float,
+        self, wire: Wire, journal: Journal, notices: Notices, fresh: Fresh, heartbeat_s: float, patience_s: float,
         forget: Callable[[Session], None],
     ) -> None:  # fmt: skip
         self._wire = wire
         self._journal = journal
         self._notices = notices
+        self._fresh = fresh
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._forget = forget
@@ -248,16 +250,16 @@ class Session:
         for flow in self._flows.values():
             if flow.next > journal.committed_sequence or not (room := flow.room):
                 continue
-            at_hand = journal.at_hand(flow.next, flow.topics, flow.machines, min(room, most))
-            if at_hand is None:
+            due = self._fresh.due(flow, min(room, most))
+            if due is None:
                 return False
-            events, following = at_hand
-            for event in events:
-                if not wire.send_at_once(wire.form(self._notices.durable(event, flow.previous))):
+            notices, following = due
+            for sequence, notice in notices:
+                if not wire.send_at_once(wire.form(notice)):
                     return False
-                flow.tell(event.sequence, now)
+                flow.tell(sequence, now)
             flow.next = following
-            most -= len(events)
+            most -= len(notices)
             if not most or following <= journal.committed_sequence:
                 return False
         return True

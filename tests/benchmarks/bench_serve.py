@@ -4,6 +4,7 @@ Every server is a process of its own, and so are its clients; sockets are real, 
 side: the agent's rooms (dispatcher, catalogue, journal on disk, transports), a plain aiohttp handler, and a plain
 asyncio protocol that takes lines, the last two with msgspec on uvloop and with nothing else. A request echoes 60
 floats; an event is told every 2 ms to all who listen; the agent's is on disk before, which is all of one to nobody.
+The floor is what SQLite and the kernel take of that by themselves: one thread that commits and sends the same bytes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import base64
 import json
 import os
 import random
+import select
 import socket
 import struct
 import sys
 import tempfile
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +42,7 @@ from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
 from edgeagent.store import Archive, Database
+from edgeagent.store.connection import connect_writer
 
 CLIENTS = 4
 """Connections that ask at the same time, each its next question when it has the answer."""
@@ -142,6 +147,38 @@ async def serve_bare(_: Path) -> tuple[int, int]:
     return http.sockets[0].getsockname()[1], lines.sockets[0].getsockname()[1]
 
 
+async def serve_floor(folder: Path) -> tuple[int, int]:
+    """No server: one thread, which inserts a row of an event, commits, sends a line to each peer, and sleeps."""
+    database, server = folder / "store.sqlite3", socket.create_server((HOST, 0))
+    threading.Thread(target=commit_and_send, args=(database, server), daemon=True).start()
+    return 0, server.getsockname()[1]
+
+
+def commit_and_send(database: Path, server: socket.socket) -> None:
+    connection, tellers, peers = connect_writer(database), [], [server]
+    body, row = b"x" * 100, "INSERT INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)"
+    line = b"x" * 270 + MARK
+    while peers:
+        for ready in select.select(peers, [], [])[0]:
+            if ready is server:
+                peers.append(server.accept()[0])
+                peers[-1].setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            elif b"Subscribe" in (said := ready.recv(4096)):
+                ready.sendall(MARK)
+                tellers.append(ready)
+            elif b"Bench.Tell" in said:
+                peers.clear()
+    with suppress(OSError):  # the clients are gone
+        for number in range(1, 1 << 30):
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(row, (number, "Status.MachineBusyChanged", "M", 1, body))
+            connection.execute("COMMIT")
+            for teller in tellers:
+                teller.send(line)
+            time.sleep(EVENT_S)
+    threading.Event().wait()  # a thread that ended is not counted any more
+
+
 class Telling:
     """A handler that begins to tell events."""
 
@@ -157,7 +194,7 @@ class Telling:
 
 async def serve(kind: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        print(*await {"agent": serve_agent, "bare": serve_bare}[kind](Path(folder)), flush=True)
+        print(*await {"agent": serve_agent, "bare": serve_bare, "floor": serve_floor}[kind](Path(folder)), flush=True)
         await asyncio.Event().wait()
 
 
@@ -266,14 +303,15 @@ async def measured(kind: str, work: str, way: str, *arguments: str) -> float:
 
 
 async def main(seconds: float) -> None:
-    print("| CPU of the server, µs | edgeagent | bare | ratio | target |\n|---|---|---|---|---|")
+    print("| CPU of the server, µs | edgeagent | bare | ratio | floor | target |\n|---|---|---|---|---|---|")
     rows = [(f"a request of 60 floats over {way}", ("ask", way), "60") for way in ("http", "lines", "websocket")]
     for way in ("lines", "websocket"):
         rows += [(f"an event to {n} over {way}", ("listen", way, str(n)), "400" if n == 50 else "-")
                  for n in (0, 1, 10, 50)]  # fmt: skip
     for name, work, target in rows:
         agent, bare = [await measured(kind, *work, str(seconds)) for kind in ("agent", "bare")]
-        print(f"| {name} | {agent:.0f} | {bare:.0f} | {agent / bare:.2f} | {target} |", flush=True)
+        floor = f"{await measured('floor', *work, str(seconds)):.0f}" if work[:2] == ("listen", "lines") else "-"
+        print(f"| {name} | {agent:.0f} | {bare:.0f} | {agent / bare:.2f} | {floor} | {target} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -37,13 +37,14 @@ kept of each visit or each board would be 1 to 10 MB in an hour."""
 
 
 class Look(NamedTuple):
-    """The agent's process from outside; tasks where it tells them."""
+    """The agent's process from outside; tasks and the event loop's longest lag of the last minute as it tells them."""
 
     minute: float
     rss_mb: float
     handles: int
     threads: int
     tasks: int | None
+    lag_ms: float
     store_mb: float
 
 
@@ -82,7 +83,8 @@ class Soak:
     async def watch(self) -> None:
         """Look every two seconds, until cancelled; a line of the table for each tenth of the time."""
         told = 0.0
-        print("\n| minute | RSS, MB | handles | threads | tasks | store, MB |\n|---|---|---|---|---|---|", flush=True)
+        print("\n| minute | RSS, MB | handles | threads | tasks | longest lag, ms | store, MB |")
+        print("|---|---|---|---|---|---|---|", flush=True)
         while True:
             look = await self.look()
             self.looks.append(look)
@@ -98,12 +100,15 @@ class Soak:
         size = sum(file.stat().st_size for file in self.folder.glob("store.sqlite3*"))
         handles = len(list((process / "fd").iterdir()))
         minute = (time.monotonic() - self._began) / 60
-        return Look(minute, rss_kb / 1024, handles, threads, await self._tasks(), size / 1e6)
+        tasks, lag_s = await self._metrics("edgeagent_tasks", "edgeagent_event_loop_longest_lag_seconds")
+        return Look(minute, rss_kb / 1024, handles, threads, None if tasks is None else round(tasks),
+                    (lag_s or 0.0) * 1e3, size / 1e6)
 
-    async def _tasks(self) -> int | None:
+    async def _metrics(self, *names: str) -> list[float | None]:
         async with aiohttp.ClientSession() as http, http.get(self.http.replace("/rpc", "/metrics")) as answer:
-            found = re.search(r"^edgeagent_tasks (\d+)", await answer.text(), re.M)
-        return int(found[1]) if found else None
+            told = await answer.text()
+        found = (re.search(rf"^{name} (\S+)", told, re.M) for name in names)
+        return [float(each[1]) if each else None for each in found]
 
     async def _process(self, *arguments: str) -> asyncio.subprocess.Process:
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
@@ -126,7 +131,8 @@ class Soak:
 
 def row(look: Look) -> None:
     tasks = "-" if look.tasks is None else look.tasks
-    cells = (f"{look.minute:.1f}", f"{look.rss_mb:.1f}", look.handles, look.threads, tasks, f"{look.store_mb:.1f}")
+    cells = (f"{look.minute:.1f}", f"{look.rss_mb:.1f}", look.handles, look.threads, tasks, f"{look.lag_ms:.1f}",
+             f"{look.store_mb:.1f}")
     print("|", " | ".join(map(str, cells)), "|", flush=True)
 
 
@@ -204,6 +210,8 @@ def report(soak: Soak, visitors: Visitors, follower: Follower, before: Look, aft
         ("handles before / most / after",
          f"{before.handles} / {max(look.handles for look in soak.looks)} / {after.handles}"),
         ("tasks before / after", f"{before.tasks} / {after.tasks}"),
+        ("event-loop lag, longest of a minute: median / most",
+         f"{statistics.median(look.lag_ms for look in warm):.1f} / {max(look.lag_ms for look in soak.looks):.1f} ms"),
         ("a question's answer, p50 / p99 / longest",
          f"{statistics.median(delays):.1f} / {delays[int(len(delays) * 0.99)]:.1f} / {delays[-1]:.1f} ms"),
         ("visits", ", ".join(f"{count} {kind}" for kind, count in sorted(visitors.visits.items()))),

@@ -91,8 +91,12 @@ BEFORE: dict[str, Callable[[Day], Awaitable[None]]] = {
     "Configuration.SetObjectParameter": stopped,
     "Status.PowerOn": switched_off,
     "Status.PowerOff": stopped,
+    "Status.GetValues": stopped,
 }
 """What has to happen before a command's example."""
+
+AMID = ("Command.Get", "Command.List", "Command.Stop")
+"""Asked while a job runs; everything else when none does, so that it is answered alike each time."""
 
 DRIVEN = ("Alarm.Reset", "Alarm.ResetAll")
 """Answered only when the oven has done it, so that time must go by meanwhile."""

@@ -217,6 +217,8 @@ class Day:
         """Let be so what has to be before a command."""
         if function in commanding.BEFORE:
             await commanding.BEFORE[function](self)
+        if function not in commanding.AMID:
+            await commanding.at_rest(self)
         if function in FUNCTIONS and FUNCTIONS[function].needs_remote:
             self.room.look()
             self.room.machines["RO0001"].remote.grant("console:anna", 30)

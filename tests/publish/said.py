@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.openapps.examples import FILE, shortened
+from tests.publish.commanding import stopped
 from tests.publish.day import day
 
 GOLDEN = Path(__file__).parents[2] / "edgeagent/publish/openapps" / FILE
@@ -41,6 +42,7 @@ async def _said() -> Said:
                 answer = await lived.call(name, params)
                 assert "result" in answer, f"{name} needs an entry in ASKED of tests/publish/day.py: {answer['error']}"
                 functions[name] = params, answer["result"]
+            await stopped(lived)
             await lived.hear()
     return Said(functions, lived.told)
 

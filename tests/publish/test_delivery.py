@@ -361,11 +361,13 @@ def test_a_connection_has_a_largest_number_of_subscriptions(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-async def keeping_up(served: Served, send_at_once: Callable[[bytes], bool]) -> tuple[Session, Peer]:
+async def keeping_up(
+    served: Served, send_at_once: Callable[[bytes], bool], topics: tuple[str, ...] = ("*",)
+) -> tuple[Session, Peer]:
     """A session at the end of the journal whose peer can be sent messages at once."""
     peer = Peer()
     session = served.delivery.session(peer.send, peer.hang_up, send_at_once=send_at_once)
-    await session.subscribe(("*",), None, served.journal.committed_sequence + 1)
+    await session.subscribe(topics, None, served.journal.committed_sequence + 1)
     await session.answer(None)
     await asyncio.sleep(0)
     return session, peer
@@ -397,6 +399,27 @@ def test_events_go_at_once_to_a_peer_that_keeps_up_and_in_a_while_to_one_that_do
             await served.journal.settled(served.happen())
             await asyncio.sleep(0)
             assert (told[3:], peer.messages.qsize()) == ([(6, 5)], 0)
+
+    asyncio.run(main())
+
+
+def test_who_wants_the_same_is_told_the_same_and_who_wants_less_is_told_its_own_previous(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            told: list[list[bytes]] = [[], [], []]
+
+            def teller(heard: list[bytes]) -> Callable[[bytes], bool]:
+                return lambda message: heard.append(message) is None
+
+            for heard, topics in zip(told, (("*",), ("*",), ("Alarm.*",)), strict=True):
+                await keeping_up(served, teller(heard), topics)
+            for topic in ("Alarm.Raised", "Status.MachineStatusChanged", "Alarm.Raised"):
+                await served.journal.settled(served.happen(topic=topic))
+                await asyncio.sleep(0)
+            assert [first is second for first, second in zip(*told[:2], strict=True)] == [True] * 3
+            places = [[(it["sequence"], it["previous"]) for it in (json.loads(m)["params"] for m in heard)]
+                      for heard in told[1:]]  # fmt: skip
+            assert places == [[(1, 0), (2, 1), (3, 2)], [(1, 0), (3, 1)]]
 
     asyncio.run(main())
 

@@ -5,8 +5,10 @@ import json
 import logging
 import os
 import socket
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import aiohttp
@@ -111,6 +113,61 @@ def test_get_without_upgrade_says_so(tmp_path: Path) -> None:
     async def main() -> None:
         async with asking(tmp_path) as (client, url, _), client.get(url) as answer:
             assert answer.status == 426
+
+    asyncio.run(main())
+
+
+def test_what_is_not_here_says_what_is(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asking(tmp_path) as (client, url, _):
+            async with client.put(url, data=b"{}", headers=JSON) as answer:
+                assert (answer.status, answer.headers["Allow"]) == (405, "POST, GET")
+            async with client.post(f"{url}/more", data=b"{}", headers=JSON) as answer:
+                assert answer.status == 404
+                assert "/rpc" in (await answer.json())["error"]["message"]
+
+    asyncio.run(main())
+
+
+def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on_or_not_to(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with asking(tmp_path, limit=1000) as (client, url, _):
+            async with client.post(url, data=request("Status.Get"), headers=JSON, expect100=True) as answer:
+                assert answer.status == 200
+            headers = JSON | {"Content-Length": "1001"}
+            async with client.post(url, data=b" " * 1001, headers=headers, expect100=True) as answer:
+                assert answer.status == 413
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "stays"),
+    [
+        ("1.1", "", True),
+        ("1.1", "Connection: close", False),
+        ("1.0", "", False),
+        ("1.0", "Connection: keep-alive", True),
+    ],
+)
+def test_a_connection_stays_as_its_peer_asked(tmp_path: Path, version: str, header: str, stays: bool) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.http_port)
+            body = request("Status.Get")
+            head = (f"POST /rpc HTTP/{version}\r\nHost: localhost:{served.http_port}\r\n"
+                    f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n")  # fmt: skip
+            question = (head + (f"{header}\r\n\r\n" if header else "\r\n")).encode() + body
+            for _ in range(2 if stays else 1):
+                writer.write(question)
+                answer = (await reader.readuntil(b"\r\n\r\n")).decode()
+                assert answer.startswith(f"HTTP/{version} 200 OK\r\n")
+                headers = dict(line.split(": ", 1) for line in answer.splitlines()[1:-1])
+                assert abs(parsedate_to_datetime(headers["Date"]).timestamp() - time.time()) < 60
+                assert json.loads(await reader.readexactly(int(headers["Content-Length"])))["id"] == 1
+            assert stays or await reader.read() == b""
+            writer.close()
+            await writer.wait_closed()
 
     asyncio.run(main())
 

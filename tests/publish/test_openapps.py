@@ -14,6 +14,7 @@ from edgeagent.model.boards import BoardTrace
 from edgeagent.model.callers import Caller
 from edgeagent.model.events import Event, ProcessCompleted
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.model.functions.forms import CommandParameters
 from edgeagent.publish.openapps import events
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.store import jobs
@@ -53,6 +54,7 @@ SAMPLES: dict[str, dict[str, Any]] = {
     "Event.Read": {"from": "beginning"},
     "Configuration.GetObjectParameters": {"object": "zone/1/top"},
     "Recipe.Get": {"name": "SAC305-A", "version": 3},
+    "Recipe.Check": {"recipe": {"name": "SAC305-B", "settings": {}, "settlingSeconds": 20.0}},
     "Command.Get": {"job": "j1"},
     "Board.Get": {"id": "b1"},
     "Board.GetTrace": {"id": "b1", "maxPoints": 10},
@@ -60,13 +62,14 @@ SAMPLES: dict[str, dict[str, Any]] = {
 }
 
 
-def test_every_function_answers_what_its_type_says(tmp_path: Path) -> None:
+def test_every_function_that_commands_nothing_answers_what_its_type_says(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
             await board_left(served)
             served.machine.standing = (Alarm("a1", "E1", "too hot", "fault", "zone/1/top", "x", False),)
             await served.archive.database.write(lambda connection: jobs.put(connection, job()))
-            for name in FUNCTIONS.keys() - ON_A_CONNECTION:
+            looking = {name for name, it in FUNCTIONS.items() if not issubclass(it.parameters, CommandParameters)}
+            for name in looking - ON_A_CONNECTION - {"Command.Stop"}:
                 result = await ask(served, name, **SAMPLES.get(name, {}))
                 msgspec.convert(result, FUNCTIONS[name].result)
                 assert result

@@ -146,8 +146,9 @@ async def of_rights(lived: Day, name: str, caller: Caller) -> set[str]:
 
 COMMANDS = [name for name, it in FUNCTIONS.items()
             if issubclass(it.parameters, CommandParameters) or name == "Command.Stop"]
-OF_COMMANDS = {"notRemote", "interlocked", "outOfRange", "unreachable", "notConfirmed", "expired", "tooMany",
-               "notFound"}
+OF_COMMANDS = {
+    "notRemote", "interlocked", "outOfRange", "unreachable", "notConfirmed", "expired", "tooMany", "notFound",
+}  # fmt: skip
 """What a command can be refused for beside its parameters: provoked check by check in tests/control."""
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from edgeagent.config import is_loopback
 from edgeagent.errors import CommandRefused
 from edgeagent.logs import Detail
 from edgeagent.model.callers import Caller
 from edgeagent.model.users import Identity
-from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher, refusal
+from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher
 from edgeagent.publish.observe.pages import Show
 from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.listening import Listener, Places
+from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once, unauthenticated
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -33,8 +34,10 @@ MOST_UNSENT = 16 << 20
 _SMALL = 64 << 10
 """Answers up to this many bytes are always sent: what was done is never kept secret for want of room."""
 
-_AT_ONCE = 32 << 10
-"""Bytes of a response that a socket's buffer takes without asking its writer to wait; that begins at 64 KiB."""
+_STOP_S = 1.0
+"""Time for requests that are being answered when the server stops, in seconds."""
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +45,7 @@ log = logging.getLogger(__name__)
 class Upgrade(Protocol):
     """What a GET of the path becomes."""
 
-    async def __call__(self, request: web.Request, identity: Identity | None) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest, identity: Identity | None) -> web.StreamResponse:
         """Serve one connection until it ends, of the user that its request named."""
 
     def load(self) -> tuple[int, int]:
@@ -89,22 +92,17 @@ class HttpServer:
         self._hosts: frozenset[str] = frozenset()
         self._scheme, self._usual_port = ("https", 443) if context else ("http", 80)
         self._listener = Listener(self._protocol, context, self._count_handshake)
-        app = web.Application(client_max_size=limit + 1)
-        app.router.add_post("/rpc", self._post)
+        self._http: web.Server | None = None
+        self._routes: dict[str, dict[str, _Handler]] = {"/rpc": {"POST": self._post}}
         if upgrade is not None:
-            app.router.add_get("/rpc", self._get, allow_head=False)
+            self._routes["/rpc"]["GET"] = self._get
         for path, show in (pages or {}).items():
-            app.router.add_get(path, partial(self._page, show))
-        self._runner = web.AppRunner(app, handle_signals=False, handler_cancellation=True, shutdown_timeout=1.0)
+            self._routes[path] = dict.fromkeys(("GET", "HEAD"), partial(self._page, show))
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises like `Listener.start`."""
-        await self._runner.setup()
-        try:
-            port = await self._listener.start(host, port)
-        except BaseException:
-            await self._runner.cleanup()
-            raise
+        self._http = web.Server(self._handle, handler_cancellation=True)
+        port = await self._listener.start(host, port)
         names = {"localhost", "127.0.0.1", "[::1]", _in_url(host), *self._names}
         self._hosts = frozenset(f"{name}:{port}" for name in names) | (names if port == self._usual_port else set())
         return port
@@ -118,52 +116,72 @@ class HttpServer:
         self._listener.close()
         if self._upgrade is not None:
             await self._upgrade.close()
-        await self._runner.cleanup()
+        if self._http is not None:
+            self._http.pre_shutdown()
+            await self._http.shutdown(_STOP_S)
 
     def _protocol(self) -> asyncio.BaseProtocol:
-        server = self._runner.server
-        assert server is not None
+        assert self._http is not None
         if self._places.take():
-            return _Connection(server, self._header_s, self._places)
+            return _Connection(self._http, self._header_s, self._places)
         log.warning("a connection is refused: %s", self._places.full)
         self._tally.refused["http"] += 1
         return _Refused()
 
     def load(self) -> tuple[int, int]:
         """How many connections there are that are no WebSockets; none has subscriptions."""
-        server = self._runner.server
         upgraded = self._upgrade.load()[0] if self._upgrade else 0
-        return max(0, len(server.connections) - upgraded) if server else 0, 0
+        return max(0, len(self._http.connections) - upgraded) if self._http else 0, 0
 
-    async def _post(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        methods = self._routes.get(request.path)
+        if methods is None:
+            return error(404, "notFound", "There is nothing here; POST JSON-RPC to /rpc.")
+        handler = methods.get(request.method)
+        if handler is None:
+            return error(405, "invalidRequest", f"This takes {' or '.join(methods)}.", {"Allow": ", ".join(methods)})
+        return await handler(request)
+
+    async def _post(self, request: web.BaseRequest) -> web.StreamResponse:
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         try:
             caller = self._caller(request)
         except CommandRefused as refused:
-            return self._unauthenticated(request, refused)
+            return unauthenticated(request, refused)
         message = await self._body(request)
         return await self._answer(request, message, caller) if isinstance(message, bytes) else message
 
-    async def _body(self, request: web.Request) -> bytes | web.Response:
+    async def _body(self, request: web.BaseRequest) -> bytes | web.Response:
         """Read the body of a request, or say why it is not taken."""
         if request.content_type != "application/json":
-            return _error(415, "invalidRequest", "Send Content-Type: application/json.")
+            return error(415, "invalidRequest", "Send Content-Type: application/json.")
+        if (request.content_length or 0) > self._limit:
+            return self._too_large()
         try:
-            if (request.content_length or 0) > self._limit:
-                raise web.HTTPRequestEntityTooLarge(self._limit)
-            if request.content.is_eof():
-                return await request.read()  # all of it has arrived: no clock is needed
-            async with asyncio.timeout(_READ_S):
-                return await request.read()
-        except web.HTTPRequestEntityTooLarge:
-            return _error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
+            message = await self._read(request)
         except TimeoutError:
-            return _error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
+            return error(408, "expired", f"The body did not arrive within {_READ_S:g} s.")
         except web.RequestPayloadError:
-            return _error(400, "invalidRequest", "The body is not what its header announces.")
+            return error(400, "invalidRequest", "The body is not what its header announces.")
+        return self._too_large() if len(message) > self._limit else message
 
-    def _caller(self, request: web.Request) -> Caller:
+    async def _read(self, request: web.BaseRequest) -> bytes:
+        """All of a body, or somewhat more than the limit of it; raises TimeoutError and RequestPayloadError."""
+        if request.content.is_eof():
+            return request.content.read_nowait()  # all of it has arrived: no clock is needed
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        body = bytearray()
+        async with asyncio.timeout(_READ_S):
+            while len(body) <= self._limit and (piece := await request.content.readany()):
+                body += piece
+        return bytes(body)
+
+    def _too_large(self) -> web.Response:
+        return error(413, "tooLarge", f"A body holds at most {self._limit} bytes.")
+
+    def _caller(self, request: web.BaseRequest) -> Caller:
         """Who asks; raises CommandRefused, also for one that may nothing here."""
         peer, authorization = request.remote or "unknown", request.headers.get("Authorization")
         caller = self._admission.caller(authorization, "http", peer, request.transport)
@@ -171,20 +189,10 @@ class HttpServer:
             raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
         return caller
 
-    def _unauthenticated(self, request: web.Request, refused: CommandRefused) -> web.Response:
-        log.warning("a request over HTTP of %s is refused: %s", Detail(request.remote or "unknown"), refused)
-        body = refusal(refused.kind, refused.reason, more=refused.more)
-        if refused.kind == "tooMany":
-            status, headers = 429, {"Retry-After": str(refused.more["retryAfterS"])}
-        else:
-            error = ', error="invalid_token"' if "Authorization" in request.headers else ""
-            status, headers = 401, {"WWW-Authenticate": f'Bearer realm="edgeagent"{error}'}
-        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
-
-    async def _answer(self, request: web.Request, message: bytes, caller: Caller) -> web.Response:
+    async def _answer(self, request: web.BaseRequest, message: bytes, caller: Caller) -> web.StreamResponse:
         held = MOST_ANSWERS if message.lstrip()[:1] == b"[" else 0
         if self._unsent + held > MOST_UNSENT:
-            return _full()
+            return full()
         self._unsent += held
         try:
             answer = await self._dispatcher.answer(message, caller)
@@ -193,15 +201,17 @@ class HttpServer:
             self._unsent += len(answer) - held
             held = len(answer)
             if self._unsent > MOST_UNSENT and held > _SMALL:
-                return _full()
+                return full()
+            if sent := send_at_once(request, answer):
+                return sent
             return await self._sent(request, web.Response(body=answer, content_type="application/json"))
         finally:
             self._unsent -= held
 
-    async def _sent(self, request: web.Request, response: web.Response) -> web.Response:
+    async def _sent(self, request: web.BaseRequest, response: web.Response) -> web.Response:
         """Send a response; a peer that does not take it in time is cut off."""
         transport, size = request.transport, response.content_length or 0
-        if transport is not None and not transport.get_write_buffer_size() and size < _AT_ONCE:
+        if transport is not None and not transport.get_write_buffer_size() and size < AT_ONCE:
             return response  # aiohttp writes it in one piece and does not wait
         try:
             async with asyncio.timeout(self._patience_s):
@@ -214,14 +224,14 @@ class HttpServer:
                 request.transport.abort()
         return response
 
-    async def _page(self, show: Show, request: web.Request) -> web.Response:
+    async def _page(self, show: Show, request: web.BaseRequest) -> web.Response:
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         if not is_loopback(request.remote or ""):
-            return _error(403, "forbidden", "This is shown on the agent's own computer only.")
+            return error(403, "forbidden", "This is shown on the agent's own computer only.")
         page = await show()
         if self._unsent + len(page.body) > MOST_UNSENT:
-            return _full()
+            return full()
         self._unsent += len(page.body)
         try:
             headers = {"Content-Type": page.content_type, "Cache-Control": "no-store"}
@@ -229,20 +239,20 @@ class HttpServer:
         finally:
             self._unsent -= len(page.body)
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
+    async def _get(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._upgrade is not None
         if reason := self._unwelcome(request):
-            return _error(403, "forbidden", reason)
+            return error(403, "forbidden", reason)
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            return _error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
+            return error(426, "invalidRequest", "GET opens a WebSocket here; send requests with POST.")
         authorization = request.headers.get("Authorization")
         try:
             identity = self._admission.identified(authorization, "websocket", request.remote or "unknown")
         except CommandRefused as refused:
-            return self._unauthenticated(request, refused)
+            return unauthenticated(request, refused)
         return await self._upgrade(request, identity)
 
-    def _unwelcome(self, request: web.Request) -> str | None:
+    def _unwelcome(self, request: web.BaseRequest) -> str | None:
         """Why a request may come from a web page that means no good: the reason, or None."""
         reason = self._suspicion(request)
         if reason:
@@ -250,7 +260,7 @@ class HttpServer:
             self._tally.forbidden["http"] += 1
         return reason
 
-    def _suspicion(self, request: web.Request) -> str | None:
+    def _suspicion(self, request: web.BaseRequest) -> str | None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts and host not in self._own(request):
             return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
@@ -259,7 +269,7 @@ class HttpServer:
             return f"Pages of {origin[:64]} may not ask here."
         return None
 
-    def _own(self, request: web.Request) -> tuple[str, ...]:
+    def _own(self, request: web.BaseRequest) -> tuple[str, ...]:
         """The address that a request came to, as a URL has it: no page of another name can be behind that."""
         name = request.transport.get_extra_info("sockname") if request.transport else None
         if not name:
@@ -303,7 +313,7 @@ class _Connection(web.RequestHandler):
         if status >= 500 and not is_gone:
             return super().handle_error(request, status, exc, message)
         log.warning("%s %s", request.remote, "is gone before it was answered" if is_gone else "sent what is not HTTP")
-        response = _error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
+        response = error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
         response.force_close()
         return response
 
@@ -323,11 +333,3 @@ class _Refused(asyncio.Protocol):
 
 def _in_url(host: str) -> str:
     return f"[{host.lower()}]" if ":" in host else host.lower()
-
-
-def _full() -> web.Response:
-    return _error(503, "tooMany", "Too many answers wait to be read; read them and ask again.")
-
-
-def _error(status: int, kind: str, reason: str) -> web.Response:
-    return web.Response(status=status, body=refusal(kind, reason), content_type="application/json")

@@ -57,7 +57,7 @@ class WebSocketRoute:
         self.sign_in_s = sign_in_s
         self._open: dict[web.WebSocketResponse, Session] = {}
 
-    async def __call__(self, request: web.Request, identity: Identity | None = None) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest, identity: Identity | None = None) -> web.StreamResponse:
         """Serve one connection until it ends; see `Upgrade`."""
         socket = web.WebSocketResponse(
             timeout=self.farewell_s, heartbeat=_PING_S, compress=False, max_msg_size=self._limit + 1,
@@ -99,8 +99,9 @@ class _Connection:
     """One peer; its frames are answered in order."""
 
     def __init__(
-        self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.Request, identity: Identity | None
-    ) -> None:
+        self, route: WebSocketRoute, socket: web.WebSocketResponse, request: web.BaseRequest,
+        identity: Identity | None,
+    ) -> None:  # fmt: skip
         self._route = route
         self._socket = socket
         self._transport = request.transport
