@@ -263,10 +263,10 @@ class HttpServer:
     def _suspicion(self, request: web.BaseRequest) -> str | None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts and host not in self._own(request):
-            return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
+            return f"This server is not {_shown(host) or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
         origin = request.headers.get("Origin")
         if origin is not None and origin.lower() != f"{self._scheme}://{host}" and origin not in self._origins:
-            return f"Pages of {origin[:64]} may not ask here."
+            return f"Pages of {_shown(origin)} may not ask here."
         return None
 
     def _own(self, request: web.BaseRequest) -> tuple[str, ...]:
@@ -329,6 +329,11 @@ class _Refused(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
+
+
+def _shown(header: str) -> str:
+    """A header's beginning as a sentence can have it: what is no UTF-8 is kept by surrogates, which nobody encodes."""
+    return header[:64].encode("ascii", "backslashreplace").decode()
 
 
 def _in_url(host: str) -> str:
