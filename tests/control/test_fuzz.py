@@ -161,7 +161,7 @@ class Fuzz:
         if answer is None:
             self.outcomes[kind]["nothing to answer"] += 1
             return
-        told = json.loads(answer)
+        told = json.loads(answer, parse_int=str)  # an id of thousands of digits comes back as it was
         for each in told if isinstance(told, list) else [told]:
             assert each["jsonrpc"] == "2.0"
             outcome = "done" if "result" in each else each["error"]["data"]["kind"]
