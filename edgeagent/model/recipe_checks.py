@@ -24,8 +24,10 @@ _LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 
 
 def settable(machine: Machine) -> dict[str, Register]:
-    """What a recipe, or a caller, may set, in the order in which a recipe is written: setpoints in that of the map, then
-    limits; nothing by which a machine is commanded or watched."""
+    """What a recipe, or a caller, may set, in the order of a recipe: setpoints in that of the map, then limits.
+
+    Nothing by which a machine is commanded or watched is among it.
+    """
     found: dict[str, Register] = {}
     for map_ in machine.maps:
         writable = {it.path: it for it in map_.registers
