@@ -10,6 +10,7 @@ from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped
 from edgeagent.errors import CommandRefused, MachineError
 from edgeagent.model.functions.control import SetObjectParameter
 from edgeagent.model.machine import Machine
+from edgeagent.model.recipe_checks import settable
 from edgeagent.model.samples import rounded
 from firmware_iface.encoding import value_fault
 
@@ -36,9 +37,11 @@ class SetParameter(Procedure):
         return frozenset((self._path,))
 
     def limits(self) -> Iterator[str]:
-        """It must be writable, and able to hold exactly this value."""
+        """It must be a writable setpoint or limit, and able to hold exactly this value."""
         if not self._point.writable:
             yield f"{self._path} is only read."
+        elif self._path not in settable(self._it.machine):
+            yield f"{self._path} is no parameter: what it does is a function of its own, with checks of its own."
         elif self._is_truth and not self._point.is_bit:
             yield f"{self._path} is no boolean and never {str(bool(self._value)).lower()}."
         elif fault := value_fault(self._it.machine.register(self._path), self._value):
