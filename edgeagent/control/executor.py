@@ -110,7 +110,7 @@ class Executor:
         for member in ("requestId", "notAfter"):
             plain.pop(member, None)
         asked = Asked(caller.name, caller.role, caller.functions, parameters.request_id, name, commanded.id,
-                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()))  # fmt: skip
+                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token)  # fmt: skip
         if asked.key is None:
             return await self._first(function, parameters, asked, caller, commanded)
         while first := self._deciding.get(asked.id):
@@ -286,7 +286,7 @@ class Executor:
         if asked is None or asked.function not in self._procedures:
             return None
         function = self._functions[asked.function]
-        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, is_authenticated=True)
+        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token)
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)
