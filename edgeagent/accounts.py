@@ -53,7 +53,7 @@ def sign_ins(audit: Audit, clock: Clock) -> Callable[[SignIn], None]:
     def tell(attempt: SignIn) -> None:
         audit.note(AuditEntry(
             **_when(clock), kind="refusal" if attempt.fault else "login", who=attempt.user or "",
-            role=attempt.may or None, transport=attempt.transport, peer=attempt.peer, function="Session.Authenticate",
+            role=attempt.may or None, transport=attempt.transport, peer=attempt.peer, function=attempt.function,
             outcome="refused" if attempt.fault else "done", reason=attempt.fault or f"with the {attempt.proof}"))
 
     return tell

@@ -23,6 +23,10 @@ from edgeagent.publish.throttle import Throttle
 _LOOK_S = 1.0
 """How often it is looked whether those who are connected may still be."""
 
+_ANEW_S = 3600.0
+_MOST_SEEN = 1024
+"""Of whom requests show by themselves who sends them, the first in an hour from one address is told, of so many."""
+
 
 class SignIn(NamedTuple):
     """An attempt to say who one is, for the audit.
@@ -30,6 +34,7 @@ class SignIn(NamedTuple):
     Attributes:
         user: None where nobody has the token. may: the role, or the functions.
         fault: why it was refused; None where it was not.
+        function: what it called for that; None where it did not come so far.
     """
 
     user: str | None
@@ -38,6 +43,7 @@ class SignIn(NamedTuple):
     peer: str
     proof: str
     fault: str | None
+    function: str | None = "Session.Authenticate"
 
 
 class Directory(Protocol):
@@ -88,6 +94,8 @@ class Authentication:
         self._users = users or Nobody()
         self._tally = tally or Tally()
         self._throttle = Throttle(monotonic)
+        self._monotonic = monotonic
+        self._seen: dict[tuple[str, str], float] = {}
         self._audit = audit
         self.now = now
         self._peers: set[Peer] = set()
@@ -152,6 +160,21 @@ class Authentication:
             self._audit(SignIn(None, "", transport, address, "token", fault))
         else:
             self._audit(SignIn(identity.user.name, identity.user.may, transport, address, proof_of(identity), fault))
+
+    def turned_away(self, transport: str, address: str, reason: str) -> None:
+        """Let the audit know of a peer that was refused before it could say who it is."""
+        self._audit(SignIn(None, "", transport, address, "", reason, None))
+
+    def came(self, identity: Identity, transport: str, address: str) -> None:
+        """Let the audit know of a request that shows by itself who sends it, where that is new or long ago."""
+        key, now = (proof_of(identity), address), self._monotonic()
+        if key in self._seen and now - self._seen[key] < _ANEW_S:
+            return
+        self._seen.pop(key, None)
+        self._seen[key] = now
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self.tell(identity, transport, address)
 
     def watched(self, peer: Peer) -> None:
         """Look at a peer again and again, until it is `forgotten`."""

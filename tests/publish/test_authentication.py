@@ -278,6 +278,39 @@ def test_whoever_does_not_come_in_is_told_to_the_audit_and_from_where() -> None:
     ]  # fmt: skip
 
 
+def test_who_shows_a_token_with_each_request_is_told_of_once_an_hour_from_each_address() -> None:
+    told: list[SignIn] = []
+    now = [0.0]
+    authentication = Authentication(Known((MES,)), audit=told.append, monotonic=lambda: now[0])
+    door = Admission(authentication)
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        door.caller(f"Bearer {TOKEN}", "http", address, None)
+    assert [(each.user, each.peer, each.fault) for each in told] == [
+        ("mes", "192.0.2.7", None), ("mes", "192.0.2.8", None)]
+    now[0] += 3600.0
+    door.caller(f"Bearer {TOKEN}", "http", "192.0.2.7", None)
+    assert len(told) == 3
+    for number in range(3000):
+        authentication.came(authentication.by_token(TOKEN, "http", "::1"), "http", str(number))
+    assert len(authentication._seen) <= 1024
+
+
+def test_a_page_that_misleads_a_browser_is_told_to_the_audit(tmp_path: Path) -> None:
+    async def main() -> None:
+        told: list[SignIn] = []
+        async with serving(tmp_path) as served:
+            served.authentication._audit = told.append
+            for header in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+                async with aiohttp.ClientSession() as session, session.post(
+                    f"http://127.0.0.1:{served.http_port}/rpc", data=request("Status.Get"), headers=JSON | header
+                ) as answer:
+                    assert answer.status == 403
+        assert [(each.peer, "evil.example" in (each.fault or ""), each.function) for each in told] == [
+            ("127.0.0.1", True, None)] * 2
+
+    asyncio.run(main())
+
+
 def test_an_address_that_guesses_is_slowed_down_and_told_how_long(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -70,11 +70,16 @@ class Admission:
         identity = self.identified(authorization, transport, address)
         identity = identity or self._certified(connection, transport, address)
         if identity is not None:
+            self._authentication.came(identity, transport, address)
             return caller_of(identity, transport, address)
         if self.anonymous == NO_ROLE:
             self._authentication.tell(None, transport, address, "a request did not say whose it is")
             raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
         return Caller(ANYBODY, self.anonymous, transport, address)
+
+    def turned_away(self, transport: str, address: str, reason: str) -> None:
+        """A request was refused whoever sent it; see `Authentication`."""
+        self._authentication.turned_away(transport, address, reason)
 
     def is_open_to(self, caller: Caller) -> bool:
         """Whether a caller may anything at all here."""

@@ -255,6 +255,7 @@ class HttpServer:
         if reason:
             log.warning("a request over HTTP is refused: %s", Detail(reason))
             self._tally.forbidden["http"] += 1
+            self._admission.turned_away("http", request.remote or "unknown", reason)
         return reason
 
     def _suspicion(self, request: web.BaseRequest) -> str | None:
