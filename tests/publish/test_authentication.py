@@ -267,14 +267,15 @@ def test_whoever_does_not_come_in_is_told_to_the_audit_and_from_where() -> None:
     for _ in range(FREE + 1):
         with pytest.raises(CommandRefused):
             door.identified(f"Bearer {new_token()}", "http", "192.0.2.7")
-    with pytest.raises(CommandRefused):
-        door.caller(None, "http", "192.0.2.8", None)
+    for header in (None, "Basic bWVzOm1lcw=="):
+        with pytest.raises(CommandRefused):
+            door.caller(header, "http", "192.0.2.8", None)
     assert authentication.by_certificate(Certificate("ab" * 32, "mes", NOW), "lines", "192.0.2.9:1") is None
     assert {(each.user, each.peer) for each in told[: FREE + 1]} == {(None, "192.0.2.7")}
     faults = [each.fault for each in told[FREE:]]
     assert faults == [
         "too many wrong tokens came from there, so this one was not looked at", "a request did not say whose it is",
-        "no user has this certificate (certificate abababababababab)",
+        "it showed something else than a token", "no user has this certificate (certificate abababababababab)",
     ]  # fmt: skip
 
 

@@ -60,6 +60,7 @@ class Admission:
             return None
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
+            self._authentication.tell(None, transport, address, "it showed something else than a token")
             raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
         return self._authentication.by_token(token.strip(), transport, address)
 
