@@ -136,7 +136,6 @@ class Authentication:
         identity = known.by_certificate(self._users.now(), certificate, self.now())
         if identity is None or identity.fault:
             fault = (identity.fault if identity else None) or "no user has this certificate"
-            self._tally.authentications["wrong"] += 1
             self.tell(identity, transport, address, f"{fault} ({shown(certificate)})")
             return None
         return identity
