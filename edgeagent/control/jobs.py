@@ -152,11 +152,9 @@ class Jobs:
     async def _audit_end(self, running: Running) -> None:
         job = running.job
         try:
-            await self._records.audit(
-                "outcome", running.caller, function=job.function, machine=job.machine, request_id=job.request_id,
-                job=job.id, after=running.seen or None, outcome=job.state, reason=job.reason)
+            await self._records.outcome(running.caller, job, running.seen or None)
         except StoreError as fault:
-            _log.error("the outcome of job %s (%s) is not in the audit: %s", job.id, job.state, fault)
+            _log.error("the outcome of job %s (%s) is not in the audit yet: %s", job.id, job.state, fault)
 
     def _answer(self, running: Running, is_done: bool, error: Exception | None) -> None:
         job = running.job

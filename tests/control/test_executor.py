@@ -189,6 +189,18 @@ def test_what_cannot_be_recorded_is_not_run(tmp_path):
     on_bench(tmp_path, work)
 
 
+def test_an_outcome_that_the_disk_refuses_waits_for_it(tmp_path):
+    async def work(it):
+        it.grant()
+        it.audit.refuses = {"outcome"}
+        job = await it.ended((await it.set())["id"])
+        assert job["state"] == "done"
+        assert it.audit.kinds()[-3:] == ["command", "write", "outcome"]
+        assert it.audit.entries[-1].after
+
+    on_bench(tmp_path, work)
+
+
 def test_one_long_command_at_a_time(tmp_path):
     async def work(it):
         it.grant()

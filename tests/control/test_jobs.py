@@ -158,9 +158,10 @@ def test_after_a_restart_a_job_writes_only_when_control_is_remote_again(tmp_path
     on_stages(tmp_path, work, writes_again=True)
 
 
-def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path):
+@pytest.mark.parametrize("user_or_token", ["mes", "0d5e1a7c"])
+def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path, user_or_token):
     async def work(it, stage, job):
-        it.revoked.add("mes")
+        it.revoked.add(user_or_token)
         await it.die_and_start_again()
         it.grant()
         ended = await it.ended(job)
