@@ -13,6 +13,9 @@ from edgeagent.model.machine import Machine
 from edgeagent.model.samples import rounded
 from firmware_iface.encoding import value_fault
 
+_SETTINGS = ("setpoint", "limit")
+"""Kinds of points that a recipe sets, and this function."""
+
 
 class SetParameter(Procedure):
     """Sets one parameter; `resume` looks what stands there."""
@@ -36,18 +39,20 @@ class SetParameter(Procedure):
         return frozenset((self._path,))
 
     def limits(self) -> Iterator[str]:
-        """It must be writable, and able to hold exactly this value."""
+        """It must be a setting that is writable, and able to hold exactly this value."""
         if not self._point.writable:
             yield f"{self._path} is only read."
+        elif reason := no_setting(self._it.machine, self._path):
+            yield reason
         elif self._is_truth and not self._point.is_bit:
             yield f"{self._path} is no boolean and never {str(bool(self._value)).lower()}."
         elif fault := value_fault(self._it.machine.register(self._path), self._value):
             yield f"{fault}."
 
     def interlocks(self) -> Iterator[str]:
-        """Nothing that changes heat, belt or width of a lane with a board in it; a width only over an empty lane."""
+        """As for a recipe: nothing changes in a lane that is not known to be empty."""
         yield from interlocks.state(self._it)
-        yield from moved_with_boards(self._it, self._path)
+        yield from interlocks.changes(self._it, (self._path,))
 
     def before(self) -> dict[str, Value]:
         """The value that stands there now."""
@@ -98,21 +103,13 @@ class SetParameter(Procedure):
         return rounded(float(found), decimals) == rounded(self._value, decimals)
 
 
-def moved_with_boards(it: CommandedMachine, path: str) -> Iterator[str]:
-    """Why a point may not be written because of boards: what it moves, or heats, has one in it."""
-    map_ = it.machine.map
-    for lane in map_.lanes:
-        if path == lane.width_setpoint:
-            yield from interlocks.emptiness(it, lane.number)
-            return
-    for lane in map_.lanes:
-        if path == lane.speed_setpoint:
-            yield from interlocks.boards_inside(it, lane.number)
-            return
-    if is_process(it.machine, path):
-        yield from interlocks.boards_inside(it)
+def no_setting(machine: Machine, path: str) -> str:
+    """Say why a writable point is none that is set like a setpoint; empty where it is.
 
-
-def is_process(machine: Machine, path: str) -> bool:
-    """Whether a point belongs to what the process is made of: a recipe's or any other setpoint, or a command's."""
-    return machine.point(path).kind == "setpoint" or path in machine.map.recipe_order
+    What starts, stops, warns or resets is commanded by its own function alone, with all that belongs to it.
+    """
+    map_ = machine.map
+    own = {command.write for command in map_.commands} | {map_.power.horn if map_.power else None}
+    if path in own or machine.point(path).kind not in _SETTINGS:
+        return f"{path} is no setting: what is commanded there has a function of its own."
+    return ""

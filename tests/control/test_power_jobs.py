@@ -112,15 +112,15 @@ def test_a_panel_that_takes_control_is_left_alone(tmp_path):
     journey(tmp_path, steps, is_off=True)
 
 
-def test_an_agent_that_died_while_it_warmed_up_tells_where_the_machine_is_and_commands_nothing(tmp_path):
+def test_an_agent_that_died_while_it_warmed_up_looks_on_under_local_control_and_commands_nothing(tmp_path):
     async def steps(it):
         job = await warming(it)
         wrote = len(it.reach.wrote)
         await it.die_and_start_again()
         await over(it, "Status.PowerOn")
         ended = await it.job(job["id"])
-        assert ended["state"] == "stopped"
-        assert "The machine goes on by itself: zones are below their setpoints" in ended["reason"]
+        assert (ended["state"], ended["reason"]) == ("done", "It is ready: zones are at their setpoints.")
+        assert it.remote.standing().state == "local"
         assert len(it.reach.wrote) == wrote
 
     journey(tmp_path, steps, is_off=True)
