@@ -124,7 +124,7 @@ class Jobs:
             reason, state = await do(JobWork(running, self._clock, self._permit_again)), "done"
         except Exception as caught:  # noqa: BLE001  supervised: the job tells of it, whatever it was
             error = caught
-            state, reason = outcome(caught, running.has_written)
+            state, reason = outcome(caught, bool(running.sent))
             if not isinstance(caught, EdgeAgentError):
                 _log.exception("job %s failed unexpectedly", running.job.id)
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from edgeagent.control import heat, interlocks
 from edgeagent.control.heat import ON, Presence
@@ -112,10 +113,15 @@ class PowerOn(_Powers):
             self._was_told = True
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn, NotConfirmed):
-            self._was_told = True
-            await self._end_heat(work)
+            if self._is_sent(work):
+                self._was_told = True
+                await self._end_heat(work)
             raise
         return await self._warmed(work, in_time)
+
+    def _is_sent(self, work: Work) -> bool:
+        command = self._map.command("powerOn")
+        return command is not None and work.was_sent(command.write)
 
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
@@ -147,7 +153,7 @@ class PowerOn(_Powers):
                 await work.write(horn, 1.0)
             await work.sleep(seconds)
         finally:
-            if horn:
+            if horn and work.was_sent(horn):
                 await self._silence(work, horn)
 
     async def _silence(self, work: Work, horn: str) -> None:
@@ -195,14 +201,24 @@ class PowerOn(_Powers):
 
     async def _end_heat(self, work: Work) -> None:
         """Come to the nearest safe state: no heat, belt and blowers on."""
-        await work.step("Switch the heaters off; belt and blowers stay on")
+        with suppress(Stopped, Withdrawn):  # a step that cannot be kept leaves no heat on
+            await work.step("Switch the heaters off; belt and blowers stay on")
         try:
-            await heat.rest(self._it, work)
+            try:
+                await self._rest(work)
+            except (Stopped, Withdrawn):
+                await self._rest(work)  # the job is on its way to its end now, and this is safe
         except (MachineError, Failed) as error:
             if not self._presence.is_known or self._state not in _WITHOUT_HEAT:
                 raise Unknown(f"The heaters could not be switched off again: {error}.") from error
         except Withdrawn as error:
             raise Withdrawn(f"{error} The machine goes on by itself: {self._it.status().reason}.") from error
+
+    async def _rest(self, work: Work) -> None:
+        """Take the heat away; a machine that has only just been told to start may not show it yet."""
+        if self._state == "off":
+            await work.until(lambda: self._state != "off", _BEGINS_S)
+        await heat.rest(self._it, work)
 
 
 class PowerOff(_Powers):

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn
-from edgeagent.errors import BadAnswer, CommandRefused, Silent
+from edgeagent.errors import BadAnswer, Broken, CommandRefused, NotWritable, Refused, Silent, Unreachable
 from edgeagent.model.callers import Caller
 from tests.control.bench import ENGINEER, SETPOINT, bench
 from tests.control.test_executor import SET, on_bench
@@ -204,9 +204,10 @@ def test_a_link_that_dies_between_the_write_and_the_read_back_leaves_it_unknown(
 
 
 @pytest.mark.parametrize(("raised", "state"), [
-    (Silent("no answer"), "unknown"), (BadAnswer("odd"), "unknown"),
+    (Silent("no answer"), "unknown"), (BadAnswer("odd"), "unknown"), (Broken("cut off"), "unknown"),
+    (Refused("illegal value", 3), "failed"), (NotWritable("never"), "failed"), (Unreachable("not known"), "failed"),
 ])
-def test_a_write_of_which_nobody_knows_whether_it_arrived_is_unknown(tmp_path, raised, state):
+def test_a_write_is_unknown_where_nobody_knows_whether_it_arrived_and_failed_where_it_surely_did_not(tmp_path, raised, state):
     async def work(it):
         def meets(*_):
             raise raised
