@@ -207,7 +207,7 @@ def test_a_link_that_dies_between_the_write_and_the_read_back_leaves_it_unknown(
     (Silent("no answer"), "unknown"), (BadAnswer("odd"), "unknown"), (Broken("cut off"), "unknown"),
     (Refused("illegal value", 3), "failed"), (NotWritable("never"), "failed"), (Unreachable("not known"), "failed"),
 ])
-def test_a_write_is_unknown_where_nobody_knows_whether_it_arrived_and_failed_where_it_surely_did_not(tmp_path, raised, state):
+def test_a_write_that_may_have_arrived_is_unknown_and_one_that_surely_did_not_failed(tmp_path, raised, state):
     async def work(it):
         def meets(*_):
             raise raised
