@@ -86,12 +86,13 @@ class Start(Procedure):
 
     async def run(self, work: Work) -> str | None:
         """Wait for an empty lane where that is configured, write, read back, and wait until it is ready."""
+        await self._recipes.forget_former(self._recipe.machine)
         if self._waits:
             await self._until_empty(work)
         await work.step("reads what the machine is set to")
         former = await work.read(*self._settings, *self._names)
         await self._recipes.note_former(self._recipe, former)
-        return await self._to_its_end(self._begin(work, former))
+        return await self._to_its_end(work, self._begin(work, former))
 
     async def resume(self, work: Work) -> str | None:
         """Look what stands: go on with waiting where all of it does, say what stands where else."""
@@ -99,19 +100,16 @@ class Start(Procedure):
         if former is None:
             raise Failed(f"The agent was restarted before anything of recipe {self._recipe.name} was written.")
         self._is_written = True
-        return await self._to_its_end(self._go_on(work, former))
+        return await self._to_its_end(work, self._go_on(work, former))
 
-    async def _to_its_end(self, way: Coroutine[Any, Any, str | None]) -> str | None:
-        """Mark boards that enter meanwhile; what stood before is needed only if the agent ends before the way does."""
+    async def _to_its_end(self, work: Work, way: Coroutine[Any, Any, str | None]) -> str | None:
+        """Mark boards that enter meanwhile, also while the agent is restarted; who runs the job ends that.
+
+        What stood before is needed until its good end is on disk.
+        """
         self._machine.hold_ready(f"recipe {self._recipe.name} version {self._recipe.version} is not settled yet")
-        try:
-            told = await way
-        except (CommandEnded, MachineError):
-            await self._recipes.forget_former(self._recipe.machine)
-            raise
-        finally:
-            self._machine.hold_ready(None)
-        await self._recipes.forget_former(self._recipe.machine)
+        told = await way
+        work.keep(self._recipes.settled(self._recipe.machine))
         return told
 
     async def _begin(self, work: Work, former: dict[str, Read]) -> str | None:

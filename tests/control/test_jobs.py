@@ -6,9 +6,11 @@ import asyncio
 
 import pytest
 
+from edgeagent.clock import iso
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn
 from edgeagent.errors import BadAnswer, Broken, CommandRefused, NotWritable, Refused, Silent, Unreachable
 from edgeagent.model.callers import Caller
+from edgeagent.model.commands import Job
 from tests.control.bench import ENGINEER, SETPOINT, bench
 from tests.control.test_executor import SET, on_bench
 
@@ -303,3 +305,50 @@ def test_a_command_that_the_machine_does_not_do_is_not_confirmed(tmp_path):
         assert (job["state"], "did not do powerOff within" in job["reason"]) == ("failed", True)
 
     on_bench(tmp_path, work, procedures={SET: Off})
+
+
+def test_a_job_of_a_machine_that_is_served_no_more_ends_unknown_and_is_told(tmp_path):
+    async def work(it):
+        job = Job(id="01J", function=SET, machine="RO0009", request_id=None, by="mes", state="running",
+                  accepted_at=iso(it.clock.wall_ns()))
+        await it.room._records.keep(job)
+        await it.die_and_start_again()
+        ended = await it.ended("01J")
+        assert (ended["state"], "does not serve RO0009" in ended["reason"]) == ("unknown", True)
+        (told,) = await it.told("Command.Executed")
+        assert (told["job"], told["outcome"]) == ("01J", "unknown")
+
+    on_bench(tmp_path, work)
+
+
+@pytest.mark.parametrize("what", ["audit", "answer"])
+def test_an_end_that_cannot_be_told_leaves_the_machine_free(tmp_path, what):
+    class Ends(Procedure):
+        takes_long = answers_when_done = True
+
+        def __init__(self, *_):
+            pass
+
+        async def run(self, work):
+            return None
+
+        def answer(self, job):
+            return 1 / 0 if what == "answer" else job
+
+    async def work(it):
+        it.grant()
+        write = it.audit.write
+
+        async def odd(*entries):
+            if what == "audit" and entries[0].kind == "outcome":
+                raise ValueError("NaN")
+            await write(*entries)
+
+        it.audit.write = odd
+        if what == "answer":
+            assert (await it.refused(SET, **it.asks())).kind == "internal"
+        else:
+            assert (await it.set())["state"] == "done"
+        assert not it.room.executor.jobs
+
+    on_bench(tmp_path, work, procedures={SET: Ends})

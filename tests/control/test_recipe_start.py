@@ -349,3 +349,50 @@ def test_a_restart_before_anything_was_written_is_told_as_that(tmp_path):
         assert job["state"] == "failed" and "before" in job["reason"]
 
     on_bench(tmp_path, work, settings=ControlTable(enabled=True, recipe_change="wait"))
+
+
+def test_an_agent_that_died_before_the_end_of_a_started_recipe_was_recorded_does_not_deny_it(tmp_path):
+    async def work(it):
+        write = it.audit.write
+
+        async def stuck(*entries):
+            if entries[0].kind == "outcome":
+                await asyncio.Event().wait()
+            await write(*entries)
+
+        id_ = await started(it)
+        it.audit.write = stuck
+        (running,) = it.room.executor.jobs
+        await it.until(lambda: running.job.ended_at)
+        it.audit.write = write
+        await it.die_and_start_again()
+        job = await it.ended(id_)
+        assert (job["state"], job["reason"]) == ("done", None)
+
+    on_bench(tmp_path, work)
+
+
+def test_a_board_that_enters_while_the_agent_is_restarted_is_not_ready_as_long_as_the_oven_is_not(tmp_path):
+    async def work(it):
+        id_ = await started(it, settlingSeconds=300)
+        await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE" and it.unit.status().state == "ready")
+        await it.room.close()
+        it.device.insert_board("PCB0001", 180.0)
+        while not it.unit.boards():
+            it.run(0.1)
+        await it.die_and_start_again()
+        assert [board["board"]["processReady"] for board in await it.told("Board.ProcessStarted")] == [False]
+        assert (await it.ended(id_))["state"] == "done"
+
+    on_bench(tmp_path, work)
+
+
+def test_a_hold_of_a_job_that_is_gone_ends_with_the_next_start(tmp_path):
+    async def work(it):
+        it.unit.hold_ready("recipe LEAD-FREE version 1 is not settled yet")
+        await it.die_and_start_again()
+        it.device.insert_board("PCB0001", 180.0)
+        await it.until(it.unit.boards)
+        assert [board["board"]["processReady"] for board in await it.told("Board.ProcessStarted")] == [True]
+
+    on_bench(tmp_path, work)
