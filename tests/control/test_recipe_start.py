@@ -377,6 +377,7 @@ def test_a_board_that_enters_while_the_agent_is_restarted_is_not_ready_as_long_a
         id_ = await started(it, settlingSeconds=300)
         await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE" and it.unit.status().state == "ready")
         await it.room.close()
+        assert it.unit.pipeline._memory.state.held, "it is kept with the machine's checkpoint"
         it.device.insert_board("PCB0001", 180.0)
         while not it.unit.boards():
             it.run(0.1)
