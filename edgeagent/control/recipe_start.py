@@ -53,6 +53,8 @@ class Start(Procedure):
         self._is_written = False
         self._safe = frozenset[str]()
         self._sent: list[str] = []
+        self._moves: list[str] = []
+        """What is about to change although it stands as it is wanted: by `recipeStart`, or put back."""
         map_ = machine.machine.map
         told = ((map_.recipe_version, float(self._recipe.version)), (map_.recipe_name, self._recipe.name))
         self._names: dict[str, Written] = {path: value for path, value in told
@@ -62,15 +64,15 @@ class Start(Procedure):
 
     @property
     def safe(self) -> frozenset[str]:
-        """What is being written may be put back; not over a board."""
-        return self._safe
+        """What is being written may be put back; not over a board, whatever stands."""
+        return frozenset() if any(self._occupied()) else self._safe
 
     def interlocks(self) -> Iterator[str]:
         """The machine heats, is in no fault, and has no board where something changes."""
         status = self._machine.status()
         if self._machine.machine.map.states and status.state not in _STATES:
             yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
-        if not self._is_written and not self._waits:
+        if (not self._is_written or self._moves) and not self._waits:
             yield from self._occupied()
 
     def limits(self) -> Iterator[str]:
@@ -183,7 +185,9 @@ class Start(Procedure):
             if any(not is_same(value, read[path]) for path, value in todo.items()):
                 raise NotConfirmed("The machine did not take the name or the version of the recipe.")
         if self._machine.machine.map.command("recipeStart") and (todo or not self._is_written):
+            self._moves = list(self._settings)
             await work.command("recipeStart")
+            self._moves = []
         self._is_written = True
         self._machine.recipe_started(self._recipe.key, self._by)
 
@@ -228,9 +232,7 @@ class Start(Procedure):
         What somebody changed at the panel meanwhile is left alone.
         """
         read = await self._read_all(work)
-        changed = [path for path in reversed(self._sent) if not is_same(former[path], read[path])]
-        if any(interlocks.changes(self._machine, changed)):
-            self._safe = frozenset()  # not over a board, whatever stands
+        self._moves = changed = [path for path in reversed(self._sent) if not is_same(former[path], read[path])]
         kept_from = ""
         if changed:
             with suppress(CommandEnded):
@@ -238,9 +240,10 @@ class Start(Procedure):
         for path in changed:
             before = former[path]
             try:
-                await work.write(path, before if isinstance(before, str) else float(before))
+                await self._write_back(work, path, before if isinstance(before, str) else float(before))
             except (CommandEnded, MachineError) as refused:
-                kept_from = f" What stood before could not all be written back: {refused}"
+                reasons = " ".join(self._occupied()) or refused
+                kept_from = f" What stood before could not all be written back: {reasons}"
                 if isinstance(refused, CommandEnded):
                     break
         read = await self._read_all(work)
@@ -248,6 +251,12 @@ class Start(Procedure):
         if any(value is None for value in read.values()):
             raise Unknown(reason)
         raise (type(error) if isinstance(error, Stopped | Withdrawn) else Failed)(reason)
+
+    async def _write_back(self, work: Work, path: str, value: Written) -> None:
+        try:
+            await work.write(path, value)
+        except (Stopped, Withdrawn):
+            await work.write(path, value)  # the job is on its way to its end now, and this is safe
 
     async def _read_all(self, work: Work) -> dict[str, Value]:
         """Read each setting, and the names; None for what cannot be read."""
@@ -278,7 +287,7 @@ class Start(Procedure):
     # Looking
 
     def _occupied(self) -> Iterator[str]:
-        return interlocks.changes(self._machine, self._differing())
+        return interlocks.changes(self._machine, self._moves or self._differing())
 
     def _differing(self) -> list[str]:
         """The settings that the machine has otherwise, or whose value is not known."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from edgeagent.config import ControlTable
 from edgeagent.errors import Silent
-from tests.control.bench import bench
+from tests.control.bench import OVEN, bench
 from tests.control.test_recipes import recipe
 
 CHANGED = {"zone/1/top/setpoint": 132.0, "zone/2/top/setpoint": 147.0, "zone/3/top/setpoint": 167.0}
@@ -185,6 +186,74 @@ def test_a_board_that_comes_while_it_is_written_stops_it_and_nothing_moves_over_
         assert job["state"] == "stopped" and "1 board is inside lane 1" in job["reason"]
         assert wrote(it) == ["zone/1/top/setpoint", "zone/2/top/setpoint"]
         assert "zone/1/top/setpoint is 132, wanted 132, before 130" in job["reason"]
+
+    on_bench(tmp_path, work)
+
+
+def enters(it):
+    it.device.insert_board("PCB0001", 180.0)
+    while not it.unit.boards():
+        it.run(1)
+
+
+def test_what_stood_before_is_not_put_back_over_a_board_even_where_all_settings_are_as_the_recipe_wants_them(tmp_path):
+    async def work(it):
+        it.reach.deaf = {"recipe/name"}
+        it.reach.meets = lambda path, _: enters(it) if path == "recipe/name" and not it.unit.boards() else None
+        job = await it.ended(await started(it))
+        assert job["state"] == "failed", job
+        assert "could not all be written back: 1 board is inside lane 1" in job["reason"]
+        assert stands(it) == CHANGED
+
+    on_bench(tmp_path, work)
+
+
+def test_a_recipe_that_a_command_takes_over_is_not_taken_over_above_a_board(tmp_path):
+    takes_over = replace(OVEN.command("alarmReset"), name="recipeStart", confirm=())
+
+    async def work(it):
+        it.reach.meets = lambda path, _: enters(it) if path == "recipe/name" and not it.unit.boards() else None
+        job = await it.ended(await started(it))
+        assert job["state"] == "stopped" and "1 board is inside lane 1" in job["reason"]
+        assert "command/alarmReset" not in wrote(it)
+
+    on_bench(tmp_path, work, register_map=replace(OVEN, commands=(*OVEN.commands, takes_over)))
+
+
+def test_a_board_that_enters_while_the_former_settings_are_put_back_ends_that(tmp_path):
+    async def work(it):
+        def meets(path, value):
+            if (path, value) == ("zone/2/top/setpoint", 147.0):
+                (job,) = it.room.executor.jobs
+                job.stopped_by = "anna"
+                job.stop_asked.set()
+            if (path, value) == ("zone/2/top/setpoint", 145.0):
+                enters(it)
+
+        it.reach.meets = meets
+        job = await it.ended(await started(it))
+        assert job["state"] == "stopped"
+        assert "could not all be written back: 1 board is inside lane 1" in job["reason"]
+        assert wrote(it)[-1] == "zone/2/top/setpoint", "the one that was on its way, and no other"
+        assert it.device.read("zone/1/top/setpoint") == 132.0
+
+    on_bench(tmp_path, work)
+
+
+def test_a_stop_while_the_former_settings_are_put_back_does_not_leave_half_of_them(tmp_path):
+    async def work(it):
+        before = stands(it)
+
+        def meets(path, value):
+            if (path, value) == ("zone/2/top/setpoint", 145.0):
+                (job,) = it.room.executor.jobs
+                job.stopped_by = "anna"
+                job.stop_asked.set()
+
+        it.reach.deaf = {"zone/3/top/setpoint"}
+        it.reach.meets = meets
+        job = await it.ended(await started(it))
+        assert (job["state"], stands(it)) == ("failed", before), job
 
     on_bench(tmp_path, work)
 
