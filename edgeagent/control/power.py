@@ -128,11 +128,13 @@ class PowerOn(_Powers):
         await self._hear()
         self._was_told = True
         horn = self._power.horn
-        if horn and interlocks.number(self._it, horn):
+        sounds = interlocks.number(self._it, horn) if horn else 0.0
+        if horn and sounds:
             await self._silence(work, horn)
         if self._state not in ON:
             raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
-                          f"{self._it.status().reason}. Whether it had been told to start is not known.")  # fmt: skip
+                          f"{self._it.status().reason}. Whether it had been told to start is not known."
+                          f"{' Nor is whether the horn still sounds.' if sounds is None else ''}")  # fmt: skip
         if self._state in ("ready", "running"):
             return await self._warmed(work, True)
         try:
@@ -233,6 +235,8 @@ class PowerOff(_Powers):
         self._is_idle = context.caller.transport == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
+        self._must_be_cool = False
+        """Belt and blowers are about to be switched off after the cool-down."""
 
     def interlocks(self) -> Iterator[str]:
         """Never with boards inside, nor while it is not known what is inside."""
@@ -241,6 +245,17 @@ class PowerOff(_Powers):
         yield from interlocks.state(self._it)
         yield from interlocks.emptiness(self._it)
         yield from self._preconditions("powerOff", "Power off")
+        if self._must_be_cool:
+            yield from self._heats()
+
+    def _heats(self) -> Iterator[str]:
+        """Why it may be heating, or hot, again after it had cooled down."""
+        status = self._it.status()
+        if status.state != "fault" and not heat.is_resting(self._it):
+            yield f"{status.machine} was started again at the machine: it is {status.state} ({status.reason})."
+        far = heat.hottest(self._it, self._power.safe_celsius)
+        if far and far.celsius >= far.wanted:
+            yield f"{far.path} is {far.celsius:.0f} °C again, and belt and blowers stop below {far.wanted:g} °C only."
 
     def limits(self) -> Iterator[str]:
         """What the map must say; whether it lets a hot machine be switched off."""
@@ -330,7 +345,7 @@ class PowerOff(_Powers):
         return all(float(value) < self._power.safe_celsius for value in values.values())
 
     async def _switch_off(self, work: Work) -> str | None:
-        self._is_cooling = False
+        self._is_cooling, self._must_be_cool = False, not self._now
         if self._state == "off":
             return "It was switched off at the machine."
         await work.step("Switch off")

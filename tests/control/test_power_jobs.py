@@ -374,3 +374,20 @@ def test_a_store_that_fails_while_it_warms_up_leaves_no_heat(tmp_path):
         assert it.device.state in ("coolingDown", "standby")
 
     journey(tmp_path, steps, is_off=True)
+
+
+def test_a_horn_that_a_killed_agent_left_on_is_told_where_nothing_may_be_written(tmp_path, caplog):
+    async def steps(it):
+        it.grant()
+        job = await it.call("Status.PowerOn")
+        await it.until(lambda: it.device.read("machine/horn"))
+        it.reach.deaf = {"machine/horn"}  # killed: nobody silences it
+        await it.die_and_start_again()
+        wrote = len(it.reach.wrote)
+        await over(it, "Status.PowerOn")
+        ended = await it.job(job["id"])
+        assert (ended["state"], "The horn may still sound." in ended["reason"]) == ("stopped", True), ended
+        assert "The horn may still sound." in caplog.text
+        assert len(it.reach.wrote) == wrote
+
+    journey(tmp_path, steps, is_off=True)
