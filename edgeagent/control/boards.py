@@ -8,7 +8,7 @@ from typing import Any
 from edgeagent.clock import instant_ns
 from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine, Context, Value
-from edgeagent.control.procedure import Procedure, Unknown, Work
+from edgeagent.control.procedure import Failed, Procedure, Unknown, Work
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.boards import BookedOut, ConfirmEmpty, RemoveBoard
@@ -62,6 +62,10 @@ class Remove(_BooksOut):
             raise CommandRefused("notFound", f"The board {self._asked.id} had come out by itself.", self._it.machine.id)
         return None
 
+    async def resume(self, work: Work) -> str | None:
+        """The board is inside, or this could not have been made again."""
+        raise Failed("The agent was restarted before the board was booked out; it still counts as inside.")
+
 
 class Empty(_BooksOut):
     """Somebody looked into the tunnel, and nothing is inside."""
@@ -96,3 +100,8 @@ class Empty(_BooksOut):
         self._ended = self._it.confirm_empty(self._asked.lane, self._asked.reason, self._context.caller.name)
         await self._written()
         return f"{len(self._ended)} boards were booked out." if self._ended else None
+
+    async def resume(self, work: Work) -> str | None:
+        """What is inside is known, not what was booked out."""
+        raise Unknown(f"The agent was restarted meanwhile; {len(self._it.boards())} boards count as inside now. Look "
+                      "into the tunnel before it is called again.")  # fmt: skip

@@ -108,7 +108,7 @@ class Executor:
         for member in ("requestId", "notAfter"):
             plain.pop(member, None)
         asked = Asked(caller.name, caller.role, caller.functions, parameters.request_id, name, commanded.id,
-                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()))  # fmt: skip
+                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token)  # fmt: skip
         if asked.key is None:
             return await self._first(function, parameters, asked, caller, commanded)
         while first := self._deciding.get(asked.id):
@@ -280,15 +280,16 @@ class Executor:
             ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
             self._records.end(commanded.machine, ended, None)
             return
-        commands = is_begun and running.function.needs_remote
-        self._jobs.take_up(running, partial(_resumed, running) if commands else _never_begun)
+        way = partial(_resumed, running) if running.function.needs_remote else running.procedure.resume
+        self._jobs.take_up(running, way if is_begun else _never_begun)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
         if asked is None or asked.function not in self._procedures:
             return None
         function = self._functions[asked.function]
-        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, is_authenticated=True)
+        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, is_authenticated=True,
+                        token=asked.token)  # fmt: skip
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)

@@ -69,9 +69,7 @@ class Start(Procedure):
 
     def interlocks(self) -> Iterator[str]:
         """The machine heats, is in no fault, and has no board where something changes."""
-        status = self._machine.status()
-        if self._machine.machine.map.states and status.state not in _STATES:
-            yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
+        yield from self._hindered()
         if (not self._is_written or self._moves) and not self._waits:
             yield from self._occupied()
 
@@ -198,23 +196,28 @@ class Start(Procedure):
             return "Nothing that the recipe sets is measured, so nothing was waited for."
         now_ns, timeout_s = self._context.clock.monotonic_ns, self._timeout_s()
         deadline_ns = now_ns() + round(timeout_s * 1e9)
+
+        def settled() -> bool:
+            return settling.look() and not any(self._hindered())
+
         settling.look()
         await work.step(f"waits until the machine is ready for it, {timeout_s / 60:g} minutes at most: "
                         f"{settling.progress()}")
         while now_ns() < deadline_ns:
             slice_s = min(_SLICE_S, (deadline_ns - now_ns()) / 1e9)
             try:
-                await work.until(lambda: settling.look() or settling.has_news or work.stopped_by is not None, slice_s)
+                await work.until(lambda: settled() or settling.has_news or work.stopped_by is not None, slice_s)
             except Withdrawn:
                 continue  # it is written and stands; to wait for it needs no remote control
             except Stopped:
                 pass
-            if settling.look():
+            if settled():
                 return None
             if work.stopped_by is not None:
                 raise Stopped(f"{work.stopped_by} stopped it. The recipe is written and stands.")
             await work.step(settling.progress())
-        missing = "; ".join(map(str, settling.missing[:_MOST_NAMED])) or "nothing has stood long enough without a break"
+        reasons = (*self._hindered(), *map(str, settling.missing[:_MOST_NAMED]))
+        missing = "; ".join(reasons) or "nothing has stood long enough without a break"
         raise Failed(f"The recipe is written, but the machine was not ready for it in {timeout_s / 60:g} minutes: "
                      f"{missing}.")
 
@@ -285,6 +288,12 @@ class Start(Procedure):
         return f"Now {'; '.join(told[:_MOST_NAMED])}{more}; everything else stands as it did before."
 
     # Looking
+
+    def _hindered(self) -> Iterator[str]:
+        """Why the machine cannot come to any recipe now."""
+        status = self._machine.status()
+        if self._machine.machine.map.states and status.state not in _STATES:
+            yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
 
     def _occupied(self) -> Iterator[str]:
         return interlocks.changes(self._machine, self._moves or self._differing())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -352,3 +353,42 @@ def test_an_end_that_cannot_be_told_leaves_the_machine_free(tmp_path, what):
         assert not it.room.executor.jobs
 
     on_bench(tmp_path, work, procedures={SET: Ends})
+
+
+def test_a_tunnel_that_was_taken_for_empty_when_the_agent_died_is_not_said_to_be_untouched(tmp_path):
+    async def work(it):
+        write, reached = it.audit.write, asyncio.Event()
+
+        async def stuck(*entries):
+            if entries[0].kind == "outcome":
+                reached.set()
+                await asyncio.Event().wait()
+            await write(*entries)
+
+        it.audit.write = stuck
+        call = asyncio.create_task(it.call("Board.ConfirmEmpty", reason="looked"))
+        await reached.wait()
+        (running,) = it.room.executor.jobs
+        it.audit.write = write
+        await it.die_and_start_again()
+        with pytest.raises(CommandRefused, match="about to end"):
+            await call
+        job = await it.ended(running.job.id)
+        assert (job["state"], "0 boards count as inside now" in job["reason"]) == ("unknown", True), job
+
+    on_bench(tmp_path, work)
+
+
+def test_a_job_that_is_taken_up_keeps_the_token_of_its_caller(tmp_path):
+    """A token that is revoked while the agent is down commands nothing any more."""
+    async def work(it):
+        it.grant()
+        await it.set(178.0, dataclasses.replace(ENGINEER, token="t1"))
+        (running,) = it.room.executor.jobs
+        await running.begin()
+        await it.die_and_start_again()
+        (running,) = it.room.executor.jobs
+        assert (running.caller.name, running.caller.token) == ("mes", "t1")
+        await it.ended(running.job.id)
+
+    on_bench(tmp_path, work)

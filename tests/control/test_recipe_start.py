@@ -9,6 +9,7 @@ import pytest
 
 from edgeagent.config import ControlTable
 from edgeagent.errors import Silent
+from firmware_iface.simulated.faults import parse
 from tests.control.bench import OVEN, bench
 from tests.control.test_recipes import recipe
 
@@ -464,5 +465,18 @@ def test_a_hold_of_a_job_that_is_gone_ends_with_the_next_start(tmp_path):
         it.device.insert_board("PCB0001", 180.0)
         await it.until(it.unit.boards)
         assert [board["board"]["processReady"] for board in await it.told("Board.ProcessStarted")] == [True]
+
+    on_bench(tmp_path, work)
+
+
+def test_an_oven_in_emergency_stop_is_not_ready_for_a_recipe_however_warm_it_still_is(tmp_path):
+    async def work(it):
+        id_ = await started(it, settlingSeconds=10)
+        await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE")
+        it.device.add_fault(parse(f"emergency-stop@{it.device.time}+20"))
+        await it.until(lambda: it.unit.status().state == "emergencyStop")
+        await passes(it, 11)
+        assert it.unit.status().state == "emergencyStop"
+        assert (await it.job(id_))["state"] == "running"
 
     on_bench(tmp_path, work)
