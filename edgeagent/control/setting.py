@@ -9,12 +9,9 @@ from edgeagent.control.ports import CommandedMachine, Context, Value, Written
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn, Work
 from edgeagent.errors import CommandRefused, MachineError
 from edgeagent.model.functions.control import SetObjectParameter
-from edgeagent.model.machine import Machine
+from edgeagent.model.recipe_checks import settable
 from edgeagent.model.samples import rounded
 from firmware_iface.encoding import value_fault
-
-_SETTINGS = ("setpoint", "limit")
-"""Kinds of points that a recipe sets, and this function."""
 
 
 class SetParameter(Procedure):
@@ -39,11 +36,11 @@ class SetParameter(Procedure):
         return frozenset((self._path,))
 
     def limits(self) -> Iterator[str]:
-        """It must be a setting that is writable, and able to hold exactly this value."""
+        """It must be a writable setpoint or limit, and able to hold exactly this value."""
         if not self._point.writable:
             yield f"{self._path} is only read."
-        elif reason := no_setting(self._it.machine, self._path):
-            yield reason
+        elif self._path not in settable(self._it.machine):
+            yield f"{self._path} is no parameter: what it does is a function of its own, with checks of its own."
         elif self._is_truth and not self._point.is_bit:
             yield f"{self._path} is no boolean and never {str(bool(self._value)).lower()}."
         elif fault := value_fault(self._it.machine.register(self._path), self._value):
@@ -101,15 +98,3 @@ class SetParameter(Procedure):
             return found == self._value
         decimals = self._point.decimals
         return rounded(float(found), decimals) == rounded(self._value, decimals)
-
-
-def no_setting(machine: Machine, path: str) -> str:
-    """Say why a writable point is none that is set like a setpoint; empty where it is.
-
-    What starts, stops, warns or resets is commanded by its own function alone, with all that belongs to it.
-    """
-    map_ = machine.map
-    own = {command.write for command in map_.commands} | {map_.power.horn if map_.power else None}
-    if path in own or machine.point(path).kind not in _SETTINGS:
-        return f"{path} is no setting: what is commanded there has a function of its own."
-    return ""

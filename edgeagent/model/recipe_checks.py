@@ -10,7 +10,7 @@ from itertools import chain
 from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
 from edgeagent.model.recipes import RecipeDraft, RecipeFault, StoredRecipe
 from firmware_iface.encoding import value_fault
-from firmware_iface.registers import Register
+from firmware_iface.registers import Register, RegisterMap
 from firmware_iface.wording import number, reach
 
 SETTLING_S = (1.0, 3600.0)
@@ -24,13 +24,30 @@ _LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 
 
 def settable(machine: Machine) -> dict[str, Register]:
-    """What a recipe may set, in the order in which it is written: setpoints in that of the map, then limits."""
+    """What a recipe, or a caller, may set, in the order of a recipe: setpoints in that of the map, then limits.
+
+    Nothing by which a machine is commanded or watched is among it.
+    """
     found: dict[str, Register] = {}
     for map_ in machine.maps:
         writable = {it.path: it for it in map_.registers
                     if it.writable and it.type != "text" and it.kind in ("setpoint", "limit")}  # fmt: skip
+        for path in _commanding(map_):
+            writable.pop(path, None)
         found |= {path: writable[path] for path in map_.recipe_order if path in writable} | writable
     return found
+
+
+def _commanding(map_: RegisterMap) -> Iterator[str]:
+    """The points by which a machine is commanded, warns, and is watched: each belongs to a function of its own."""
+    for command in map_.commands:
+        yield command.write
+        if command.handshake:
+            yield command.handshake
+    if map_.power and map_.power.horn:
+        yield map_.power.horn
+    if map_.heartbeat:
+        yield map_.heartbeat.point
 
 
 def faults(recipe: RecipeDraft | StoredRecipe, machine: Machine, version: int) -> list[RecipeFault]:

@@ -7,7 +7,7 @@ import json
 import struct
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from edgeagent.config import ControlTable, MachineTable, ModbusTcpTable
 from edgeagent.control.procedures import PROCEDURES
 from edgeagent.control.room import ControlRoom
 from edgeagent.errors import CommandRefused, Silent
-from edgeagent.model.callers import Caller
+from edgeagent.model.callers import NO_ROLE, Caller
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.console import CONSOLE
 from edgeagent.store import Archive, Database
@@ -122,6 +122,7 @@ class Bench:
     settings: ControlTable = ENABLED
     table: MachineTable = TABLE
     procedures: dict[str, Any] = field(default_factory=dict)
+    revoked: set[str] = field(default_factory=set)
     _changed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -131,7 +132,10 @@ class Bench:
 
     def _room(self) -> ControlRoom:
         return ControlRoom(self.settings, [(self.unit, self.reach, self.table)], self.archive, self.audit, self.clock,
-                           self.clock, PROCEDURES | self.procedures)
+                           self.clock, PROCEDURES | self.procedures, self._as_now)
+
+    def _as_now(self, caller: Caller) -> Caller:
+        return replace(caller, role=NO_ROLE, is_authenticated=False) if caller.name in self.revoked else caller
 
     @property
     def remote(self) -> Any:

@@ -119,9 +119,9 @@ def test_who_may_not_is_refused_without_a_job(tmp_path, change, kind):
     ("zone/3/top/setpoint", 177.77, "outOfRange", "177.77"),
     ("zone/3/top/setpoint", "hot", "outOfRange", "number"),
     ("zone/99/top/setpoint", 177.0, "notFound", "zone/99"),
-    ("command/powerOn", True, "outOfRange", "has a function of its own"),
-    ("machine/horn", 1.0, "outOfRange", "has a function of its own"),
-    ("recipe/version", 7.0, "outOfRange", "is no setting"),
+    ("command/powerOn", True, "outOfRange", "a function of its own"),
+    ("machine/horn", 1.0, "outOfRange", "a function of its own"),
+    ("recipe/version", 7.0, "outOfRange", "is no parameter"),
 ])
 def test_what_the_machine_cannot_do_is_refused(tmp_path, path, value, kind, words):
     async def work(it):

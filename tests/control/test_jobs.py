@@ -161,6 +161,30 @@ def test_after_a_restart_a_job_writes_only_when_control_is_remote_again(tmp_path
     on_stages(tmp_path, work, writes_again=True)
 
 
+def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path):
+    async def work(it, stage, job):
+        it.revoked.add("mes")
+        await it.die_and_start_again()
+        it.grant()
+        ended = await it.ended(job)
+        assert (ended["state"], "may not command it any more" in ended["reason"]) == ("stopped", True), ended
+        assert it.reach.wrote == [(SETPOINT, 170.0)]
+
+    on_stages(tmp_path, work, writes_again=True)
+
+
+def test_a_user_who_is_revoked_while_a_job_runs_writes_nothing_but_what_is_safe(tmp_path):
+    async def work(it, stage, job):
+        it.revoked.add("mes")
+        stage.gate.set()
+        ended = await it.ended(job)
+        assert (ended["state"], "may not command it any more" in ended["reason"]) == ("stopped", True), ended
+        assert it.reach.wrote == [(SETPOINT, 170.0), (SETPOINT, 165.0)]
+        assert (await it.refused("Command.Stop", job=job)).kind in ("notFound", "unauthenticated")
+
+    on_stages(tmp_path, work)
+
+
 def test_an_agent_that_dies_at_any_step_tells_the_truth_of_its_job(tmp_path):
     """Die after each number of turns of the loop; whatever was written by then is known, or told as unknown."""
 

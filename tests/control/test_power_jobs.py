@@ -113,7 +113,7 @@ def test_a_panel_that_takes_control_is_left_alone(tmp_path):
     journey(tmp_path, steps, is_off=True)
 
 
-def test_an_agent_that_died_while_it_warmed_up_looks_on_under_local_control_and_commands_nothing(tmp_path):
+def test_an_agent_that_died_while_it_warmed_up_goes_on_watching_and_commands_nothing(tmp_path):
     async def steps(it):
         job = await warming(it)
         wrote = len(it.reach.wrote)
@@ -122,6 +122,22 @@ def test_an_agent_that_died_while_it_warmed_up_looks_on_under_local_control_and_
         ended = await it.job(job["id"])
         assert (ended["state"], ended["reason"]) == ("done", "It is ready: zones are at their setpoints.")
         assert it.remote.standing().state == "local"
+        assert len(it.reach.wrote) == wrote
+
+    journey(tmp_path, steps, is_off=True)
+
+
+def test_a_fault_after_a_restart_is_told_and_nothing_is_commanded_under_local_control(tmp_path):
+    async def steps(it):
+        job = await warming(it)
+        wrote = len(it.reach.wrote)
+        await it.die_and_start_again()
+        it.device.add_fault(parse(f"thermocouple-open:zone/3/top@{it.device.time + 20}"))
+        await over(it, "Status.PowerOn")
+        ended = await it.job(job["id"])
+        assert ended["state"] == "stopped"
+        assert "under local control" in ended["reason"]
+        assert "The machine goes on by itself: the controller tells a fault" in ended["reason"]
         assert len(it.reach.wrote) == wrote
 
     journey(tmp_path, steps, is_off=True)

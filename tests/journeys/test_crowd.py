@@ -32,11 +32,13 @@ class Crowd:
     """Clients, and everything that they were answered.
 
     Attributes:
-        answers: user and key → each answer that came, as text. broken: connections that were broken off.
+        rests_s: the longest rest of a client between two commands. answers: user and key → each answer that came, as
+            text. broken: connections that were broken off.
     """
 
     it: Floor
     seed: int
+    rests_s: float = 0.0
     answers: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     kinds: Counter[str] = field(default_factory=Counter)
     broken: int = 0
@@ -52,6 +54,7 @@ class Crowd:
         while sent < requests:
             async with self.it.caller(chance.choice(WAYS), self.it.tokens[user]) as caller:
                 for _ in range(chance.randint(1, 4)):
+                    await asyncio.sleep(chance.uniform(0, self.rests_s))
                     key = f"{chance.randrange(requests * CLIENTS_OF_ONE // 2)}"  # others of this user choose it too
                     sent += 1
                     if not await self._ask(caller, user, key, chance):
@@ -101,13 +104,13 @@ def rows(it: Floor, query: str) -> list[Any]:
     return found
 
 
-async def crowd(folder: Any, requests: int, seed: int) -> tuple[Floor, Crowd]:
+async def crowd(folder: Any, requests: int, seed: int, rests_s: float = 0.0) -> tuple[Floor, Crowd]:
     settings = ControlTable(enabled=True, caller_per_minute=600, machine_per_minute=600, alarm_resets=100)
     async with floor(folder, *MACHINES, control=settings, maps=dict.fromkeys(MACHINES, PATIENT)) as it:
         for number in range(USERS):
             it.knows(f"user{number}", role="engineer")
         await it.grant()
-        them = Crowd(it, seed)
+        them = Crowd(it, seed, rests_s)
         await them.come(requests)
         await it.until(lambda: not it.agent._room.executor.jobs, 60)
     return it, them
@@ -164,7 +167,7 @@ def test_fifty_clients_at_once_and_each_command_runs_once(tmp_path):
 
 @pytest.mark.slow
 def test_fifty_clients_go_on_for_long_and_each_command_runs_once(tmp_path, capsys):
-    it, them = asyncio.run(crowd(tmp_path, 60, 2))
+    it, them = asyncio.run(crowd(tmp_path, 60, 2, 0.5))
     judge(it, them)
     with capsys.disabled():
         wrote = sum(len(it.wrote(machine)) for machine in MACHINES)

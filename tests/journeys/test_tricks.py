@@ -9,6 +9,7 @@ import os
 import socket
 import tempfile
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -48,14 +49,14 @@ def revoke(it: Floor, name: str, *, only_token: bool = False) -> None:
 @pytest.mark.parametrize("only_token", [False, True])
 def test_a_revoked_token_commands_nothing_more_on_connections_and_in_batches_that_stand(tmp_path, only_token):
     async def steps(it: Floor):
-        waits = ("Event.Read", {"from": "now", "waitMs": 1500, "topics": ["Recipe.Deleted"]})
+        waits = ("Event.Read", {"from": "now", "waitMs": 700, "topics": ["Recipe.Deleted"]})
         callers = [it.caller(way, it.tokens["anna"]) for way in WAYS]
         for caller in callers:
             await caller.__aenter__()
         (answer,) = await callers[0].ask([(SET, {**SETPOINT, "value": 170.0})])
         assert (await it.ended(answer["result"]["id"]))["state"] == "done"
         asked = [asyncio.create_task(caller.ask([waits, (SET, {**SETPOINT, "value": 180.0})])) for caller in callers]
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.1)
         revoke(it, "anna", only_token=only_token)
         for _, answer in await asyncio.gather(*asked):
             assert outcome(answer) == "unauthenticated", answer
@@ -271,3 +272,27 @@ def test_another_user_of_the_computer_cannot_open_the_console(monkeypatch):
                 assert console.stat().st_mode & 0o007 == 0
 
         asyncio.run(steps())
+
+
+def test_nothing_by_which_a_machine_is_commanded_is_set_as_a_parameter(tmp_path):
+    commanding = [register.path for register in PATIENT.registers if register.writable and register.kind == "state"]
+    assert {"command/powerOn", "command/powerOff", "machine/horn", "recipe/version"} <= {*commanding}
+    disguised = replace(PATIENT, registers=tuple(
+        replace(register, kind="setpoint") if register.path in commanding else register
+        for register in PATIENT.registers))  # fmt: skip
+
+    async def go():
+        async with floor(tmp_path, "RO0001", "RO0002", maps={"RO0001": PATIENT, "RO0002": disguised}) as it:
+            token = it.knows("boss", role="administrator")
+            await it.grant()
+            async with it.caller("http", token) as boss:
+                for machine in it.ovens:
+                    for path in commanding if machine == "RO0001" else commanding[2:]:
+                        object_, _, name = path.rpartition("/")
+                        for value in (1, True, 0, 3):
+                            told = await boss.call(SET, object=object_, name=name, value=value, machine=machine)
+                            assert outcome(told) == "outOfRange", (path, told)
+            assert not it.wrote("RO0001")
+            assert not it.wrote("RO0002")
+
+    asyncio.run(go())

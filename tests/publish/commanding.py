@@ -57,7 +57,7 @@ async def warm(day: Day) -> None:
 
 async def recipe_settles(day: Day) -> None:
     """Until the job of the recipe waits for the oven, so that it is as far each time."""
-    while not day.unit._waiting:  # noqa: ASYNC110  nobody tells of that
+    while not is_awaited(day):  # noqa: ASYNC110  nobody tells of that
         await asyncio.sleep(0.001)
 
 
@@ -126,7 +126,12 @@ async def at_rest(day: Day) -> None:
         await a_beat_if_awaited(day)
 
 
+def is_awaited(day: Day) -> bool:
+    """Whether a job waits for a beat; the control room itself waits for each one."""
+    return len(day.unit._waiting) > 1
+
+
 async def a_beat_if_awaited(day: Day) -> None:
-    if day.unit._waiting:
+    if is_awaited(day):
         day.run(0.1)
     await asyncio.sleep(0.001)

@@ -375,3 +375,21 @@ def test_what_is_not_http_is_refused_without_an_error_in_the_log(
         asyncio.run(main())
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]
     assert len(caplog.records) <= 1
+
+
+@pytest.mark.parametrize("header", [b"Host: \xc5\xff", b"Host: HOST\r\nOrigin: http://\xff\xc5"])
+def test_a_header_that_is_no_utf8_is_refused_like_any_other_without_an_error_in_the_log(
+    tmp_path: Path, header: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            reader, writer = await asyncio.open_connection("127.0.0.1", served.http_port)
+            head = header.replace(b"HOST", b"localhost:%d" % served.http_port)
+            writer.write(b"POST /rpc HTTP/1.1\r\n%b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % head)
+            told = await asyncio.wait_for(reader.read(), 10)
+            assert b" 403 " in told.splitlines()[0]
+            assert b"forbidden" in told
+            writer.close()
+
+    asyncio.run(main())
+    assert not [each for each in caplog.records if each.levelno >= logging.ERROR or each.exc_info]

@@ -158,7 +158,8 @@ def test_the_current_recipe_is_told_with_its_quality(tmp_path: Path, monkeypatch
             assert (current["name"], current["version"], current["quality"]) == ("SAC305-A", 3, "good")
             assert current["since"]
             assert (await ask(served, "Recipe.List"))["recipes"] == [
-                {"machine": "RO0001", "name": "SAC305-A", "version": 3, "active": True}]  # fmt: skip
+                {"machine": "RO0001", "name": "SAC305-A", "version": 3, "active": True, "stored": False}
+                | dict.fromkeys(("madeAt", "by", "basedOn", "deletedAt", "alloy", "comment"))]  # fmt: skip
             read = served.machine.values
             with monkeypatch.context() as patch:
                 patch.setattr(served.machine, "values", lambda objects: tuple(
@@ -186,7 +187,7 @@ def test_a_recipe_has_its_setpoints_as_read_its_tolerances_and_its_window(
             assert [(it["object"], it["name"], it["value"], it["quality"]) for it in recipe["setpoints"]] == [
                 ("zone/1/top", "setpoint", 175.4, "good"), ("zone/2/top", "setpoint", None, "bad")]  # fmt: skip
             assert recipe["tolerances"] == {"zoneCelsius": 5.0, "beltPercent": 2.0, "measurePercent": 10.0,
-                                            "oxygenPpm": None, "contactSeconds": None}  # fmt: skip
+                                            "oxygenPpm": None, "contactSeconds": None, "zones": {}}  # fmt: skip
             assert (recipe["window"]["liquidus"], recipe["window"]["peak"]) == (217.0, None)
 
     asyncio.run(main())

@@ -46,10 +46,13 @@ class RecipeAnswers:
         """What runs and what is kept; with a name every version of it.
 
         Raises:
-            CommandRefused: notFound where there is no machine of this id.
+            CommandRefused: notFound where there is no machine of this id, or none has a recipe of this name.
         """
         machines = self._machines.some(wanted.machine)
-        return Recipes(tuple(listed for live in machines for listed in self._listed(live, wanted.name)))
+        found = tuple(listed for live in machines for listed in self._listed(live, wanted.name))
+        if wanted.name is not None and not found:
+            raise CommandRefused("notFound", self._why_none(machines, GetRecipe(wanted.name)))
+        return Recipes(found)
 
     async def check(self, wanted: CheckRecipe, _: Caller) -> RecipeChecked:
         """What a machine cannot do of a recipe."""

@@ -263,10 +263,10 @@ class HttpServer:
     def _suspicion(self, request: web.BaseRequest) -> str | None:
         host = request.headers.get("Host", "").lower()
         if host not in self._hosts and host not in self._own(request):
-            return f"This server is not {host[:64] or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
+            return f"This server is not {_shown(host) or 'nameless'}; its names are {', '.join(sorted(self._hosts))}."
         origin = request.headers.get("Origin")
         if origin is not None and origin.lower() != f"{self._scheme}://{host}" and origin not in self._origins:
-            return f"Pages of {origin[:64]} may not ask here."
+            return f"Pages of {_shown(origin)} may not ask here."
         return None
 
     def _own(self, request: web.BaseRequest) -> tuple[str, ...]:
@@ -308,10 +308,11 @@ class _Connection(web.RequestHandler):
     def handle_error(
         self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
-        """Answer what is not HTTP with a sentence, and log one, without a traceback."""
-        if status >= 500:
+        """Answer what is not HTTP with a sentence, and log one, without a traceback; who is gone hears nothing."""
+        is_gone = isinstance(exc, ConnectionError)
+        if status >= 500 and not is_gone:
             return super().handle_error(request, status, exc, message)
-        log.warning("%s sent what is not HTTP", request.remote)
+        log.warning("%s %s", request.remote, "is gone before it was answered" if is_gone else "sent what is not HTTP")
         response = error(status, "invalidRequest", "This is not HTTP; POST JSON-RPC to /rpc.")
         response.force_close()
         return response
@@ -328,6 +329,11 @@ class _Refused(asyncio.Protocol):
         transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
         transport.write(b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
         transport.close()
+
+
+def _shown(header: str) -> str:
+    """A header's beginning as a sentence can have it: what is no UTF-8 is kept by surrogates, which nobody encodes."""
+    return header[:64].encode("ascii", "backslashreplace").decode()
 
 
 def _in_url(host: str) -> str:
