@@ -159,6 +159,13 @@ class Executor:
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
+            else:
+                reason = f"The agent was restarted while it ran, and does not serve {job.machine} any more."
+                _log.error("job %s (%s) cannot be taken up: %s", job.id, job.function, reason)
+                self._records.end_elsewhere(ended_unseen(job, self._records, reason, "unknown"))
+        for commanded in self._machines.values():
+            if not any(it.commanded is commanded and it.procedure.takes_long for it in self._jobs.all()):
+                commanded.machine.hold_ready(None)  # a job that held it may not be there to end that
 
     async def close(self) -> None:
         """Take no more commands, and leave the jobs where they are: the next start takes them up."""
@@ -278,8 +285,8 @@ class Executor:
             ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
             self._records.end(commanded.machine, ended, None)
             return
-        commands = is_begun and running.function.needs_remote
-        self._jobs.take_up(running, partial(_resumed, running) if commands else _never_begun)
+        way = partial(_resumed, running) if running.function.needs_remote else running.procedure.resume
+        self._jobs.take_up(running, way if is_begun else _never_begun)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""

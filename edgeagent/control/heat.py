@@ -8,7 +8,7 @@ from typing import NamedTuple
 from edgeagent.clock import Clock
 from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine
-from edgeagent.control.procedure import Work
+from edgeagent.control.procedure import Failed, NotConfirmed, Work
 
 STEP_CELSIUS = 50.0
 """A new step of the job is told each time that the machine came on by so much."""
@@ -91,17 +91,27 @@ def is_resting(it: CommandedMachine) -> bool:
     """Whether the machine says now that its heaters are off, with belt and blowers on or not."""
     if it.machine.map.command("standby"):
         return it.status().state in ("coolingDown", "standby")
-    return all((value := interlocks.number(it, path)) is not None and abs(value - wanted) <= _SAME
+    return can_rest(it) and all((value := interlocks.number(it, path)) is not None and abs(value - wanted) <= _SAME
                for path, wanted in _setpoints(it).items())  # fmt: skip
 
 
 async def rest(it: CommandedMachine, work: Work) -> None:
-    """Switch the heaters off; belt and blowers stay on."""
+    """Switch the heaters off; belt and blowers stay on.
+
+    Raises:
+        Failed: the map does not say how, or the machine does not show what was written. What `Work.write` raises.
+    """
     if it.machine.map.command("standby"):
         await work.command("standby")
         return
-    for path, value in _setpoints(it).items():
+    setpoints = _setpoints(it)
+    if not setpoints:
+        raise Failed(f"the map {it.machine.map.id} has neither a command standby nor [standby]")
+    for path, value in setpoints.items():
         await work.write(path, value)
+    read = await work.read(*setpoints)
+    if wrong := [path for path, value in setpoints.items() if abs(float(read[path]) - value) > _SAME]:
+        raise NotConfirmed(f"the machine did not take over {', '.join(wrong)}")
 
 
 async def follow(

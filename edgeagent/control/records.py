@@ -139,12 +139,19 @@ class Records:
         Args:
             asked: with its answer; None where the caller's key belongs to another command.
         """
-        executed = CommandExecuted(job.id, job.request_id, job.function, job.by, job.state, job.reason)
-        event = Event("Command.Executed", self._clock.wall_ns(), job.machine, executed)
         notes: list[Kept] = [JobNote(job), *rows]
         if asked is not None:
             notes.append(AskedNote(asked, self._clock.wall_ns(), is_over=True))
-        return machine.tell(*events, event, rows=notes)
+        return machine.tell(*events, self._executed(job), rows=notes)
+
+    def end_elsewhere(self, job: Job) -> None:
+        """Keep and tell the end of a job whose machine this agent does not serve any more."""
+        clock = "trusted" if self._clock.trusted else "untrusted"
+        self._archive.journal.append((self._executed(job),), None, clock, (JobNote(job),))
+
+    def _executed(self, job: Job) -> Event:
+        executed = CommandExecuted(job.id, job.request_id, job.function, job.by, job.state, job.reason)
+        return Event("Command.Executed", self._clock.wall_ns(), job.machine, executed)
 
     async def settled(self, sequence: int) -> None:
         """Wait until the journal is on disk up to there; StoreError when it is not in time."""
