@@ -8,7 +8,7 @@ from typing import NamedTuple
 from edgeagent.clock import Clock
 from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine
-from edgeagent.control.procedure import Work
+from edgeagent.control.procedure import Failed, NotConfirmed, Work
 
 STEP_CELSIUS = 50.0
 """A new step of the job is told each time that the machine came on by so much."""
@@ -96,12 +96,23 @@ def is_resting(it: CommandedMachine) -> bool:
 
 
 async def rest(it: CommandedMachine, work: Work) -> None:
-    """Switch the heaters off; belt and blowers stay on."""
+    """Switch the heaters off; belt and blowers stay on.
+
+    Raises:
+        Failed: what the map asks for before does not hold; nothing is written. NotConfirmed: the machine did not do it.
+        Stopped, Withdrawn, MachineError: as `work.write`.
+    """
     if it.machine.map.command("standby"):
         await work.command("standby")
         return
+    standby = it.machine.map.standby
+    if reasons := list(interlocks.preconditions(it, standby.preconditions if standby else (), "Standby")):
+        raise Failed(" ".join(reasons))
     for path, value in _setpoints(it).items():
         await work.write(path, value)
+    await work.read(*_setpoints(it))
+    if not is_resting(it):
+        raise NotConfirmed(f"{it.machine.id} did not take the setpoints of [standby].")
 
 
 async def follow(
