@@ -99,19 +99,22 @@ async def rest(it: CommandedMachine, work: Work) -> None:
     """Switch the heaters off; belt and blowers stay on.
 
     Raises:
-        Failed: the map does not say how, or the machine does not show what was written. What `Work.write` raises.
+        Failed: the map does not say how, or what it asks for before does not hold; nothing is written.
+        NotConfirmed: the machine did not do it. Stopped, Withdrawn, MachineError: as `work.write`.
     """
     if it.machine.map.command("standby"):
         await work.command("standby")
         return
-    setpoints = _setpoints(it)
+    standby, setpoints = it.machine.map.standby, _setpoints(it)
     if not setpoints:
         raise Failed(f"the map {it.machine.map.id} has neither a command standby nor [standby]")
+    if reasons := list(interlocks.preconditions(it, standby.preconditions if standby else (), "Standby")):
+        raise Failed(" ".join(reasons))
     for path, value in setpoints.items():
         await work.write(path, value)
     read = await work.read(*setpoints)
     if wrong := [path for path, value in setpoints.items() if abs(float(read[path]) - value) > _SAME]:
-        raise NotConfirmed(f"the machine did not take over {', '.join(wrong)}")
+        raise NotConfirmed(f"{it.machine.id} did not take the setpoints of [standby]: {', '.join(wrong)}.")
 
 
 async def follow(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 
 from edgeagent.clock import iso
@@ -73,9 +74,9 @@ class _Keep(_Change):
     def _following(self) -> int:
         return self._recipes.following(self._machine.id, self._name, self._running)
 
+    @abstractmethod
     def _require(self) -> None:
         """Say that what is kept is not what the caller thinks; raises CommandRefused."""
-        raise NotImplementedError
 
 
 class Create(_Keep):

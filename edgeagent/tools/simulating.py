@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from edgeagent.arguments import count, number, port
+from edgeagent.arguments import number, port
 from edgeagent.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def add_to(add: Add) -> None:
     parser.add_argument("--baud", type=_baud, default=19200, help="of the serial line (19200)")
     parser.add_argument("--parity", choices=("none", "even", "odd"), default="even", help="of the serial line (even)")
     parser.add_argument("--stop-bits", type=int, choices=(1, 2), default=1, help="of the serial line (1)")
-    parser.add_argument("--boards", type=count, metavar="N", help="let N boards enter, then no more")
+    parser.add_argument("--boards", type=_boards, metavar="N", help="let N boards enter, then no more; 0 for none")
     oven_options(parser)
 
 
@@ -103,6 +103,10 @@ def _say(line: str) -> None:
 
 def _baud(text: str) -> int:
     return round(number(text, int, 300, 4_000_000))
+
+
+def _boards(text: str) -> int:
+    return round(number(text, int, 0, 1_000_000))
 
 
 def _speed(text: str) -> float:

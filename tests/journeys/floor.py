@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -61,7 +62,7 @@ class Floor:
     folder: Path
     ovens: dict[str, Any]
     tables: dict[str, Any]
-    clock: SureClock = field(default_factory=SureClock)
+    clock: SureClock
     tokens: dict[str, str] = field(default_factory=dict)
     agent: Agent | None = None
 
@@ -282,28 +283,32 @@ def outcome(answer: dict[str, Any]) -> str:
 @asynccontextmanager
 async def floor(
     folder: Path, *machines: str, control: config.ControlTable | None = None, windows: Sequence[Any] = (),
-    maps: dict[str, RegisterMap] | None = None, **more: Any
+    maps: dict[str, RegisterMap] | None = None, speed: float = 1.0, cold: bool = False, **more: Any
 ) -> AsyncIterator[Floor]:  # fmt: skip
     """A floor whose agent runs and hears every oven; nobody has remote control yet.
 
     Args:
         windows: of remote control, of every machine. maps: of machines that are no ten-zone ovens as they come.
+        speed: of the ovens' time and the agent's. cold: the ovens are switched off and as cold as the room.
     """
+    clock = SureClock(speed, time.time_ns())
     control = control or config.ControlTable(enabled=True, caller_per_minute=600, machine_per_minute=600)
     async with AsyncExitStack() as stack:
         ovens, tables = {}, []
         for machine in machines or ("RO0001",):
             its = (maps or {}).get(machine, OVEN)
-            ovens[machine] = oven = simulated(its, seed=7)
-            while oven.state != "ready":
+            ovens[machine] = oven = simulated(its, seed=7, cold=cold)
+            if cold:
+                oven.switch_off()
+            while oven.state != "ready" and not cold:
                 oven.advance(1)
-            server = TcpServer({its.device.unit: oven}, Clock())
+            server = TcpServer({its.device.unit: oven}, clock)
             port = await server.start()
             stack.push_async_callback(server.stop)
             source = config.ModbusTcpTable("reflow10", "127.0.0.1", port)
             tables.append(config.MachineTable(machine, (source,), remote_windows=tuple(windows)))
         outlets = config.OpenAppsTable(http=config.HttpTable(port=0), lines=config.LinesTable(port=0))
-        it = Floor(folder, ovens, {"machines": tuple(tables), "control": control, "openapps": outlets, **more})
+        it = Floor(folder, ovens, {"machines": tuple(tables), "control": control, "openapps": outlets, **more}, clock)
         await it.start()
         stack.push_async_callback(it.stop)
         await it.connected()
