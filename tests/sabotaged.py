@@ -68,7 +68,7 @@ def close_server(is_time: Callable[[], bool]) -> None:
 
     async def closing(self, host, port):
         port = await start(self, host, port)
-        self.closing = asyncio.create_task(close(self._server))
+        self.closing = asyncio.create_task(close(self._listener))
         return port
 
     LineServer.start = closing
