@@ -18,10 +18,12 @@ from firmware_iface.simulated.faults import parse
 from tests.journeys.floor import PATH, PATIENT, SETPOINT, Floor, floor, outcome
 from tests.model.test_recipe_checks import settings
 
-SPEED = 10.0
+SPEED = 8.0
 QUICK = replace(PATIENT, power=replace(PATIENT.power, safe_celsius=290.0),
+                commands=tuple(replace(command, timeout_s=120.0) for command in PATIENT.commands),
                 capture=replace(PATIENT.capture, min_board_mm=200.0))  # fmt: skip
-"""An oven that counts as cool at once, and whose boards are long: a busy computer is late with looks at its inlet."""
+"""An oven that counts as cool at once, and whose boards are long and commands slow: a busy computer is late with looks
+at it."""
 
 ROLES = {"olga": "operator", "anna": "engineer", "root": "administrator"}
 CHANGED = {"zone/1/top/setpoint": 131.0, "zone/2/top/setpoint": 146.0}
@@ -329,9 +331,9 @@ def test_every_function_that_changes_something_is_done_and_told_and_read_at_the_
     asyncio.run(go())
 
 
-LONG_SPEED = 40.0
+LONG_SPEED = 25.0
 SLOW_BEATS = replace(QUICK, power=PATIENT.power, groups=tuple(
-    replace(group, period_ms=10 * group.period_ms, max_age_ms=120_000) for group in PATIENT.groups))  # fmt: skip
+    replace(group, period_ms=5 * group.period_ms, max_age_ms=120_000) for group in PATIENT.groups))  # fmt: skip
 """The oven with the safe temperature of its map, looked at less often, so that an hour goes by in minutes."""
 
 
