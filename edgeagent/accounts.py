@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from edgeagent.clock import iso
 from edgeagent.model.audit import AuditEntry
 from edgeagent.model.users import changes
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeagent.clock import Clock
+    from edgeagent.errors import CommandRefused
+    from edgeagent.model.callers import Caller
+    from edgeagent.publish.access import Tell
     from edgeagent.publish.authentication import SignIn
     from edgeagent.store import Audit, Checkpoints
     from edgeagent.store.users import Users
@@ -48,10 +53,29 @@ def sign_ins(audit: Audit, clock: Clock) -> Callable[[SignIn], None]:
     def tell(attempt: SignIn) -> None:
         audit.note(AuditEntry(
             **_when(clock), kind="refusal" if attempt.fault else "login", who=attempt.user or "",
-            role=attempt.may or None, transport=attempt.transport, peer=attempt.peer, function="Session.Authenticate",
+            role=attempt.may or None, transport=attempt.transport, peer=attempt.peer, function=attempt.function,
             outcome="refused" if attempt.fault else "done", reason=attempt.fault or f"with the {attempt.proof}"))
 
     return tell
+
+
+def refusals(audit: Audit, clock: Clock) -> Tell:
+    """What takes every call that was refused to somebody who may not make it."""
+
+    def tell(function: str, parameters: bytes | None, caller: Caller, refused: CommandRefused) -> None:
+        audit.note(AuditEntry(
+            **_when(clock), kind="refusal", who=caller.name, role=caller.role, transport=caller.transport,
+            peer=caller.peer, function=function, values=_read(parameters), outcome="refused", reason=refused.reason))
+
+    return tell
+
+
+def _read(parameters: bytes | None) -> Any:
+    """Parameters that nobody has checked yet; None where there are none that can be read."""
+    try:
+        return None if parameters is None else msgspec.json.decode(parameters)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _when(clock: Clock) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import edgeagent
 from edgeagent import logs
-from edgeagent.accounts import known_users, sign_ins
+from edgeagent.accounts import known_users, refusals, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
 from edgeagent.changes import tell_changes
 from edgeagent.control.room import ControlRoom
@@ -141,8 +141,9 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
-        listeners = Listeners(self._configuration.openapps, Dispatcher(Access(FUNCTIONS, handlers)), delivery,
-                              authentication, context, self.health)
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refusals(audit, self._clock), authentication.as_now))
+        listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
+                              self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
@@ -152,6 +153,7 @@ class Agent:
         console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
+        self.health.add("console", lambda: console.fault, is_needed=False)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import inspect
 
 from firmware_iface.map_reader import FileFault
+from firmware_iface.map_values import near
 from firmware_iface.toml_lines import KeyPath
 
 T = TypeVar("T")
@@ -58,8 +58,8 @@ class Faults:
         """Tell one fault and put something right in its place; False when that cannot be."""
         field = re.search(r"`(.+)`$", reason)
         if reason.startswith("Object contains unknown field") and field:
-            near = difflib.get_close_matches(field[1], [f.encode_name for f in _fields(type_, document, where)], 1)
-            self.add((*where, field[1]), "unknown key", f"did you mean {near[0]}?" if near else "take it out")
+            names = [f.encode_name for f in _fields(type_, document, where)]
+            self.add((*where, field[1]), "unknown key", near(field[1], names) or "take it out")
             del _at(document, where)[field[1]]
             return True
         if reason.startswith("Object missing required field") and field:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -54,7 +53,9 @@ Read = Callable[["Reader", Key, Any], Any]
 
 def near(name: str, names: Iterable[str]) -> str:
     """Say which of the names was perhaps meant; empty when none is near."""
-    close = difflib.get_close_matches(name[:MAX_TEXT], list(names), 1)
+    from difflib import get_close_matches  # noqa: PLC0415  only where a name is wrong
+
+    close = get_close_matches(name[:MAX_TEXT], list(names), 1)
     return f"did you mean {close[0]}?" if close else ""
 
 

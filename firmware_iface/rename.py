@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -44,7 +43,9 @@ def renamed(register_map: RegisterMap, names: Mapping[str, str]) -> RegisterMap:
     objects = {register.path.rpartition("/")[0] for register in register_map.registers}
     for old, new in names.items():
         if old not in objects:
-            near = difflib.get_close_matches(old, objects, 1) or sorted(objects)
+            from difflib import get_close_matches  # noqa: PLC0415  only where a name is wrong
+
+            near = get_close_matches(old, objects, 1) or sorted(objects)
             raise ValueError(f"{register_map.id} has no object {old}; it has {', '.join(near[:8])}")
         if not re.fullmatch(OBJECT, new):
             raise ValueError(f"{new!r} is not an object's name; write it like controller/3")

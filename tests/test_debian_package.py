@@ -193,6 +193,8 @@ def test_it_installs_runs_upgrades_and_is_removed_without_a_trace(computer, pack
         unit = computer.until(lambda unit: re.search("boards? inside", unit["StatusText"]))
         assert unit["StatusText"].startswith("1 machine: RO0001 running, ")
         held_by_the_sandbox(computer, int(unit["MainPID"]))
+        opened_for_the_group_alone(computer)
+        assert "server.pem" in computer.run("edgeagent", "keys", "init", "--folder", "/root/tls")
         while not [event for event in events(lines)["events"] if event["method"] == "Board.ProcessCompleted"]:
             time.sleep(1)
         before = events(lines)
@@ -232,6 +234,16 @@ def test_it_installs_runs_upgrades_and_is_removed_without_a_trace(computer, pack
     computer.run("apt-get", "purge", "-y", "edgeagent")
     assert computer.ours() == set()
     assert "edgeagent" not in computer.run("cat", "/etc/passwd", "/etc/group")
+
+
+def opened_for_the_group_alone(computer: Computer) -> None:
+    """The console answers root and the members of the service's group, who may not look into the store's folder."""
+    assert computer.run("stat", "-c", "%a %U %G", "/run/edgeagent", "/run/edgeagent/console").splitlines() == [
+        "750 edgeagent edgeagent", "660 edgeagent edgeagent"]
+    for somebody in ((), ("runuser", "-u", "daemon", "-g", "edgeagent", "--")):
+        assert "RO0001 is under offline control" in computer.run(*somebody, "edgeagent", "remote", "status")
+    with pytest.raises(AssertionError, match="cannot be read"):
+        computer.run("runuser", "-u", "daemon", "--", "edgeagent", "remote", "status")
 
 
 def held_by_the_sandbox(computer: Computer, main: int) -> None:

@@ -1,7 +1,9 @@
 """The agent as systemd runs it: a process of its own that tells how it stands over a real socket."""
 
 import asyncio
+import json
 import os
+import pwd
 import resource
 import signal
 import socket
@@ -12,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeagent.store.audit.accepting import accepted_file
+from edgeagent.store.audit.segments import segment_files
+from edgeagent.store.audit.verification import remembered
 from tests.journeys.plant import plant
 
 SABOTAGED = Path(__file__).parent / "sabotaged.py"
@@ -257,3 +262,44 @@ def test_a_full_disk_keeps_the_watchdog_fed_is_told_and_is_waited_for_before_it_
             assert b"has not turned" not in its.errors
 
     asyncio.run(life())
+
+
+def test_a_broken_audit_is_accepted_under_the_running_agent_by_whom_and_why(tmp_path):
+    store = tmp_path / "edgeagent.sqlite3"
+
+    async def typed(*words):
+        command = await asyncio.create_subprocess_exec(
+            sys.executable, "-P", "-m", "edgeagent", "audit", *words, "--store", str(store),
+            stdout=asyncio.subprocess.PIPE)  # fmt: skip
+        output, _ = await asyncio.wait_for(command.communicate(), 60)
+        return command.returncode, output.decode()
+
+    async def life(port):
+        configure(tmp_path, port)
+        async with systemd(tmp_path) as its:
+            await its.start()
+            await its.hear("READY=1")
+            assert await its.end() == 0
+        [record] = segment_files(store)
+        record.write_bytes(b"".join(record.read_bytes().splitlines(keepends=True)[:-1]))
+        (tmp_path / "notify").unlink()
+        async with systemd(tmp_path) as its:
+            await its.start()
+            await its.hear("READY=1")
+            while not remembered(store).broken:  # noqa: ASYNC110  the store's writer takes its time
+                await asyncio.sleep(0.05)
+            code, told = await typed("accept", "--reason", "the disk was copied by hand")
+            assert (code, "begins anew and takes it up" in told) == (0, True), told
+            await its.hear("READY=1")
+            while remembered(store).broken:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+            assert not accepted_file(store).exists()
+            assert "nothing to accept" in (await typed("accept", "--reason", "again"))[1]
+            [line] = [line for line in (await typed("export"))[1].splitlines() if "copied by hand" in line]
+            entry = json.loads(line)["entry"]
+            assert entry["who"].endswith(pwd.getpwuid(os.getuid()).pw_name)
+            assert "are missing" in entry["before"]
+            assert await its.end() == 0
+
+    with silent_oven() as port:
+        asyncio.run(asyncio.wait_for(life(port), 120))

@@ -177,8 +177,14 @@ class ModbusTcp:
         """Ask once; the answer's transaction, unit, function code and length must fit the question."""
         request = _REQUEST[block.table](dev_id=self._unit, address=block.address, count=block.count)
         data = await self._ask(block, request, is_urgent)
-        if len(data) != block.size + 1 or data[0] != block.size:
+        try:
+            return self._sized(block, data)
+        except BadAnswer:
             self._connection.drop()
+            raise
+
+    def _sized(self, block: Block, data: bytes) -> bytes:
+        if len(data) != block.size + 1 or data[0] != block.size:
             raise BadAnswer(f"{self.name} answered {len(data) - 1} bytes to {block}, {block.size} belong there")
         return data[1:]
 

@@ -6,7 +6,6 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from edgeagent.config.places import address_of, on_line, unit_of
 from edgeagent.config.tables import (
@@ -70,6 +69,8 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
 
 
 def _is_zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  only where one is named
+
     try:
         ZoneInfo(name)
     except (ValueError, OSError, ZoneInfoNotFoundError):

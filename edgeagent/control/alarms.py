@@ -58,6 +58,10 @@ class Acknowledge(Procedure):
         self._answer = AlarmAcknowledged(alarm.id, iso(now), by)
         return None
 
+    async def resume(self, work: Work) -> str | None:
+        """It is told in the transaction of the job's end, so it was not."""
+        raise Failed("The agent was restarted before it was noted; nothing was done.")
+
     def answer(self, job: Job) -> Any:
         """Who was first."""
         return self._answer or job

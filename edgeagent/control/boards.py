@@ -8,8 +8,8 @@ from typing import Any
 from edgeagent.clock import instant_ns
 from edgeagent.control import interlocks
 from edgeagent.control.ports import CommandedMachine, Context, Value
-from edgeagent.control.procedure import Procedure, Work
-from edgeagent.errors import CommandRefused
+from edgeagent.control.procedure import Failed, Procedure, Unknown, Work
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.boards import BookedOut, ConfirmEmpty, RemoveBoard
 
@@ -37,7 +37,10 @@ class _BooksOut(Procedure):
 
     async def _written(self) -> None:
         journal = self._context.archive.journal
-        await journal.settled(journal.last_sequence)
+        try:
+            await journal.settled(journal.last_sequence)
+        except StoreError as error:
+            raise Unknown(f"{len(self._ended)} boards were booked out, and that is not on disk: {error}.") from error
 
 
 class Remove(_BooksOut):
@@ -59,6 +62,10 @@ class Remove(_BooksOut):
             raise CommandRefused("notFound", f"The board {self._asked.id} had come out by itself.", self._it.machine.id)
         return None
 
+    async def resume(self, work: Work) -> str | None:
+        """The board is inside, or this could not have been made again."""
+        raise Failed("The agent was restarted before the board was booked out; it still counts as inside.")
+
 
 class Empty(_BooksOut):
     """Somebody looked into the tunnel, and nothing is inside."""
@@ -79,13 +86,22 @@ class Empty(_BooksOut):
         yield from interlocks.barriers(self._it, self._asked.lane)
         for board in self._it.boards():
             ago_s = (self._context.clock.wall_ns() - instant_ns(board.entered_at)) / 1e9
-            if self._asked.lane in (None, board.lane) and 0 <= ago_s < _LOOKED_S:
-                yield (f"The board {board.id} entered lane {board.lane} {ago_s:.0f} s ago, after anybody can have "
-                       "looked: look again in a minute, or take it out and call Board.Remove.")  # fmt: skip
+            if self._asked.lane in (None, board.lane) and ago_s < _LOOKED_S:
+                when = f"{ago_s:.0f} s ago, after anybody can have looked" if ago_s >= 0 else \
+                    "at a time that is still to come by the clock of now, which was set back"
+                yield (f"The board {board.id} entered lane {board.lane} {when}: look again in a minute, or take it "
+                       "out and call Board.Remove.")  # fmt: skip
 
     async def run(self, work: Work) -> str | None:
-        """Book everything out."""
+        """Book everything out, unless something came since it was permitted."""
         await work.step("Take the tunnel for empty")
+        if reasons := " ".join(self.interlocks()):
+            raise CommandRefused("interlocked", reasons, self._it.machine.id)
         self._ended = self._it.confirm_empty(self._asked.lane, self._asked.reason, self._context.caller.name)
         await self._written()
         return f"{len(self._ended)} boards were booked out." if self._ended else None
+
+    async def resume(self, work: Work) -> str | None:
+        """What is inside is known, not what was booked out."""
+        raise Unknown(f"The agent was restarted meanwhile; {len(self._it.boards())} boards count as inside now. Look "
+                      "into the tunnel before it is called again.")  # fmt: skip

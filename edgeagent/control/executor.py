@@ -102,13 +102,15 @@ class Executor:
 
     async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
         function, commanded, caller = self._functions[name], self.find(parameters.machine), self._as_now(caller)
-        if refused := entitled(function, caller):
-            raise refused
         plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
+        if refused := entitled(function, caller):
+            self._records.refusal(caller, function=name, machine=commanded.id, request_id=parameters.request_id,
+                                  values=plain, reason=refused.reason)
+            raise refused
         for member in ("requestId", "notAfter"):
             plain.pop(member, None)
         asked = Asked(caller.name, caller.role, caller.functions, parameters.request_id, name, commanded.id,
-                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()))  # fmt: skip
+                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token)  # fmt: skip
         if asked.key is None:
             return await self._first(function, parameters, asked, caller, commanded)
         while first := self._deciding.get(asked.id):
@@ -138,9 +140,12 @@ class Executor:
         if running is None:
             raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
         caller = self._as_now(caller)
+        refused = entitled(running.function, caller)
         if not caller.is_authenticated:
-            raise CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
-        if refused := entitled(running.function, caller):
+            refused = CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
+        if refused:
+            self._records.refusal(caller, function="Command.Stop", machine=running.job.machine, job=job,
+                                  reason=refused.reason)
             raise refused
         if not running.stop_asked.is_set():
             running.stopped_by = caller.name
@@ -154,6 +159,13 @@ class Executor:
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
+            else:
+                reason = f"The agent was restarted while it ran, and does not serve {job.machine} any more."
+                _log.error("job %s (%s) cannot be taken up: %s", job.id, job.function, reason)
+                self._records.end_elsewhere(ended_unseen(job, self._records, reason, "unknown"))
+        for commanded in self._machines.values():
+            if not any(it.commanded is commanded and it.procedure.takes_long for it in self._jobs.all()):
+                commanded.machine.hold_ready(None)  # a job that held it may not be there to end that
 
     async def close(self) -> None:
         """Take no more commands, and leave the jobs where they are: the next start takes them up."""
@@ -225,10 +237,10 @@ class Executor:
         )  # fmt: skip
 
     async def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded) -> None:
-        """Record a refusal: in the audit always, as a job and an event unless there is a flood of them."""
-        self._records.refusal(case.caller, function=asked.function, machine=asked.machine, request_id=asked.key,
-                              job=asked.job, values=asked.parameters, reason=refusal.reason)
+        """Record a refusal: in the audit always; by itself, as a job and an event unless there is a flood of them."""
         is_flood = case.by_caller >= case.most_by_caller or case.by_machine >= case.most_by_machine
+        self._records.refusal(case.caller, is_flood, function=asked.function, machine=asked.machine,
+                              request_id=asked.key, job=asked.job, values=asked.parameters, reason=refusal.reason)
         if is_flood or refusal.check in ("authenticated", "entitled", *_NOT_KEPT):
             return
         now = self._records.now()
@@ -273,15 +285,15 @@ class Executor:
             ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
             self._records.end(commanded.machine, ended, None)
             return
-        commands = is_begun and running.function.needs_remote
-        self._jobs.take_up(running, partial(_resumed, running) if commands else _never_begun)
+        way = partial(_resumed, running) if running.function.needs_remote else running.procedure.resume
+        self._jobs.take_up(running, way if is_begun else _never_begun)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
         if asked is None or asked.function not in self._procedures:
             return None
         function = self._functions[asked.function]
-        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, is_authenticated=True)
+        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token)
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)

@@ -91,7 +91,7 @@ def is_resting(it: CommandedMachine) -> bool:
     """Whether the machine says now that its heaters are off, with belt and blowers on or not."""
     if it.machine.map.command("standby"):
         return it.status().state in ("coolingDown", "standby")
-    return all((value := interlocks.number(it, path)) is not None and abs(value - wanted) <= _SAME
+    return can_rest(it) and all((value := interlocks.number(it, path)) is not None and abs(value - wanted) <= _SAME
                for path, wanted in _setpoints(it).items())  # fmt: skip
 
 
@@ -99,20 +99,22 @@ async def rest(it: CommandedMachine, work: Work) -> None:
     """Switch the heaters off; belt and blowers stay on.
 
     Raises:
-        Failed: what the map asks for before does not hold; nothing is written. NotConfirmed: the machine did not do it.
-        Stopped, Withdrawn, MachineError: as `work.write`.
+        Failed: the map does not say how, or what it asks for before does not hold; nothing is written.
+        NotConfirmed: the machine did not do it. Stopped, Withdrawn, MachineError: as `work.write`.
     """
     if it.machine.map.command("standby"):
         await work.command("standby")
         return
-    standby = it.machine.map.standby
+    standby, setpoints = it.machine.map.standby, _setpoints(it)
+    if not setpoints:
+        raise Failed(f"the map {it.machine.map.id} has neither a command standby nor [standby]")
     if reasons := list(interlocks.preconditions(it, standby.preconditions if standby else (), "Standby")):
         raise Failed(" ".join(reasons))
-    for path, value in _setpoints(it).items():
+    for path, value in setpoints.items():
         await work.write(path, value)
-    await work.read(*_setpoints(it))
-    if not is_resting(it):
-        raise NotConfirmed(f"{it.machine.id} did not take the setpoints of [standby].")
+    read = await work.read(*setpoints)
+    if wrong := [path for path, value in setpoints.items() if abs(float(read[path]) - value) > _SAME]:
+        raise NotConfirmed(f"{it.machine.id} did not take the setpoints of [standby]: {', '.join(wrong)}.")
 
 
 async def follow(

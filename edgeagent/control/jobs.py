@@ -118,24 +118,33 @@ class Jobs:
             _log.error("job %s was refused, and that cannot be recorded either: %s", running.job.id, error)
 
     async def _run(self, running: Running, do: Do) -> None:
-        state: JobState
-        error: Exception | None = None
         try:
-            reason, state = await do(JobWork(running, self._clock, self._permit_again)), "done"
+            await self._end(running, *await self._done(running, do))
+        except Exception:  # noqa: BLE001  supervised: whatever it was, the machine is free again
+            job = running.job
+            running.refused = CommandRefused("internal", "the agent failed; its log tells more", job.machine)
+            _log.exception("the end of job %s (%s) could not be told", job.id, job.function)
+        finally:
+            self._running.pop(running.job.id, None)
+
+    async def _done(self, running: Running, do: Do) -> tuple[JobState, str | None, Exception | None]:
+        """Do it; how it ended, the reason, and what ended it."""
+        try:
+            return "done", await do(JobWork(running, self._clock, self._permit_again)), None
         except Exception as caught:  # noqa: BLE001  supervised: the job tells of it, whatever it was
-            error = caught
-            state, reason = outcome(caught, running.has_written)
             if not isinstance(caught, EdgeAgentError):
                 _log.exception("job %s failed unexpectedly", running.job.id)
+            return *outcome(caught, bool(running.sent)), caught
         finally:
             if running.permit is not None:
                 running.commanded.gate.dismiss(running.permit)
-        if running.procedure.takes_long:
-            running.commanded.machine.hold_ready(None)
-        await self._end(running, state, reason, error)
 
     async def _end(self, running: Running, state: JobState, reason: str | None, error: Exception | None) -> None:
         job, is_done = running.ended(state, reason), state == "done"
+        if not is_done:
+            _log.warning("%s: job %s (%s) of %s is %s: %s", job.machine, job.id, job.function, job.by, state, reason)
+        if running.procedure.takes_long:
+            running.commanded.machine.hold_ready(None)
         await self._audit_end(running)
         if running.procedure.answers_when_done:
             self._answer(running, is_done, error)
@@ -145,18 +154,15 @@ class Jobs:
             if running.procedure.answers_when_done:
                 await self._records.settled(last)
         except StoreError as fault:
+            _log.error("the end of job %s (%s) is not on disk: %s", job.id, state, fault)
             running.refused = CommandRefused("busy", f"Its outcome is not on disk: {fault}.", job.machine)
-        finally:
-            del self._running[job.id]
 
     async def _audit_end(self, running: Running) -> None:
         job = running.job
         try:
-            await self._records.audit(
-                "outcome", running.caller, function=job.function, machine=job.machine, request_id=job.request_id,
-                job=job.id, after=running.seen or None, outcome=job.state, reason=job.reason)
-        except StoreError as fault:
-            _log.error("the outcome of job %s (%s) is not in the audit: %s", job.id, job.state, fault)
+            await self._records.outcome(running.caller, job, running.seen or None)
+        except (StoreError, TypeError, ValueError) as fault:
+            _log.error("the outcome of job %s (%s) is not in the audit yet: %s", job.id, job.state, fault)
 
     def _answer(self, running: Running, is_done: bool, error: Exception | None) -> None:
         job = running.job

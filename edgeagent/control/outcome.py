@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeagent.control.procedure import Failed, NotConfirmed, Stopped, Unknown, Withdrawn
-from edgeagent.errors import CommandRefused, MachineError
+from edgeagent.errors import CommandRefused, MachineError, StoreError
 from edgeagent.model.commands import JobState
 
 NEVER_BEGUN = "The agent was restarted before it began; nothing was done."
@@ -28,7 +28,8 @@ def outcome(error: Exception, has_written: bool) -> tuple[JobState, str]:
         return "failed", str(error)
     if isinstance(error, Unknown):
         return "unknown", str(error)
-    reason = str(error) if isinstance(error, MachineError | CommandRefused) else "the agent failed; its log tells more"
+    is_told = isinstance(error, MachineError | CommandRefused | StoreError)
+    reason = str(error) if is_told else "the agent failed; its log tells more"
     if has_written:
         return "unknown", f"Nobody knows what the machine made of it: {reason}."
     return "failed", f"Nothing was written: {reason}."

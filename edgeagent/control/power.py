@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 from edgeagent.control import heat, interlocks
 from edgeagent.control.heat import ON, Presence
@@ -112,21 +113,28 @@ class PowerOn(_Powers):
             self._was_told = True
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn, NotConfirmed):
-            self._was_told = True
-            await self._end_heat(work)
+            if self._is_sent(work):
+                self._was_told = True
+                await self._end_heat(work)
             raise
         return await self._warmed(work, in_time)
+
+    def _is_sent(self, work: Work) -> bool:
+        command = self._map.command("powerOn")
+        return command is not None and work.was_sent(command.write)
 
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
         await self._hear()
         self._was_told = True
         horn = self._power.horn
-        if horn and interlocks.number(self._it, horn):
+        sounds = interlocks.number(self._it, horn) if horn else 0.0
+        if horn and sounds:
             await self._silence(work, horn)
         if self._state not in ON:
             raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
-                          f"{self._it.status().reason}. Whether it had been told to start is not known.")  # fmt: skip
+                          f"{self._it.status().reason}. Whether it had been told to start is not known."
+                          f"{' Nor is whether the horn still sounds.' if sounds is None else ''}")  # fmt: skip
         if self._state in ("ready", "running"):
             return await self._warmed(work, True)
         try:
@@ -147,7 +155,7 @@ class PowerOn(_Powers):
                 await work.write(horn, 1.0)
             await work.sleep(seconds)
         finally:
-            if horn:
+            if horn and work.was_sent(horn):
                 await self._silence(work, horn)
 
     async def _silence(self, work: Work, horn: str) -> None:
@@ -195,14 +203,24 @@ class PowerOn(_Powers):
 
     async def _end_heat(self, work: Work) -> None:
         """Come to the nearest safe state: no heat, belt and blowers on."""
-        await work.step("Switch the heaters off; belt and blowers stay on")
+        with suppress(Stopped, Withdrawn):  # a step that cannot be kept leaves no heat on
+            await work.step("Switch the heaters off; belt and blowers stay on")
         try:
-            await heat.rest(self._it, work)
+            try:
+                await self._rest(work)
+            except (Stopped, Withdrawn):
+                await self._rest(work)  # the job is on its way to its end now, and this is safe
         except (MachineError, Failed) as error:
             if not self._presence.is_known or self._state not in _WITHOUT_HEAT:
                 raise Unknown(f"The heaters could not be switched off again: {error}.") from error
         except Withdrawn as error:
             raise Withdrawn(f"{error} The machine goes on by itself: {self._it.status().reason}.") from error
+
+    async def _rest(self, work: Work) -> None:
+        """Take the heat away; a machine that has only just been told to start may not show it yet."""
+        if self._state == "off":
+            await work.until(lambda: self._state != "off", _BEGINS_S)
+        await heat.rest(self._it, work)
 
 
 class PowerOff(_Powers):
@@ -217,6 +235,8 @@ class PowerOff(_Powers):
         self._is_idle = context.caller.transport == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
+        self._must_be_cool = False
+        """Belt and blowers are about to be switched off after the cool-down."""
 
     def interlocks(self) -> Iterator[str]:
         """Never with boards inside, nor while it is not known what is inside."""
@@ -225,6 +245,17 @@ class PowerOff(_Powers):
         yield from interlocks.state(self._it)
         yield from interlocks.emptiness(self._it)
         yield from self._preconditions("powerOff", "Power off")
+        if self._must_be_cool:
+            yield from self._heats()
+
+    def _heats(self) -> Iterator[str]:
+        """Why it may be heating, or hot, again after it had cooled down."""
+        status = self._it.status()
+        if status.state != "fault" and not heat.is_resting(self._it):
+            yield f"{status.machine} was started again at the machine: it is {status.state} ({status.reason})."
+        far = heat.hottest(self._it, self._power.safe_celsius)
+        if far and far.celsius >= far.wanted:
+            yield f"{far.path} is {far.celsius:.0f} °C again, and belt and blowers stop below {far.wanted:g} °C only."
 
     def limits(self) -> Iterator[str]:
         """What the map must say; whether it lets a hot machine be switched off."""
@@ -314,7 +345,7 @@ class PowerOff(_Powers):
         return all(float(value) < self._power.safe_celsius for value in values.values())
 
     async def _switch_off(self, work: Work) -> str | None:
-        self._is_cooling = False
+        self._is_cooling, self._must_be_cool = False, not self._now
         if self._state == "off":
             return "It was switched off at the machine."
         await work.step("Switch off")

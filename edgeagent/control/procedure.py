@@ -50,6 +50,9 @@ class Work(Protocol):
     def stopped_by(self) -> str | None:
         """Who asked for its end, after `Withdrawn` too, when nothing raises `Stopped` any more; None for nobody."""
 
+    def was_sent(self, path: str) -> bool:
+        """Whether something was sent to a point, by `write` or `command`: it may have arrived or not."""
+
     async def step(self, text: str) -> None:
         """Begin the next step of the job; it is stored, with the end of the one before."""
 

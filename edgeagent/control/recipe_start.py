@@ -53,6 +53,8 @@ class Start(Procedure):
         self._is_written = False
         self._safe = frozenset[str]()
         self._sent: list[str] = []
+        self._moves: list[str] = []
+        """What is about to change although it stands as it is wanted: by `recipeStart`, or put back."""
         map_ = machine.machine.map
         told = ((map_.recipe_version, float(self._recipe.version)), (map_.recipe_name, self._recipe.name))
         self._names: dict[str, Written] = {path: value for path, value in told
@@ -62,15 +64,13 @@ class Start(Procedure):
 
     @property
     def safe(self) -> frozenset[str]:
-        """What is being written may be put back; not over a board."""
-        return self._safe
+        """What is being written may be put back; not over a board, whatever stands."""
+        return frozenset() if any(self._occupied()) else self._safe
 
     def interlocks(self) -> Iterator[str]:
         """The machine heats, is in no fault, and has no board where something changes."""
-        status = self._machine.status()
-        if self._machine.machine.map.states and status.state not in _STATES:
-            yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
-        if not self._is_written and not self._waits:
+        yield from self._hindered()
+        if (not self._is_written or self._moves) and not self._waits:
             yield from self._occupied()
 
     def limits(self) -> Iterator[str]:
@@ -86,12 +86,13 @@ class Start(Procedure):
 
     async def run(self, work: Work) -> str | None:
         """Wait for an empty lane where that is configured, write, read back, and wait until it is ready."""
+        await self._recipes.forget_former(self._recipe.machine)
         if self._waits:
             await self._until_empty(work)
         await work.step("reads what the machine is set to")
         former = await work.read(*self._settings, *self._names)
         await self._recipes.note_former(self._recipe, former)
-        return await self._to_its_end(self._begin(work, former))
+        return await self._to_its_end(work, self._begin(work, former))
 
     async def resume(self, work: Work) -> str | None:
         """Look what stands: go on with waiting where all of it does, say what stands where else."""
@@ -99,19 +100,16 @@ class Start(Procedure):
         if former is None:
             raise Failed(f"The agent was restarted before anything of recipe {self._recipe.name} was written.")
         self._is_written = True
-        return await self._to_its_end(self._go_on(work, former))
+        return await self._to_its_end(work, self._go_on(work, former))
 
-    async def _to_its_end(self, way: Coroutine[Any, Any, str | None]) -> str | None:
-        """Mark boards that enter meanwhile; what stood before is needed only if the agent ends before the way does."""
+    async def _to_its_end(self, work: Work, way: Coroutine[Any, Any, str | None]) -> str | None:
+        """Mark boards that enter meanwhile, also while the agent is restarted; who runs the job ends that.
+
+        What stood before is needed until its good end is on disk.
+        """
         self._machine.hold_ready(f"recipe {self._recipe.name} version {self._recipe.version} is not settled yet")
-        try:
-            told = await way
-        except (CommandEnded, MachineError):
-            await self._recipes.forget_former(self._recipe.machine)
-            raise
-        finally:
-            self._machine.hold_ready(None)
-        await self._recipes.forget_former(self._recipe.machine)
+        told = await way
+        work.keep(self._recipes.settled(self._recipe.machine))
         return told
 
     async def _begin(self, work: Work, former: dict[str, Read]) -> str | None:
@@ -185,7 +183,9 @@ class Start(Procedure):
             if any(not is_same(value, read[path]) for path, value in todo.items()):
                 raise NotConfirmed("The machine did not take the name or the version of the recipe.")
         if self._machine.machine.map.command("recipeStart") and (todo or not self._is_written):
+            self._moves = list(self._settings)
             await work.command("recipeStart")
+            self._moves = []
         self._is_written = True
         self._machine.recipe_started(self._recipe.key, self._by)
 
@@ -196,23 +196,28 @@ class Start(Procedure):
             return "Nothing that the recipe sets is measured, so nothing was waited for."
         now_ns, timeout_s = self._context.clock.monotonic_ns, self._timeout_s()
         deadline_ns = now_ns() + round(timeout_s * 1e9)
+
+        def settled() -> bool:
+            return settling.look() and not any(self._hindered())
+
         settling.look()
         await work.step(f"waits until the machine is ready for it, {timeout_s / 60:g} minutes at most: "
                         f"{settling.progress()}")
         while now_ns() < deadline_ns:
             slice_s = min(_SLICE_S, (deadline_ns - now_ns()) / 1e9)
             try:
-                await work.until(lambda: settling.look() or settling.has_news or work.stopped_by is not None, slice_s)
+                await work.until(lambda: settled() or settling.has_news or work.stopped_by is not None, slice_s)
             except Withdrawn:
                 continue  # it is written and stands; to wait for it needs no remote control
             except Stopped:
                 pass
-            if settling.look():
+            if settled():
                 return None
             if work.stopped_by is not None:
                 raise Stopped(f"{work.stopped_by} stopped it. The recipe is written and stands.")
             await work.step(settling.progress())
-        missing = "; ".join(map(str, settling.missing[:_MOST_NAMED])) or "nothing has stood long enough without a break"
+        reasons = (*self._hindered(), *map(str, settling.missing[:_MOST_NAMED]))
+        missing = "; ".join(reasons) or "nothing has stood long enough without a break"
         raise Failed(f"The recipe is written, but the machine was not ready for it in {timeout_s / 60:g} minutes: "
                      f"{missing}.")
 
@@ -230,9 +235,7 @@ class Start(Procedure):
         What somebody changed at the panel meanwhile is left alone.
         """
         read = await self._read_all(work)
-        changed = [path for path in reversed(self._sent) if not is_same(former[path], read[path])]
-        if any(interlocks.changes(self._machine, changed)):
-            self._safe = frozenset()  # not over a board, whatever stands
+        self._moves = changed = [path for path in reversed(self._sent) if not is_same(former[path], read[path])]
         kept_from = ""
         if changed:
             with suppress(CommandEnded):
@@ -240,9 +243,10 @@ class Start(Procedure):
         for path in changed:
             before = former[path]
             try:
-                await work.write(path, before if isinstance(before, str) else float(before))
+                await self._write_back(work, path, before if isinstance(before, str) else float(before))
             except (CommandEnded, MachineError) as refused:
-                kept_from = f" What stood before could not all be written back: {refused}"
+                reasons = " ".join(self._occupied()) or refused
+                kept_from = f" What stood before could not all be written back: {reasons}"
                 if isinstance(refused, CommandEnded):
                     break
         read = await self._read_all(work)
@@ -250,6 +254,12 @@ class Start(Procedure):
         if any(value is None for value in read.values()):
             raise Unknown(reason)
         raise (type(error) if isinstance(error, Stopped | Withdrawn) else Failed)(reason)
+
+    async def _write_back(self, work: Work, path: str, value: Written) -> None:
+        try:
+            await work.write(path, value)
+        except (Stopped, Withdrawn):
+            await work.write(path, value)  # the job is on its way to its end now, and this is safe
 
     async def _read_all(self, work: Work) -> dict[str, Value]:
         """Read each setting, and the names; None for what cannot be read."""
@@ -279,8 +289,14 @@ class Start(Procedure):
 
     # Looking
 
+    def _hindered(self) -> Iterator[str]:
+        """Why the machine cannot come to any recipe now."""
+        status = self._machine.status()
+        if self._machine.machine.map.states and status.state not in _STATES:
+            yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
+
     def _occupied(self) -> Iterator[str]:
-        return interlocks.changes(self._machine, self._differing())
+        return interlocks.changes(self._machine, self._moves or self._differing())
 
     def _differing(self) -> list[str]:
         """The settings that the machine has otherwise, or whose value is not known."""

@@ -35,6 +35,9 @@ class Audit(Protocol):
             StoreError: they are not.
         """
 
+    def report(self, *entries: AuditEntry) -> None:
+        """Write entries of what has happened already, without waiting."""
+
     def note(self, entry: AuditEntry) -> None:
         """Write an entry of which a peer can make thousands, without waiting: repetitions become a sum."""
 
@@ -68,9 +71,28 @@ class Records:
         """
         await self._audit.write(self._entry(kind, caller, more))
 
-    def refusal(self, caller: Caller, **more: Any) -> None:
-        """Note in the audit that somebody was refused; of many that are alike a sum."""
-        self._audit.note(self._entry("refusal", caller, more | {"outcome": "refused"}))
+    async def outcome(self, caller: Caller, job: Job, after: Any) -> None:
+        """Write into the audit what came of a job.
+
+        Raises:
+            StoreError: it is not on disk; it waits until the disk takes entries again.
+        """
+        entry = self._entry("outcome", caller, {
+            "function": job.function, "machine": job.machine, "request_id": job.request_id, "job": job.id,
+            "after": after, "outcome": job.state, "reason": job.reason})  # fmt: skip
+        try:
+            await self._audit.write(entry)
+        except StoreError:
+            self._audit.report(entry)  # of a disk that is only slow it is there twice, rather than not at all
+            raise
+
+    def refusal(self, caller: Caller, is_flood: bool = True, **more: Any) -> None:
+        """Note in the audit that somebody was refused; of a flood of them, where they are alike, a sum."""
+        entry = self._entry("refusal", caller, more | {"outcome": "refused"})
+        if is_flood:
+            self._audit.note(entry)
+        else:
+            self._audit.report(entry)
 
     def stopped(self, caller: Caller, job: Job) -> None:
         """Note in the audit that somebody stops a job."""
@@ -117,12 +139,19 @@ class Records:
         Args:
             asked: with its answer; None where the caller's key belongs to another command.
         """
-        executed = CommandExecuted(job.id, job.request_id, job.function, job.by, job.state, job.reason)
-        event = Event("Command.Executed", self._clock.wall_ns(), job.machine, executed)
         notes: list[Kept] = [JobNote(job), *rows]
         if asked is not None:
             notes.append(AskedNote(asked, self._clock.wall_ns(), is_over=True))
-        return machine.tell(*events, event, rows=notes)
+        return machine.tell(*events, self._executed(job), rows=notes)
+
+    def end_elsewhere(self, job: Job) -> None:
+        """Keep and tell the end of a job whose machine this agent does not serve any more."""
+        clock = "trusted" if self._clock.trusted else "untrusted"
+        self._archive.journal.append((self._executed(job),), None, clock, (JobNote(job),))
+
+    def _executed(self, job: Job) -> Event:
+        executed = CommandExecuted(job.id, job.request_id, job.function, job.by, job.state, job.reason)
+        return Event("Command.Executed", self._clock.wall_ns(), job.machine, executed)
 
     async def settled(self, sequence: int) -> None:
         """Wait until the journal is on disk up to there; StoreError when it is not in time."""

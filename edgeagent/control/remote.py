@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, NamedTuple
 
 from edgeagent.clock import Clock, iso
 from edgeagent.config import ControlTable, MachineTable
 from edgeagent.control.windows import Window, openings
 from edgeagent.errors import CommandRefused
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _MINUTE_NS = 60_000_000_000
 _MACHINE = "machine"
@@ -64,7 +66,7 @@ class Remote:
         self._machine = machine.id
         self._clock = clock
         self._has_switch = has_switch
-        zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+        zone = _zone(settings.time_zone) if settings.time_zone else None
         self._windows = tuple(Window(window, zone) for window in machine.remote_windows)
         self._switch: bool | None = None
         self._was_off = False
@@ -169,3 +171,9 @@ class Remote:
         if self._has_switch:
             return "turn the switch at its panel off and on, or grant it on the oven PC (edgeagent remote grant)"
         return "somebody must grant it on the oven PC (edgeagent remote grant)"
+
+
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo  # noqa: PLC0415  only where one is named
+
+    return ZoneInfo(name)

@@ -32,7 +32,7 @@ class Running:
         permit: None for a job that was taken up after a restart: until it is permitted anew.
         stop_asked: set when it shall end; stopped_by: who wants that.
         ends: why it is on its way to its end before its time.
-        has_written: something was sent to a register, whether or not it arrived.
+        sent: paths that were sent to a register, whether or not it arrived; not those that were surely not written.
         seen: what was read last of each point, for the audit.
     """
 
@@ -48,7 +48,7 @@ class Running:
     stop_asked: asyncio.Event = field(default_factory=asyncio.Event)
     stopped_by: str = ""
     ends: CommandEnded | None = None
-    has_written: bool = False
+    sent: set[str] = field(default_factory=set)
     rows: list[Kept] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     seen: dict[str, Value] = field(default_factory=dict)

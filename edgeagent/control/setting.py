@@ -9,7 +9,6 @@ from edgeagent.control.ports import CommandedMachine, Context, Value, Written
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn, Work
 from edgeagent.errors import CommandRefused, MachineError
 from edgeagent.model.functions.control import SetObjectParameter
-from edgeagent.model.machine import Machine
 from edgeagent.model.recipe_checks import settable
 from edgeagent.model.samples import rounded
 from firmware_iface.encoding import value_fault
@@ -48,9 +47,9 @@ class SetParameter(Procedure):
             yield f"{fault}."
 
     def interlocks(self) -> Iterator[str]:
-        """Nothing that changes heat, belt or width of a lane with a board in it; a width only over an empty lane."""
+        """As for a recipe: nothing changes in a lane that is not known to be empty."""
         yield from interlocks.state(self._it)
-        yield from moved_with_boards(self._it, self._path)
+        yield from interlocks.changes(self._it, (self._path,))
 
     def before(self) -> dict[str, Value]:
         """The value that stands there now."""
@@ -99,23 +98,3 @@ class SetParameter(Procedure):
             return found == self._value
         decimals = self._point.decimals
         return rounded(float(found), decimals) == rounded(self._value, decimals)
-
-
-def moved_with_boards(it: CommandedMachine, path: str) -> Iterator[str]:
-    """Why a point may not be written because of boards: what it moves, or heats, has one in it."""
-    map_ = it.machine.map
-    for lane in map_.lanes:
-        if path == lane.width_setpoint:
-            yield from interlocks.emptiness(it, lane.number)
-            return
-    for lane in map_.lanes:
-        if path == lane.speed_setpoint:
-            yield from interlocks.boards_inside(it, lane.number)
-            return
-    if is_process(it.machine, path):
-        yield from interlocks.boards_inside(it)
-
-
-def is_process(machine: Machine, path: str) -> bool:
-    """Whether a point belongs to what the process is made of: a recipe's or any other setpoint, or a command's."""
-    return machine.point(path).kind == "setpoint" or path in machine.map.recipe_order

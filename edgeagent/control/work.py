@@ -7,16 +7,20 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from edgeagent.clock import Clock
+from edgeagent.control import interlocks
 from edgeagent.control.authority import Permit
 from edgeagent.control.ports import Value, Written
 from edgeagent.control.procedure import Failed, NotConfirmed, Withdrawn
 from edgeagent.control.running import Running
-from edgeagent.errors import BadAnswer, MachineError, StoreError
+from edgeagent.errors import BadAnswer, Broken, MachineError, NotWritable, Refused, StoreError, Unreachable
 from edgeagent.model.conditions import Condition
 from edgeagent.model.events import Event
 from edgeagent.model.samples import plain
 from edgeagent.store.journal import Kept
 from firmware_iface.commands import Command
+
+_NOT_WRITTEN = (NotWritable, Refused, Unreachable, ValueError, PermissionError)
+"""What says that nothing was written; a connection that broke with the request under way does not."""
 
 
 class JobWork:
@@ -38,6 +42,10 @@ class JobWork:
         """See `Work.stopped_by`."""
         return self._running.stopped_by if self._running.stop_asked.is_set() else None
 
+    def was_sent(self, path: str) -> bool:
+        """See `Work.was_sent`."""
+        return path in self._running.sent
+
     async def step(self, text: str) -> None:
         """See `Work.step`."""
         await self._running.step(text)
@@ -58,8 +66,8 @@ class JobWork:
         await self._running.begin()
         async with self._gate.turn:
             self._require(command)
-            await self._pulse(command) if command.style == "pulse" else await self._level(command)
-        await self._confirm(command)
+            sent_ns = await (self._pulse(command) if command.style == "pulse" else self._level(command))
+        await self._confirm(command, sent_ns)
 
     async def read(self, *paths: str) -> dict[str, float | str | bool]:
         """See `Work.read`."""
@@ -121,48 +129,56 @@ class JobWork:
             self._running.permit = self._ask_permit(self._running)
             self._gate.admit(self._running.permit)
 
-    async def _send(self, path: str, value: Written) -> None:
-        running = self._running
+    async def _send(self, path: str, value: Written) -> int:
+        """Write, and return when that was; what was surely not written does not count as sent."""
+        running, was_sent = self._running, self.was_sent(path)
         self._machine.expect({path: value}, running.job.by)
-        running.has_written = True
-        await self._gate.write(running.permit, path, value)
+        running.sent.add(path)
+        try:
+            await self._gate.write(running.permit, path, value)
+        except _NOT_WRITTEN as error:
+            if not was_sent and not isinstance(error, Broken):
+                running.sent.discard(path)
+            raise
+        return self._clock.monotonic_ns()
 
     def _require(self, command: Command) -> None:
-        if command.preconditions and not Condition(self._machine.machine, command.preconditions).holds(
-            self._machine.row
-        ):
-            raise Failed(f"{command.name} needs {self._told(command)}.")
-        if command.handshake is not None and self._good(command.handshake) != command.handshake_value:
+        if reasons := " ".join(interlocks.preconditions(self._machine, command.preconditions, command.name)):
+            raise Failed(reasons)
+        if command.handshake is not None and \
+                interlocks.number(self._machine, command.handshake) != command.handshake_value:
             raise Failed(f"{command.name} needs {command.handshake} to be {command.handshake_value:g}.")
 
-    def _told(self, command: Command) -> str:
-        """The preconditions that do not hold, or cannot be told."""
-        return " and ".join(
-            f"{term.path}{f' - {term.minus}' if term.minus else ''} {term.operator} {term.number:g}"
-            for term in command.preconditions
-            if not Condition(self._machine.machine, (term,)).holds(self._machine.row)
-        )
+    async def _level(self, command: Command) -> int:
+        await self._record(command.write, command.value, command.name)
+        return await self._send(command.write, command.value)
 
-    async def _level(self, command: Command) -> None:
-        await self._write(command.write, command.value, command.name)
-
-    async def _pulse(self, command: Command) -> None:
-        """Write and take back; a pulse that has begun is ended whatever happens meanwhile."""
+    async def _pulse(self, command: Command) -> int:
+        """Write and take back; a pulse that has begun is ended whatever happens meanwhile, the panel's switch too."""
         await self._record(command.write, command.value, command.name)
         try:
-            await self._send(command.write, command.value)
+            sent_ns = await self._send(command.write, command.value)
             await self._clock.sleep((command.pulse_ms or 0) / 1000)
         finally:
-            await self._send(command.write, 0.0)
+            if self.was_sent(command.write):
+                await self._send(command.write, 0.0)
+        return sent_ns
 
-    async def _confirm(self, command: Command) -> None:
+    async def _confirm(self, command: Command, sent_ns: int) -> None:
+        """Wait for the command's confirmation, by values that were read after it was sent."""
         if not command.confirm:
             return
+        machine, row = self._machine.machine, self._machine.row
         paths = {path for term in command.confirm for path in (term.path, term.minus) if path}
+        groups = {machine.point(path).group for path in paths}
         with suppress(MachineError):
             await self._gate.refresh(*paths)
-        condition = Condition(self._machine.machine, command.confirm)
-        if not await self.until(lambda: condition.holds(self._machine.row), command.timeout_s):
+        condition = Condition(machine, command.confirm)
+
+        def holds() -> bool | None:
+            return condition.holds(row) if all(row.times[group] >= sent_ns for group in groups) else None
+
+        if not await self.until(holds, command.timeout_s):
             raise NotConfirmed(f"{self._running.job.machine} did not do {command.name} within {command.timeout_s:g} s.")
 
     # Looking

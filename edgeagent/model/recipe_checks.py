@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterator
 from itertools import chain
@@ -10,6 +9,7 @@ from itertools import chain
 from edgeagent.model.machine import Limit, Machine, ProcessWindow, Tolerances
 from edgeagent.model.recipes import RecipeDraft, RecipeFault, StoredRecipe
 from firmware_iface.encoding import value_fault
+from firmware_iface.map_values import near
 from firmware_iface.registers import Register, RegisterMap
 from firmware_iface.wording import number, reach
 
@@ -20,6 +20,8 @@ LIQUIDUS_CELSIUS = (50.0, 450.0)
 """Of any solder: pure indium melts at 157 °C, alloys of bismuth below 100, high-lead ones above 300."""
 
 _MOST_NAME = 64
+_MOST_GUESSES = 8
+"""Names that are not there of which it is looked what was meant; one takes over a millisecond."""
 _LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 
 
@@ -84,11 +86,13 @@ def _name(name: str, version: int, machine: Machine) -> Iterator[RecipeFault]:
 
 
 def _settings(settings: dict[str, float], machine: Machine) -> Iterator[RecipeFault]:
-    allowed = settable(machine)
+    allowed, guesses = settable(machine), _MOST_GUESSES
     for path, value in settings.items():
         register = allowed.get(path)
         if path not in machine.column:
-            yield RecipeFault(path, value, f"{machine.id} has no such point", _near(path, allowed))
+            guess = near(path, allowed) if guesses else ""
+            guesses = max(0, guesses - 1)
+            yield RecipeFault(path, value, f"{machine.id} has no such point", guess or None)
         elif register is None:
             point = machine.point(path)
             reason = "a recipe does not set it" if point.writable else "the machine does not let it be written"
@@ -99,11 +103,6 @@ def _settings(settings: dict[str, float], machine: Machine) -> Iterator[RecipeFa
             if register.scale != 1 and register.type != "bit":
                 possible = f"{possible or 'any'} in steps of {number(abs(register.scale))}{unit}"
             yield RecipeFault(path, value, reason, possible)
-
-
-def _near(path: str, allowed: dict[str, Register]) -> str | None:
-    near = difflib.get_close_matches(path, allowed, 1)
-    return f"did you mean {near[0]}?" if near else None
 
 
 def _missing(settings: dict[str, float], machine: Machine) -> Iterator[RecipeFault]:

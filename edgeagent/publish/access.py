@@ -17,6 +17,9 @@ from edgeagent.model.functions.rights import entitled
 Handler = Callable[[Any, Caller], Awaitable[Any]]
 """Takes the function's parameters (its Struct) and the caller; answers what msgspec can encode."""
 
+Tell = Callable[[str, bytes | Raw | None, Caller, CommandRefused], None]
+"""Takes a function that was refused to somebody who may not call it, with the parameters as they were written."""
+
 
 class _Entry(NamedTuple):
     function: Function
@@ -28,11 +31,20 @@ class _Entry(NamedTuple):
 class Access:
     """Binds every function of a catalogue to its handler.
 
+    Args:
+        refused: takes each call by somebody who may not, for the audit.
+        as_now: gives a caller with what it may at that moment: in a batch one call may wait for long.
+
     Raises:
         ValueError: a function without handler, a handler without function, or an unknown role.
     """
 
-    def __init__(self, functions: Mapping[str, Function], handlers: Mapping[str, Handler]) -> None:
+    def __init__(
+        self, functions: Mapping[str, Function], handlers: Mapping[str, Handler],
+        refused: Tell = lambda *_: None, as_now: Callable[[Caller], Caller] = lambda caller: caller,
+    ) -> None:  # fmt: skip
+        self._refused = refused
+        self._as_now = as_now
         if odd := functions.keys() ^ handlers.keys():
             raise ValueError(f"without function or without handler: {', '.join(sorted(odd))}")
         for function in functions.values():
@@ -52,7 +64,9 @@ class Access:
         entry = self._entries.get(function)
         if entry is None:
             raise CommandRefused("methodNotFound", f"There is no function {function[:64]!r}; rpc.discover lists all.")
+        caller = self._as_now(caller)
         if refused := entitled(entry.function, caller):
+            self._refused(function, parameters, caller, refused)
             raise refused
         return await entry.handler(_taken(entry, parameters), caller)
 

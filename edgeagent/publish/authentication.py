@@ -23,6 +23,10 @@ from edgeagent.publish.throttle import Throttle
 _LOOK_S = 1.0
 """How often it is looked whether those who are connected may still be."""
 
+_ANEW_S = 3600.0
+_MOST_SEEN = 1024
+"""Of whom requests show by themselves who sends them, the first in an hour from one address is told, of so many."""
+
 
 class SignIn(NamedTuple):
     """An attempt to say who one is, for the audit.
@@ -30,6 +34,7 @@ class SignIn(NamedTuple):
     Attributes:
         user: None where nobody has the token. may: the role, or the functions.
         fault: why it was refused; None where it was not.
+        function: what it called for that; None where it did not come so far.
     """
 
     user: str | None
@@ -38,6 +43,7 @@ class SignIn(NamedTuple):
     peer: str
     proof: str
     fault: str | None
+    function: str | None = "Session.Authenticate"
 
 
 class Directory(Protocol):
@@ -76,7 +82,7 @@ class Authentication:
     """Finds users by what they show, and watches those who are connected.
 
     Args:
-        audit: takes each attempt with a token or a certificate on a connection that stays, and each wrong token.
+        audit: takes each attempt with a token or a certificate on a connection that stays, and each that is refused.
         now: the time of the day, by which tokens expire. monotonic: seconds, for the pauses after wrong tokens.
     """
 
@@ -88,6 +94,8 @@ class Authentication:
         self._users = users or Nobody()
         self._tally = tally or Tally()
         self._throttle = Throttle(monotonic)
+        self._monotonic = monotonic
+        self._seen: dict[tuple[str, str], float] = {}
         self._audit = audit
         self.now = now
         self._peers: set[Peer] = set()
@@ -108,6 +116,7 @@ class Authentication:
         if (pause_s := self._throttle.pause_s(host)) > 0:
             self._tally.authentications["slowed"] += 1
             seconds = ceil(pause_s)
+            self.tell(None, transport, address, "too many wrong tokens came from there, so this one was not looked at")
             raise CommandRefused("tooMany", f"Too many wrong tokens came from {host}; send the right one in {seconds} "
                                  "s.", retryAfterS=seconds)  # fmt: skip
         wrong = mistake(token)
@@ -122,10 +131,14 @@ class Authentication:
         self._tally.authentications["right"] += 1
         return identity
 
-    def by_certificate(self, certificate: Certificate) -> Identity | None:
+    def by_certificate(self, certificate: Certificate, transport: str, address: str) -> Identity | None:
         """Find the user of a certificate; None where it is nobody's, or not any more."""
         identity = known.by_certificate(self._users.now(), certificate, self.now())
-        return None if identity is None or identity.fault else identity
+        if identity is None or identity.fault:
+            fault = (identity.fault if identity else None) or "no user has this certificate"
+            self.tell(identity, transport, address, f"{fault} ({shown(certificate)})")
+            return None
+        return identity
 
     def renewed(self, identity: Identity) -> Identity | None:
         """The same user as it is now; None where it or its proof is gone."""
@@ -146,6 +159,21 @@ class Authentication:
             self._audit(SignIn(None, "", transport, address, "token", fault))
         else:
             self._audit(SignIn(identity.user.name, identity.user.may, transport, address, proof_of(identity), fault))
+
+    def turned_away(self, transport: str, address: str, reason: str) -> None:
+        """Let the audit know of a peer that was refused before it could say who it is."""
+        self._audit(SignIn(None, "", transport, address, "", reason, None))
+
+    def came(self, identity: Identity, transport: str, address: str) -> None:
+        """Let the audit know of a request that shows by itself who sends it, where that is new or long ago."""
+        key, now = (proof_of(identity), address), self._monotonic()
+        if key in self._seen and now - self._seen[key] < _ANEW_S:
+            return
+        self._seen.pop(key, None)
+        self._seen[key] = now
+        if len(self._seen) > _MOST_SEEN:
+            del self._seen[next(iter(self._seen))]
+        self.tell(identity, transport, address)
 
     def watched(self, peer: Peer) -> None:
         """Look at a peer again and again, until it is `forgotten`."""
@@ -191,6 +219,11 @@ class Peer:
             self._generation != self._authentication.generation or self._is_over(self._identity)
         ):
             self._renew(self._identity)
+        return self._caller
+
+    @property
+    def seen(self) -> Caller:
+        """Who asked when it was looked last: at most a second ago, or by the peer's last call."""
         return self._caller
 
     def authenticate(self, token: str) -> Identity:
@@ -243,4 +276,9 @@ def _functions(user: User) -> frozenset[str] | None:
 def proof_of(identity: Identity) -> str:
     """What showed who it is, for people and the audit: never a secret."""
     proof = identity.proof
-    return f"certificate {proof.fingerprint[:16]}" if isinstance(proof, Certificate) else f"token {proof.id}"
+    return shown(proof) if isinstance(proof, Certificate) else f"token {proof.id}"
+
+
+def shown(certificate: Certificate) -> str:
+    """A certificate by the beginning of its fingerprint."""
+    return f"certificate {certificate.fingerprint[:16]}"

@@ -83,6 +83,17 @@ class Deleted(NamedTuple):
         connection.execute(query, (self.at_ns, self.machine, self.name))
 
 
+class Settled(NamedTuple):
+    """A machine's recipe stands: what stood before is forgotten in somebody's transaction."""
+
+    machine: str
+    size: int = 0
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Write it."""
+        meta.put(connection, _FORMER + self.machine, "")
+
+
 class Recipes:
     """All recipes; on the event loop only. What is answered from memory may be on its way to the disk.
 
@@ -218,8 +229,12 @@ class Recipes:
         return it.values if it and (it.recipe, it.version) == (recipe.name, recipe.version) else None
 
     async def forget_former(self, machine: str) -> None:
-        """The recipe stands, or is not being written any more."""
-        await self._database.write(lambda connection: meta.put(connection, _FORMER + machine, ""))
+        """Nothing is being written; on disk when this returns."""
+        await self._database.write(self.settled(machine).insert)
+
+    def settled(self, machine: str) -> Settled:
+        """The recipe stands; what is returned forgets on the disk what stood before."""
+        return Settled(machine)
 
     def delete(self, machine: str, name: str, at_ns: int) -> Deleted:
         """Mark all versions as deleted from now on; what is returned writes that to the disk."""

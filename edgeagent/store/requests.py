@@ -20,9 +20,11 @@ class Asked(msgspec.Struct, frozen=True):
     """What was asked for, and what was answered.
 
     Attributes:
-        caller, role, functions: who asked, with which rights. key: its request id; None where it gave none.
+        caller, role, functions, token: who asked, with which rights, by which token.
+        key: its request id; None where it gave none.
         parameters: JSON, with the machine's id and without key and time.
         answer: JSON of what was answered, unset until then. refused: kind and reason of a refusal, None for none.
+        token: id of the token that showed who it is; empty where something else did.
     """
 
     caller: str
@@ -35,6 +37,7 @@ class Asked(msgspec.Struct, frozen=True):
     job: str
     answer: Raw | UnsetType = UNSET
     refused: tuple[str, str] | None = None
+    token: str = ""
 
     @property
     def id(self) -> str:

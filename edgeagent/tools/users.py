@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import getpass
 import hashlib
 import json
@@ -22,6 +21,7 @@ from edgeagent.model.tokens import digest, new_token
 from edgeagent.model.users import MOST_TOKENS, MOST_USERS, Token, User
 from edgeagent.store.users import Users, change, read, users_file
 from edgeagent.tools import stores, tables
+from firmware_iface.map_values import near
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -141,8 +141,8 @@ class UserCommands:
         functions = self._options.functions
         for name in functions or ():
             if name not in FUNCTIONS:
-                near = difflib.get_close_matches(name, FUNCTIONS, 1)
-                raise StoreError(f"there is no function {name}" + (f"; did you mean {near[0]}?" if near else ""))
+                meant = near(name, FUNCTIONS)
+                raise StoreError(f"there is no function {name}" + (f"; {meant}" if meant else ""))
         return {"role": self._options.role, "functions": None if functions is None else tuple(dict.fromkeys(functions))}
 
     def _checked(self, kind: Any, members: dict[str, Any]) -> Any:

@@ -31,6 +31,8 @@ import uvloop
 from aiohttp import web
 
 from edgeagent.clock import Clock
+from edgeagent.config import ControlTable
+from edgeagent.control.room import ControlRoom
 from edgeagent.model.events import Event, MachineBusyChanged
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.forms import Function, Parameters, Result
@@ -41,7 +43,7 @@ from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.lines import LineServer
 from edgeagent.publish.transports.websocket import WebSocketRoute
-from edgeagent.store import Archive, Database
+from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.connection import connect_writer
 
 CLIENTS = 4
@@ -83,7 +85,9 @@ async def serve_agent(folder: Path) -> tuple[int, int]:
                                           MachineBusyChanged(bool(number % 2), number % 7))])  # fmt: skip
             await asyncio.sleep(EVENT_S)
 
-    handlers = answers((), archive, delivery, clock) | {"Bench.Echo": echo, "Bench.Tell": Telling(tell)}
+    room = ControlRoom(ControlTable(), (), archive, await Audit.open(database, clock), clock)
+    handlers = answers((), archive, delivery, clock) | room.handlers()
+    handlers |= {"Bench.Echo": echo, "Bench.Tell": Telling(tell)}
     functions = FUNCTIONS | {name: Function(name, "viewer", False, parameters, Result, "")
                              for name, parameters in (("Bench.Echo", Floats), ("Bench.Tell", Parameters))}
     dispatcher = Dispatcher(Access(functions, handlers))

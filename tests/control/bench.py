@@ -30,7 +30,7 @@ from firmware_iface.registers import RegisterMap
 from firmware_iface.simulated.build import simulated
 from tests.control.held import HeldAudit
 
-ENGINEER = Caller("mes", "engineer", "http", "127.0.0.1", is_authenticated=True)
+ENGINEER = Caller("mes", "engineer", "http", "127.0.0.1", is_authenticated=True, token="0d5e1a7c")
 CONSOLE_CALLER = Caller("console:anna", "administrator", "console", "uid 1000", is_authenticated=True)
 ENABLED = ControlTable(enabled=True)
 TABLE = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
@@ -135,7 +135,8 @@ class Bench:
                            self.clock, PROCEDURES | self.procedures, self._as_now)
 
     def _as_now(self, caller: Caller) -> Caller:
-        return replace(caller, role=NO_ROLE, is_authenticated=False) if caller.name in self.revoked else caller
+        is_revoked = bool(self.revoked & {caller.name, caller.token})
+        return replace(caller, role=NO_ROLE, is_authenticated=False) if is_revoked else caller
 
     @property
     def remote(self) -> Any:

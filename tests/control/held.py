@@ -23,6 +23,9 @@ class HeldAudit:
             raise StoreError(f"the audit record cannot be written: {self.failing}")
         self.entries += entries
 
+    def report(self, *entries: AuditEntry) -> None:
+        self.entries += entries
+
     def note(self, entry: AuditEntry) -> None:
         self.entries.append(entry)
 

@@ -134,6 +134,9 @@ class HandWork:
         self.ends: Callable[[], Exception | None] = lambda: None
         self._end: Exception | None = None
 
+    def was_sent(self, path: str) -> bool:
+        return path in dict(self.wrote)
+
     async def step(self, text: str) -> None:
         self.steps.append(text)
 

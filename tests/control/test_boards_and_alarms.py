@@ -8,7 +8,8 @@ from edgeagent.clock import iso
 from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
 from edgeagent.control.allowance import RESETS, Allowance
 from edgeagent.control.boards import Empty, Remove
-from edgeagent.errors import CommandRefused
+from edgeagent.control.procedure import Unknown
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.alarms import AlarmRecord
 from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import AcknowledgeAlarm, ResetAlarm
@@ -82,6 +83,43 @@ def test_a_tunnel_is_not_taken_for_empty_right_after_a_board_entered():
     it.run(60, 0.1)
     assert done(empty(it)) == "1 boards were booked out."
     assert not it.boards()
+
+
+def test_a_board_that_enters_after_it_was_permitted_is_not_booked_out():
+    it = kept(warm())
+    work = empty(it)
+    assert not list(work.procedure.interlocks())
+
+    async def slow_disk(text: str) -> None:
+        it.device.insert_board("PCB1")
+        it.run(40, 0.1)
+
+    work.step = slow_disk
+    with pytest.raises(CommandRefused, match="entered lane 1") as refused:
+        done(work)
+    assert refused.value.kind == "interlocked"
+    assert len(it.boards()) == 1
+
+
+def test_a_clock_that_was_set_back_makes_no_board_that_has_just_entered_an_old_one():
+    it = kept(warm())
+    fed(it, 40)
+    wall_ns = it.clock.wall_ns()
+    it.clock.wall_ns = lambda: wall_ns - 3_600_000_000_000
+    (reason,) = empty(it).procedure.interlocks()
+    assert "set back" in reason and "Board.Remove" in reason
+
+
+def test_boards_that_were_booked_out_and_are_not_on_disk_are_not_told_as_if_nothing_had_happened():
+    it = kept(warm())
+    board = fed(it)
+
+    async def full(_: int) -> None:
+        raise StoreError("the disk is full")
+
+    it.context.archive.journal.settled = full
+    with pytest.raises(Unknown, match="1 boards were booked out, and that is not on disk: the disk is full"):
+        done(HandWork(it, Remove(it, RemoveBoard(id=board, reason="it fell down"), it.context)))
 
 
 def test_a_machine_that_does_not_answer_cannot_be_kept_an_eye_on():

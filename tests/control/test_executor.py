@@ -63,6 +63,7 @@ def test_the_same_request_again_is_answered_as_the_first_was_and_does_nothing(tm
         await it.ended(other["id"])
         it.clock.now_ns += KEPT_NS
         it.run(20)  # the oven's heartbeat is seen to move again
+        it.unit.confirm_empty(None, "looked", "anna")
         it.grant()
         assert (await it.set(178.0, requestId="a"))["id"] != first["id"]
 
@@ -118,6 +119,9 @@ def test_who_may_not_is_refused_without_a_job(tmp_path, change, kind):
     ("zone/3/top/setpoint", 177.77, "outOfRange", "177.77"),
     ("zone/3/top/setpoint", "hot", "outOfRange", "number"),
     ("zone/99/top/setpoint", 177.0, "notFound", "zone/99"),
+    ("command/powerOn", True, "outOfRange", "a function of its own"),
+    ("machine/horn", 1.0, "outOfRange", "a function of its own"),
+    ("recipe/version", 7.0, "outOfRange", "is no parameter"),
 ])
 def test_what_the_machine_cannot_do_is_refused(tmp_path, path, value, kind, words):
     async def work(it):
@@ -138,6 +142,23 @@ def test_boards_inside_keep_heat_and_width_where_they_are(tmp_path):
             if path in it.unit.machine.column:
                 refused = await it.refused(SET, **it.asks(100.0, path))
                 assert (refused.kind, "inside lane 1" in refused.reason) == ("interlocked", True), refused.reason
+        assert not it.reach.wrote
+
+    on_bench(tmp_path, work)
+
+
+@pytest.mark.parametrize("path", [SETPOINT, "conveyor/1/speedSetpoint"])
+def test_a_setting_needs_a_tunnel_that_is_known_to_be_empty_as_a_recipe_does(tmp_path, path):
+    async def work(it):
+        it.grant()
+        it.reach.is_dark = True
+        it.run(200, 1.0)
+        it.reach.is_dark = False
+        it.run(3)
+        doubt = it.unit.status().lanes[0].doubt
+        assert doubt
+        refused = await it.refused(SET, **it.asks(it.device.read(path) + 1, path))
+        assert (refused.kind, doubt in refused.reason) == ("interlocked", True), refused.reason
         assert not it.reach.wrote
 
     on_bench(tmp_path, work)
@@ -164,8 +185,7 @@ def test_a_flood_is_refused_and_leaves_no_more_than_a_sum(tmp_path):
         it.grant()
         assert (await it.refused(SET, **it.asks())).kind == "tooMany"
         assert len(await it.told("Command.Executed")) == 3, "those within the rate"
-        it.clock.now_ns += 60_000_000_000
-        it.run(1)
+        it.run(60, 1.0)
         assert (await it.set())["state"] == "accepted"
 
     on_bench(tmp_path, work, settings=ControlTable(enabled=True, caller_per_minute=3))
@@ -185,6 +205,18 @@ def test_what_cannot_be_recorded_is_not_run(tmp_path):
         assert not it.reach.wrote
         it.audit.refuses = set()
         assert (await it.set(requestId="c"))["state"] == "accepted"
+
+    on_bench(tmp_path, work)
+
+
+def test_an_outcome_that_the_disk_refuses_waits_for_it(tmp_path):
+    async def work(it):
+        it.grant()
+        it.audit.refuses = {"outcome"}
+        job = await it.ended((await it.set())["id"])
+        assert job["state"] == "done"
+        assert it.audit.kinds()[-3:] == ["command", "write", "outcome"]
+        assert it.audit.entries[-1].after
 
     on_bench(tmp_path, work)
 

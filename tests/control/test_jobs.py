@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
+from edgeagent.clock import iso
 from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped, Unknown, Withdrawn
-from edgeagent.errors import BadAnswer, CommandRefused, Silent
+from edgeagent.errors import BadAnswer, Broken, CommandRefused, NotWritable, Refused, Silent, Unreachable
 from edgeagent.model.callers import Caller
+from edgeagent.model.commands import Job
 from tests.control.bench import ENGINEER, SETPOINT, bench
 from tests.control.test_executor import SET, on_bench
 
@@ -158,9 +161,10 @@ def test_after_a_restart_a_job_writes_only_when_control_is_remote_again(tmp_path
     on_stages(tmp_path, work, writes_again=True)
 
 
-def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path):
+@pytest.mark.parametrize("user_or_token", ["mes", "0d5e1a7c"])
+def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path, user_or_token):
     async def work(it, stage, job):
-        it.revoked.add("mes")
+        it.revoked.add(user_or_token)
         await it.die_and_start_again()
         it.grant()
         ended = await it.ended(job)
@@ -228,9 +232,10 @@ def test_a_link_that_dies_between_the_write_and_the_read_back_leaves_it_unknown(
 
 
 @pytest.mark.parametrize(("raised", "state"), [
-    (Silent("no answer"), "unknown"), (BadAnswer("odd"), "unknown"),
+    (Silent("no answer"), "unknown"), (BadAnswer("odd"), "unknown"), (Broken("cut off"), "unknown"),
+    (Refused("illegal value", 3), "failed"), (NotWritable("never"), "failed"), (Unreachable("not known"), "failed"),
 ])
-def test_a_write_of_which_nobody_knows_whether_it_arrived_is_unknown(tmp_path, raised, state):
+def test_a_write_that_may_have_arrived_is_unknown_and_one_that_surely_did_not_failed(tmp_path, raised, state):
     async def work(it):
         def meets(*_):
             raise raised
@@ -326,3 +331,89 @@ def test_a_command_that_the_machine_does_not_do_is_not_confirmed(tmp_path):
         assert (job["state"], "did not do powerOff within" in job["reason"]) == ("failed", True)
 
     on_bench(tmp_path, work, procedures={SET: Off})
+
+
+def test_a_job_of_a_machine_that_is_served_no_more_ends_unknown_and_is_told(tmp_path):
+    async def work(it):
+        job = Job(id="01J", function=SET, machine="RO0009", request_id=None, by="mes", state="running",
+                  accepted_at=iso(it.clock.wall_ns()))
+        await it.room._records.keep(job)
+        await it.die_and_start_again()
+        ended = await it.ended("01J")
+        assert (ended["state"], "does not serve RO0009" in ended["reason"]) == ("unknown", True)
+        (told,) = await it.told("Command.Executed")
+        assert (told["job"], told["outcome"]) == ("01J", "unknown")
+
+    on_bench(tmp_path, work)
+
+
+@pytest.mark.parametrize("what", ["audit", "answer"])
+def test_an_end_that_cannot_be_told_leaves_the_machine_free(tmp_path, what):
+    class Ends(Procedure):
+        takes_long = answers_when_done = True
+
+        def __init__(self, *_):
+            pass
+
+        async def run(self, work):
+            return None
+
+        def answer(self, job):
+            return 1 / 0 if what == "answer" else job
+
+    async def work(it):
+        it.grant()
+        write = it.audit.write
+
+        async def odd(*entries):
+            if what == "audit" and entries[0].kind == "outcome":
+                raise ValueError("NaN")
+            await write(*entries)
+
+        it.audit.write = odd
+        if what == "answer":
+            assert (await it.refused(SET, **it.asks())).kind == "internal"
+        else:
+            assert (await it.set())["state"] == "done"
+        assert not it.room.executor.jobs
+
+    on_bench(tmp_path, work, procedures={SET: Ends})
+
+
+def test_a_tunnel_that_was_taken_for_empty_when_the_agent_died_is_not_said_to_be_untouched(tmp_path):
+    async def work(it):
+        write, reached = it.audit.write, asyncio.Event()
+
+        async def stuck(*entries):
+            if entries[0].kind == "outcome":
+                reached.set()
+                await asyncio.Event().wait()
+            await write(*entries)
+
+        it.audit.write = stuck
+        call = asyncio.create_task(it.call("Board.ConfirmEmpty", reason="looked"))
+        await reached.wait()
+        (running,) = it.room.executor.jobs
+        it.audit.write = write
+        await it.die_and_start_again()
+        with pytest.raises(CommandRefused, match="about to end"):
+            await call
+        job = await it.ended(running.job.id)
+        assert (job["state"], "0 boards count as inside now" in job["reason"]) == ("unknown", True), job
+
+    on_bench(tmp_path, work)
+
+
+def test_a_job_that_is_taken_up_keeps_the_token_of_its_caller(tmp_path):
+    """A token that is revoked while the agent is down commands nothing any more."""
+    async def work(it):
+        it.grant()
+        await it.set(178.0, dataclasses.replace(ENGINEER, token="t1"))
+        (running,) = it.room.executor.jobs
+        await running.begin()
+        await it.die_and_start_again()
+        (running,) = it.room.executor.jobs
+        assert (running.caller.name, running.caller.token) == ("mes", "t1")
+        await it.ended(running.job.id)
+
+    on_bench(tmp_path, work)

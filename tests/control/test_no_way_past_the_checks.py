@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from edgeagent.clock import iso
 from edgeagent.config import ControlTable
-from edgeagent.control.authority import CHECKS, Case, Permit, decide
+from edgeagent.control import authority
+from edgeagent.control.authority import CHECKS, Permit, decide
 from edgeagent.control.gate import Gate
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE, ROLES, Caller
+from tests.control import test_authority
 from tests.control.bench import ENGINEER, SETPOINT, Bench, bench
 from tests.control.test_authority import GOOD
 from tests.control.test_executor import SET
@@ -140,12 +143,15 @@ FACTS = {
     "by_caller": st.integers(0, 4), "by_machine": st.integers(0, 4), "spent": st.none() | st.just("often"),
     "unrecordable": st.none() | st.just("full"),
 }  # fmt: skip
+CHANGED = st.sets(st.sampled_from(sorted(FACTS)), max_size=3).flatmap(
+    lambda names: st.fixed_dictionaries({name: FACTS[name] for name in sorted(names)}))
+"""Some facts of a case that is fine: with all of them at once no check would ever be the only one that objects."""
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.fixed_dictionaries(FACTS))
+@settings(max_examples=500, deadline=None, derandomize=True, database=None, phases=(Phase.generate,))
+@given(CHANGED)
 def test_a_permit_is_made_exactly_when_no_check_objects(facts):
-    case = Case(job="01J", machine="RO0001", function=GOOD.function, most_by_caller=3, most_by_machine=3, **facts)
+    case = dataclasses.replace(GOOD, **facts)
     is_fine = (
         case.caller.is_authenticated
         and (case.caller.role in ("engineer", "administrator") if case.caller.functions is None
@@ -154,9 +160,16 @@ def test_a_permit_is_made_exactly_when_no_check_objects(facts):
         and case.control == "remote" and case.is_connected and case.by_caller < 3 and case.by_machine < 3
         and not (case.repeats or case.interlocks or case.faults or case.rival or case.spent or case.unrecordable)
     )  # fmt: skip
-    verdict = decide(case)
-    assert isinstance(verdict, Permit) == is_fine
-    assert is_fine == all(check.why_not(case) is None for check in CHECKS)
+    assert isinstance(decide(case), Permit) == is_fine
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
+def test_a_check_that_is_taken_out_is_missed(monkeypatch, check):
+    monkeypatch.setattr(authority, "CHECKS", tuple(each for each in CHECKS if each is not check))
+    with pytest.raises(AssertionError):
+        test_authority.test_each_check_alone_refuses(check.name)
+    with pytest.raises(AssertionError):
+        test_a_permit_is_made_exactly_when_no_check_objects()
 
 
 def test_the_gate_opens_for_the_permit_of_a_job_that_runs_and_for_nothing_else(tmp_path):

@@ -2,9 +2,11 @@
 
 import pytest
 
+from edgeagent.control import heat
 from edgeagent.control.power import PowerOff, PowerOn
 from edgeagent.control.procedure import Failed, Stopped, Unknown, Withdrawn
 from edgeagent.model.functions import power
+from edgeagent.model.points import Quality
 from tests.control.rig import HandWork, Stand, cold, done, stop, warm
 
 
@@ -283,3 +285,41 @@ def test_an_agent_that_died_before_the_heaters_were_off_does_not_guess():
     with pytest.raises(Unknown, match="state ready"):
         done(work, resumed=True)
     assert work.wrote == []
+
+
+def test_a_horn_that_cannot_be_read_after_a_restart_is_not_taken_for_silent():
+    it = cold()
+    column = it.machine.column["machine/horn"]
+    run = it.run
+
+    def blind(*more):
+        run(*more)
+        it.row.quality[column] = Quality.BAD
+
+    it.run = blind
+    it.run(3)
+    with pytest.raises(Unknown, match="Nor is whether the horn still sounds"):
+        done(on(it), resumed=True)
+
+
+@pytest.mark.parametrize("again", ["started", "hot"])
+def test_a_machine_that_is_started_or_hot_again_after_it_had_cooled_down_is_not_switched_off(again):
+    it = warm()
+    work = off(it)
+    step = work.step
+
+    async def late(text):
+        await step(text)
+        if text == "Switch off":
+            if again == "started":
+                it.device.warm_up()
+                it.run(3)
+            else:
+                it.row.values[it.machine.column[next(iter(heat.temperatures(it)))]] = 230.0
+                it.run = lambda *_: None
+
+    work.step = late
+    words = "was started again at the machine" if again == "started" else "is 230 °C again"
+    with pytest.raises(Withdrawn, match=words):
+        done(work)
+    assert ("command/powerOff", 1.0) not in work.wrote

@@ -6,6 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from edgeagent.errors import StoreError
 from firmware_iface.simulated.faults import parse
 from tests.control.bench import OVEN, TABLE, bench
 
@@ -120,6 +121,7 @@ def test_an_agent_that_died_while_it_warmed_up_goes_on_watching_and_commands_not
         await over(it, "Status.PowerOn")
         ended = await it.job(job["id"])
         assert (ended["state"], ended["reason"]) == ("done", "It is ready: zones are at their setpoints.")
+        assert it.remote.standing().state == "local"
         assert len(it.reach.wrote) == wrote
 
     journey(tmp_path, steps, is_off=True)
@@ -279,3 +281,129 @@ def test_a_board_is_booked_out_and_an_alarm_taken_notice_of_without_remote_contr
         assert await it.call("Board.ConfirmEmpty", reason="looked") == {"machine": "RO0001", "boards": []}
 
     journey(tmp_path, steps)
+
+
+def meets_once(it, path, value, happens):
+    """Let something happen right before a write."""
+    def meets(*wrote):
+        if wrote == (path, value):
+            it.reach.meets = lambda *_: None
+            happens()
+
+    it.reach.meets = meets
+
+
+def begins_after(it, seconds):
+    """Let the oven take a command to start only some time after it was given."""
+    write, advance, due_ns = it.reach.write, it.device.advance, []
+
+    async def later(path, value):
+        if path != "command/powerOn":
+            await write(path, value)
+            return
+        it.reach.meets(path, value)
+        if value:
+            due_ns.append(it.clock.now_ns + round(seconds * 1e9))
+
+    def pass_by(beat_s):
+        if due_ns and it.clock.now_ns >= due_ns[0]:
+            due_ns.clear()
+            it.device.wire.take("command/powerOn", 1.0)
+        advance(beat_s)
+
+    it.reach.write, it.device.advance = later, pass_by
+
+
+def stops(it):
+    (running_job,) = it.room.executor.jobs
+    running_job.stopped_by = "anna"
+    running_job.stop_asked.set()
+
+
+def test_a_machine_that_was_told_to_start_and_does_not_show_it_yet_is_left_without_heat_when_it_is_stopped(tmp_path):
+    async def steps(it):
+        it.grant()
+        begins_after(it, 3.0)
+        meets_once(it, "command/powerOn", 0.0, lambda: stops(it))
+        await it.call("Status.PowerOn")
+        ended = await over(it, "Status.PowerOn")
+        assert ended["outcome"] == "stopped"
+        assert ("command/standby", 1.0) in it.reach.wrote
+        assert it.device.state in ("coolingDown", "standby")
+
+    journey(tmp_path, steps, is_off=True)
+
+
+def test_a_machine_that_was_not_told_to_start_is_not_told_to_rest_either(tmp_path):
+    """A map's standby may turn belt and blowers on."""
+    standby = replace(OVEN.command("standby"), preconditions=())
+    commands = tuple(standby if each.name == "standby" else each for each in OVEN.commands)
+
+    async def go():
+        async with bench(tmp_path, register_map=replace(QUICK, commands=commands), is_off=True) as it:
+            it.grant()
+            job = await it.call("Status.PowerOn")
+            await it.until(lambda: (steps := running(it, "Status.PowerOn").steps) and steps[-1].text == "Switch on")
+            await it.call("Command.Stop", job=job["id"])
+            assert (await over(it, "Status.PowerOn"))["outcome"] == "stopped"
+            assert it.reach.wrote == [("machine/horn", 1.0), ("machine/horn", 0.0)]
+
+    asyncio.run(go())
+
+
+def test_a_stop_that_comes_while_the_heat_is_being_ended_does_not_leave_it_on(tmp_path):
+    async def go():
+        async with bench(tmp_path, register_map=quick, is_off=True) as it:
+            await steps(it)
+
+    async def steps(it):
+        await warming(it)
+        keeps = it.room._records.keep
+
+        async def keep(job, asked=None):
+            await keeps(job, asked)
+            if job.steps and job.steps[-1].text.startswith("Switch the heaters off"):
+                stops(it)
+
+        it.room._records.keep = keep
+        assert (await over(it, "Status.PowerOn"))["outcome"] in ("failed", "stopped")
+        assert it.device.state in ("coolingDown", "standby")
+
+    quick = replace(QUICK, power=replace(QUICK.power, warm_up_timeout_s=30.0))
+    asyncio.run(go())
+
+
+def test_a_store_that_fails_while_it_warms_up_leaves_no_heat(tmp_path):
+    async def steps(it):
+        it.grant()
+        await it.call("Status.PowerOn")
+        keeps = it.room._records.keep
+
+        async def keep(job, asked=None):
+            if it.device.state in ("starting", "warmingUp"):
+                raise StoreError("the disk is full")
+            await keeps(job, asked)
+
+        it.room._records.keep = keep
+        ended = await over(it, "Status.PowerOn")
+        assert (ended["outcome"], ended["reason"]) == ("stopped", "It cannot be recorded any more: the disk is full.")
+        assert it.device.state in ("coolingDown", "standby")
+
+    journey(tmp_path, steps, is_off=True)
+
+
+def test_a_horn_that_a_killed_agent_left_on_is_told_where_nothing_may_be_written(tmp_path, caplog):
+    async def steps(it):
+        it.grant()
+        job = await it.call("Status.PowerOn")
+        await it.until(lambda: it.device.read("machine/horn"))
+        it.reach.deaf = {"machine/horn"}  # killed: nobody silences it
+        await it.die_and_start_again()
+        wrote = len(it.reach.wrote)
+        await over(it, "Status.PowerOn")
+        ended = await it.job(job["id"])
+        assert (ended["state"], "The horn may still sound." in ended["reason"]) == ("stopped", True), ended
+        assert "The horn may still sound." in caplog.text
+        assert len(it.reach.wrote) == wrote
+
+    journey(tmp_path, steps, is_off=True)

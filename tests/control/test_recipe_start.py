@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from edgeagent.config import ControlTable
 from edgeagent.errors import Silent
-from tests.control.bench import bench
+from firmware_iface.simulated.faults import parse
+from tests.control.bench import OVEN, bench
 from tests.control.test_recipes import recipe
 
 CHANGED = {"zone/1/top/setpoint": 132.0, "zone/2/top/setpoint": 147.0, "zone/3/top/setpoint": 167.0}
@@ -189,6 +191,74 @@ def test_a_board_that_comes_while_it_is_written_stops_it_and_nothing_moves_over_
     on_bench(tmp_path, work)
 
 
+def enters(it):
+    it.device.insert_board("PCB0001", 180.0)
+    while not it.unit.boards():
+        it.run(1)
+
+
+def test_what_stood_before_is_not_put_back_over_a_board_even_where_all_settings_are_as_the_recipe_wants_them(tmp_path):
+    async def work(it):
+        it.reach.deaf = {"recipe/name"}
+        it.reach.meets = lambda path, _: enters(it) if path == "recipe/name" and not it.unit.boards() else None
+        job = await it.ended(await started(it))
+        assert job["state"] == "failed", job
+        assert "could not all be written back: 1 board is inside lane 1" in job["reason"]
+        assert stands(it) == CHANGED
+
+    on_bench(tmp_path, work)
+
+
+def test_a_recipe_that_a_command_takes_over_is_not_taken_over_above_a_board(tmp_path):
+    takes_over = replace(OVEN.command("alarmReset"), name="recipeStart", confirm=())
+
+    async def work(it):
+        it.reach.meets = lambda path, _: enters(it) if path == "recipe/name" and not it.unit.boards() else None
+        job = await it.ended(await started(it))
+        assert job["state"] == "stopped" and "1 board is inside lane 1" in job["reason"]
+        assert "command/alarmReset" not in wrote(it)
+
+    on_bench(tmp_path, work, register_map=replace(OVEN, commands=(*OVEN.commands, takes_over)))
+
+
+def test_a_board_that_enters_while_the_former_settings_are_put_back_ends_that(tmp_path):
+    async def work(it):
+        def meets(path, value):
+            if (path, value) == ("zone/2/top/setpoint", 147.0):
+                (job,) = it.room.executor.jobs
+                job.stopped_by = "anna"
+                job.stop_asked.set()
+            if (path, value) == ("zone/2/top/setpoint", 145.0):
+                enters(it)
+
+        it.reach.meets = meets
+        job = await it.ended(await started(it))
+        assert job["state"] == "stopped"
+        assert "could not all be written back: 1 board is inside lane 1" in job["reason"]
+        assert wrote(it)[-1] == "zone/2/top/setpoint", "the one that was on its way, and no other"
+        assert it.device.read("zone/1/top/setpoint") == 132.0
+
+    on_bench(tmp_path, work)
+
+
+def test_a_stop_while_the_former_settings_are_put_back_does_not_leave_half_of_them(tmp_path):
+    async def work(it):
+        before = stands(it)
+
+        def meets(path, value):
+            if (path, value) == ("zone/2/top/setpoint", 145.0):
+                (job,) = it.room.executor.jobs
+                job.stopped_by = "anna"
+                job.stop_asked.set()
+
+        it.reach.deaf = {"zone/3/top/setpoint"}
+        it.reach.meets = meets
+        job = await it.ended(await started(it))
+        assert (job["state"], stands(it)) == ("failed", before), job
+
+    on_bench(tmp_path, work)
+
+
 def test_boards_that_enter_before_the_oven_is_settled_are_not_ready_and_it_says_how_far_it_is(tmp_path):
     async def work(it):
         id_ = await started(it, FAR, settlingSeconds=60)
@@ -349,3 +419,64 @@ def test_a_restart_before_anything_was_written_is_told_as_that(tmp_path):
         assert job["state"] == "failed" and "before" in job["reason"]
 
     on_bench(tmp_path, work, settings=ControlTable(enabled=True, recipe_change="wait"))
+
+
+def test_an_agent_that_died_before_the_end_of_a_started_recipe_was_recorded_does_not_deny_it(tmp_path):
+    async def work(it):
+        write = it.audit.write
+
+        async def stuck(*entries):
+            if entries[0].kind == "outcome":
+                await asyncio.Event().wait()
+            await write(*entries)
+
+        id_ = await started(it)
+        it.audit.write = stuck
+        (running,) = it.room.executor.jobs
+        await it.until(lambda: running.job.ended_at)
+        it.audit.write = write
+        await it.die_and_start_again()
+        job = await it.ended(id_)
+        assert (job["state"], job["reason"]) == ("done", None)
+
+    on_bench(tmp_path, work)
+
+
+def test_a_board_that_enters_while_the_agent_is_restarted_is_not_ready_as_long_as_the_oven_is_not(tmp_path):
+    async def work(it):
+        id_ = await started(it, settlingSeconds=300)
+        await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE" and it.unit.status().state == "ready")
+        await it.room.close()
+        assert it.unit.pipeline._memory.state.held, "it is kept with the machine's checkpoint"
+        it.device.insert_board("PCB0001", 180.0)
+        while not it.unit.boards():
+            it.run(0.1)
+        await it.die_and_start_again()
+        assert [board["board"]["processReady"] for board in await it.told("Board.ProcessStarted")] == [False]
+        assert (await it.ended(id_))["state"] == "done"
+
+    on_bench(tmp_path, work)
+
+
+def test_a_hold_of_a_job_that_is_gone_ends_with_the_next_start(tmp_path):
+    async def work(it):
+        it.unit.hold_ready("recipe LEAD-FREE version 1 is not settled yet")
+        await it.die_and_start_again()
+        it.device.insert_board("PCB0001", 180.0)
+        await it.until(it.unit.boards)
+        assert [board["board"]["processReady"] for board in await it.told("Board.ProcessStarted")] == [True]
+
+    on_bench(tmp_path, work)
+
+
+def test_an_oven_in_emergency_stop_is_not_ready_for_a_recipe_however_warm_it_still_is(tmp_path):
+    async def work(it):
+        id_ = await started(it, settlingSeconds=10)
+        await it.until(lambda: it.unit.recipe()[0].name == "LEAD-FREE")
+        it.device.add_fault(parse(f"emergency-stop@{it.device.time}+20"))
+        await it.until(lambda: it.unit.status().state == "emergencyStop")
+        await passes(it, 11)
+        assert it.unit.status().state == "emergencyStop"
+        assert (await it.job(id_))["state"] == "running"
+
+    on_bench(tmp_path, work)

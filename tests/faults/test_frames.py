@@ -111,7 +111,7 @@ def judged(source: ModbusTcp, block: Block, request: object, heard: bytes) -> tu
         _, pdu = source._connection._client.ctx.framer.handleFrame(heard, source._unit, request.transaction_id)
         if pdu is None:
             return "passed over, or waits for more until the time is up", None
-        return "value", source._checked(block, request, pdu)
+        return "value", source._sized(block, source._checked(block, request, pdu))
     except Refused:
         return "refused by the device", None
     except BadAnswer as error:

@@ -121,7 +121,10 @@ class Floor:
             unit.status().state != "unknown" and (unit.machine.map.remote is None or unit.switch()) for unit in units))
 
     async def grant(self, *machines: str) -> None:
-        """Grant remote control at the console."""
+        """Look into the tunnels, and grant remote control at the console."""
+        assert self.agent is not None, "it runs"
+        for unit in self.agent.units:
+            unit.confirm_empty(None, "looked", "anna")
         async with self.console() as console:
             for machine in machines or self.ovens:
                 (answer,) = await console.ask([("Status.GrantRemote", {"machine": machine, "minutes": 30})])

@@ -41,6 +41,13 @@ def test_what_the_simulated_machines_work_by_is_a_recipe(name):
     assert found(draft(name, tolerances=Tolerances(oxygen_ppm=100.0)), name=name) == {}
 
 
+def test_of_a_thousand_wrong_names_each_is_told_and_of_a_few_what_was_meant():
+    names = {f"zone/{number}/tip/setpoint": 1.0 for number in range(1000)}
+    told = [fault for fault in faults(draft(settings=names), machine(), 1) if fault.path in names]
+    assert len(told) == 1000
+    assert [bool(fault.possible) for fault in told] == [True] * 8 + [False] * 992
+
+
 def test_what_a_recipe_sets_comes_in_the_order_of_the_map():
     first = list(settable(machine("reflow12")))[:4]
     assert first == ["conveyor/1/widthSetpoint", "conveyor/2/widthSetpoint", "conveyor/1/speedSetpoint",

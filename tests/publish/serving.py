@@ -126,7 +126,7 @@ async def serving(
         authentication = Authentication(known or Known((MES,)), tally)
         admission = Admission(authentication, anonymous)
         handlers = answers(fakes, archive, delivery, clock, authentication) | room.handlers()
-        dispatcher = Dispatcher(Access(FUNCTIONS, handlers))
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, as_now=authentication.as_now))
         places = Places(most)
         lines = LineServer(
             dispatcher, delivery, admission=admission, places=places, limit=limit, farewell_s=farewell_s,

@@ -10,12 +10,16 @@ from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import WSMsgType
 from msgspec.structs import replace
 
+from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.tokens import digest, new_token
-from edgeagent.model.users import Token, User
+from edgeagent.model.users import Certificate, Token, User
+from edgeagent.publish.authentication import Authentication, SignIn
 from edgeagent.publish.throttle import FREE
+from edgeagent.publish.transports.admission import Admission
 from edgeagent.store.users import KnownUsers, change
 from tests.publish.known import MES, TOKEN, Known
 from tests.publish.serving import Served, request, serving
@@ -204,6 +208,106 @@ def test_a_role_that_changes_counts_from_the_next_call_on(tmp_path: Path) -> Non
             known.become(MES)
             assert await line.ask("Recipe.List")
             await line.close()
+
+    asyncio.run(main())
+
+
+def test_a_websocket_of_somebody_unknown_sends_little_until_it_says_who_it_is(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        known = Known((MES,))
+        async with serving(tmp_path, anonymous=NO_ROLE, known=known) as served, aiohttp.ClientSession() as session:
+            url = f"http://127.0.0.1:{served.http_port}/rpc"
+            large = request("Status.Get") + b" " * (64 << 10)
+            async with session.ws_connect(url) as socket:
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated"
+                await socket.send_str(large.decode())
+                assert (await socket.receive(10)).type is WSMsgType.CLOSE
+                assert socket.close_code == 1009
+            async with session.ws_connect(url) as socket:
+                await asked(socket, request("Session.Authenticate", token=TOKEN))
+                assert "result" in await asked(socket, large)
+                known.become()
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated"
+                await socket.send_str(large.decode())
+                assert (await socket.receive(10)).type is WSMsgType.CLOSE
+            async with session.ws_connect(url) as socket:
+                assert kind(await asked(socket, request("Status.Get"))) == "unauthenticated", "others are served"
+
+    run(main())
+
+
+async def asked(socket: aiohttp.ClientWebSocketResponse, message: bytes) -> Any:
+    await socket.send_str(message.decode())
+    return await socket.receive_json(timeout=10)
+
+
+def test_who_is_revoked_while_it_waits_for_events_is_told_at_once_and_hears_none(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        known = Known((MES,))
+        async with serving(tmp_path, known=known) as served:
+            line = await served.connect()
+            await line.ask("Session.Authenticate", token=TOKEN)
+            waits = {"from": "now", "waitMs": 60_000}
+            asked = asyncio.create_task(post(served, "Event.Read", TOKEN, **waits))
+            batch = b"[%b,%b]\n" % (request("Event.Read", **waits), request("Recipe.List", 2))
+            line.write(batch)
+            await asyncio.sleep(0.2)
+            known.become()
+            assert kind((await asyncio.wait_for(asked, 30))[2]) == "unauthenticated"
+            assert [kind(answer) for answer in await line.message()] == ["unauthenticated"] * 2
+            await line.close()
+
+    run(main())
+
+
+def test_whoever_does_not_come_in_is_told_to_the_audit_and_from_where() -> None:
+    told: list[SignIn] = []
+    authentication = Authentication(Known((MES,)), audit=told.append)
+    door = Admission(authentication, NO_ROLE)
+    for _ in range(FREE + 1):
+        with pytest.raises(CommandRefused):
+            door.identified(f"Bearer {new_token()}", "http", "192.0.2.7")
+    for header in (None, "Basic bWVzOm1lcw=="):
+        with pytest.raises(CommandRefused):
+            door.caller(header, "http", "192.0.2.8", None)
+    assert authentication.by_certificate(Certificate("ab" * 32, "mes", NOW), "lines", "192.0.2.9:1") is None
+    assert {(each.user, each.peer) for each in told[: FREE + 1]} == {(None, "192.0.2.7")}
+    faults = [each.fault for each in told[FREE:]]
+    assert faults == [
+        "too many wrong tokens came from there, so this one was not looked at", "a request did not say whose it is",
+        "it showed something else than a token", "no user has this certificate (certificate abababababababab)",
+    ]  # fmt: skip
+
+
+def test_who_shows_a_token_with_each_request_is_told_of_once_an_hour_from_each_address() -> None:
+    told: list[SignIn] = []
+    now = [0.0]
+    authentication = Authentication(Known((MES,)), audit=told.append, monotonic=lambda: now[0])
+    door = Admission(authentication)
+    for address in ("192.0.2.7", "192.0.2.7", "192.0.2.8"):
+        door.caller(f"Bearer {TOKEN}", "http", address, None)
+    assert [(each.user, each.peer, each.fault) for each in told] == [
+        ("mes", "192.0.2.7", None), ("mes", "192.0.2.8", None)]
+    now[0] += 3600.0
+    door.caller(f"Bearer {TOKEN}", "http", "192.0.2.7", None)
+    assert len(told) == 3
+    for number in range(3000):
+        authentication.came(authentication.by_token(TOKEN, "http", "::1"), "http", str(number))
+    assert len(authentication._seen) <= 1024
+
+
+def test_a_page_that_misleads_a_browser_is_told_to_the_audit(tmp_path: Path) -> None:
+    async def main() -> None:
+        told: list[SignIn] = []
+        async with serving(tmp_path) as served:
+            served.authentication._audit = told.append
+            for header in ({"Host": "evil.example"}, {"Origin": "http://evil.example"}):
+                async with aiohttp.ClientSession() as session, session.post(
+                    f"http://127.0.0.1:{served.http_port}/rpc", data=request("Status.Get"), headers=JSON | header
+                ) as answer:
+                    assert answer.status == 403
+        assert [(each.peer, "evil.example" in (each.fault or ""), each.function) for each in told] == [
+            ("127.0.0.1", True, None)] * 2
 
     asyncio.run(main())
 

@@ -37,6 +37,12 @@ INSTALLED = {
 }  # fmt: skip
 
 
+BESIDE_THE_STORE = (
+    "users.json", "users.json.lock", "tls/server.key", "edgeagent.sqlite3.audit.000000000001",
+    "edgeagent.sqlite3.audit.torn-20261121T215300.000000Z", "edgeagent.sqlite3.audit.accept",
+)  # fmt: skip
+
+
 @needs_sysusers
 def test_install_says_what_it_did_and_does_it_once(tmp_path):
     first = edgeagent("install", "--root", str(tmp_path), "--yes")
@@ -64,7 +70,10 @@ def test_install_says_what_it_did_and_does_it_once(tmp_path):
 def test_uninstall_keeps_configuration_and_store_until_they_are_purged(tmp_path):
     assert edgeagent("install", "--root", str(tmp_path), "--yes").returncode == 0
     (tmp_path / "etc/edgeagent/edgeagent.toml").write_text("mine")
-    (tmp_path / "var/lib/edgeagent/edgeagent.sqlite3").write_text("boards")
+    beside = {f"var/lib/edgeagent/{name}" for name in BESIDE_THE_STORE}
+    for name in (*beside, "var/lib/edgeagent/edgeagent.sqlite3"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("boards")
     (tmp_path / UNIT).write_text("an older one")
     assert f"done: write {tmp_path / UNIT}" in edgeagent("install", "--root", str(tmp_path), "--yes").stdout
     assert (tmp_path / "etc/edgeagent/edgeagent.toml").read_text() == "mine"
@@ -72,9 +81,11 @@ def test_uninstall_keeps_configuration_and_store_until_they_are_purged(tmp_path)
     assert removed.returncode == 0, removed.stderr
     assert "Left behind: " in removed.stdout
     kept = {"etc/edgeagent", "etc/edgeagent/edgeagent.toml", "var/lib/edgeagent", "var/lib/edgeagent/edgeagent.sqlite3"}
-    assert tree(tmp_path) == kept
+    assert tree(tmp_path) == kept | {name for name in beside if "sqlite3" in name}
+    assert all((tmp_path / name).is_file() for name in beside)
     assert edgeagent("uninstall", "--root", str(tmp_path), "--yes", "--purge").returncode == 0
     assert tree(tmp_path) == set()
+    assert not (tmp_path / "var/lib/edgeagent").exists()
     assert not IS_ROOT or "edgeagent" not in (tmp_path / "etc/passwd").read_text()
 
 

@@ -6,6 +6,8 @@ import asyncio
 import json
 import ssl
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +145,21 @@ def configuration(**table: Any) -> Configuration:
     return Configuration((MACHINE,), openapps=outlets, tls=TlsTable("server.pem", "file:server.key"))
 
 
+LOADED = """
+import sys
+import edgeagent.cli, edgeagent.service, edgeagent.tools.users, edgeagent.publish.transports.tls
+assert edgeagent.cli.main(["users", "list", "--store", sys.argv[1] + "/store"]) == 0
+assert not [name for name in sys.modules if name.partition(".")[0] in ("cryptography", "cffi")]
+assert edgeagent.cli.main(["keys", "init", "--folder", sys.argv[1]]) == 0
+assert "cryptography" in sys.modules
+"""
+
+
+def test_what_makes_keys_is_loaded_for_that_alone(tmp_path: Path) -> None:
+    ended = subprocess.run([sys.executable, "-P", "-c", LOADED, str(tmp_path)], capture_output=True, check=False)
+    assert ended.returncode == 0, ended.stderr.decode()
+
+
 def test_beyond_this_computer_nothing_begins_without_users_and_keys_and_the_line_is_named(
     tmp_path: Path, users: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,4 +244,4 @@ def test_an_agent_that_runs_heeds_each_command_and_tells_the_audit(
                        "mes is allowed again"]  # fmt: skip
     refused = [each for each in entries if each["kind"] == "refusal"]
     assert refused[0]["transport"] == "http"
-    assert sum(each.get("count", 1) for each in refused) == 2
+    assert sum(each.get("count", 1) for each in refused) == 3

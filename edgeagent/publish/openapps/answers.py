@@ -42,6 +42,7 @@ def answers(
     authentication: Authentication | None = None,
 ) -> dict[str, Handler]:  # fmt: skip
     """Make a handler for every function of the catalogue; give them to `Access`."""
+    authentication = authentication or Authentication()
     served = Machines(machines)
     consumers = ConsumerAnswers(archive, Cursors(archive.consumers, clock), clock)
 
@@ -50,8 +51,8 @@ def answers(
 
     return {
         "rpc.discover": discover,
-        **SessionAnswers(authentication or Authentication()).handlers(),
-        **EventAnswers(served, archive.journal, delivery, consumers, clock).handlers(),
+        **SessionAnswers(authentication).handlers(),
+        **EventAnswers(served, archive.journal, delivery, consumers, clock, authentication).handlers(),
         **consumers.handlers(),
         **MachineAnswers(served, clock).handlers(),
         **AlarmAnswers(served, archive.alarms).handlers(),

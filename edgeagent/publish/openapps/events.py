@@ -12,7 +12,7 @@ from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller
 from edgeagent.model.events import GapRange, StoredEvent
-from edgeagent.model.functions import OfMachine
+from edgeagent.model.functions import FUNCTIONS, OfMachine
 from edgeagent.model.functions.events import (
     EventsRead,
     MachineSnapshot,
@@ -24,7 +24,9 @@ from edgeagent.model.functions.events import (
     Told,
     Unsubscribe,
 )
+from edgeagent.model.functions.rights import entitled
 from edgeagent.publish.access import Handler
+from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.notices import in_order
 from edgeagent.publish.openapps.consumers import ConsumerAnswers
@@ -37,6 +39,9 @@ MOST_WAITING = 256
 
 MOST_BYTES = 256 << 10
 """An answer ends with the step that goes over this: so much is built, or turned into MessagePack, in a few ms."""
+
+_LOOK_S = 1.0
+"""How often it is looked whether a caller who waits still may."""
 
 _STEP = 16
 """Events read from the journal at once."""
@@ -52,13 +57,15 @@ class EventAnswers:
     """Event.*, but for what is about consumers only."""
 
     def __init__(
-        self, machines: Machines, journal: Journal, delivery: Delivery, consumers: ConsumerAnswers, clock: Clock
-    ) -> None:
+        self, machines: Machines, journal: Journal, delivery: Delivery, consumers: ConsumerAnswers, clock: Clock,
+        authentication: Authentication,
+    ) -> None:  # fmt: skip
         self._machines = machines
         self._journal = journal
         self._delivery = delivery
         self._consumers = consumers
         self._clock = clock
+        self._authentication = authentication
         self._waiting = 0
         self._turns = asyncio.Semaphore(_MOST_COLLECTING)
 
@@ -105,21 +112,21 @@ class EventAnswers:
         clock = "trusted" if self._clock.trusted else "untrusted"
         return Snapshot(self._journal.stream, sequence, iso(now_ns), clock, machines)
 
-    async def read(self, wanted: ReadEvents, _: Caller) -> EventsRead:
-        """Read from a place on; wait for the first event if asked."""
+    async def read(self, wanted: ReadEvents, caller: Caller) -> EventsRead:
+        """Read from a place on; wait for the first event if asked, for as long as the caller may read at all."""
         self._require(wanted.machines)
         first = self._first(wanted.from_)
         await self._journal.settled(first - 1)
         previous = await self._journal.previous(first, wanted.topics, wanted.machines)
         events, following, gaps = await self._collect(wanted, first)
         if not events and not gaps and wanted.wait_ms:
-            events, following, gaps = await self._wait(wanted, following)
+            events, following, gaps = await self._wait(wanted, following, caller)
         return EventsRead(
             self._journal.stream, self._journal.first_sequence, following,
             cast("tuple[Told, ...]", self._told(events, gaps, previous)), tuple(gaps),
         )  # fmt: skip
 
-    async def _wait(self, wanted: ReadEvents, first: int) -> _Page:
+    async def _wait(self, wanted: ReadEvents, first: int, caller: Caller) -> _Page:
         if self._waiting >= MOST_WAITING:
             raise CommandRefused("tooMany", f"{MOST_WAITING} reads wait for events already; ask again.")
         page: _Page = [], first, []
@@ -129,11 +136,23 @@ class EventAnswers:
                 async with asyncio.timeout(wanted.wait_ms / 1000):
                     while not page[0] and not page[2]:
                         if page[1] > self._journal.committed_sequence:
-                            await self._delivery.next_commit()
+                            await self._committed(caller)
                         page = await self._collect(wanted, page[1])
         finally:
             self._waiting -= 1
+        self._require_entitled(caller)
         return page
+
+    async def _committed(self, caller: Caller) -> None:
+        """Wait a while for the next commit; raises CommandRefused where the caller may read no more."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK_S):
+                await self._delivery.next_commit()
+        self._require_entitled(caller)
+
+    def _require_entitled(self, caller: Caller) -> None:
+        if refused := entitled(FUNCTIONS["Event.Read"], self._authentication.as_now(caller)):
+            raise refused
 
     async def _collect(self, wanted: ReadEvents, first: int) -> _Page:
         """Read until the limit, the bound in bytes or the end; in steps, so that little is held at once."""

@@ -26,6 +26,7 @@ class SessionAnswers:
         """Session.Authenticate."""
         if caller.session is None:
             identity = self._authentication.by_token(wanted.token, caller.transport, caller.peer)
+            self._authentication.came(identity, caller.transport, caller.peer)
         else:
             identity = cast("Subscriptions", caller.session).authenticate(wanted.token)
         expires = None if identity.expires is None else iso(round(identity.expires.timestamp() * 1e9))

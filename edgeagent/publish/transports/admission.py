@@ -46,7 +46,7 @@ class Admission:
         identity: Identity | None = None,
     ) -> Peer:  # fmt: skip
         """Give a session its peer, who may have shown who it is already: with a request or a certificate."""
-        identity = identity or self._certified(connection)
+        identity = identity or self._certified(connection, transport, address)
         session.peer = Peer(self._authentication, self.anonymous, transport, address, session, identity)
         return session.peer
 
@@ -60,25 +60,35 @@ class Admission:
             return None
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
+            self._authentication.tell(None, transport, address, "it showed something else than a token")
             raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
         return self._authentication.by_token(token.strip(), transport, address)
 
     def caller(
         self, authorization: str | None, transport: str, address: str, connection: Connection | None
     ) -> Caller:
-        """Who sends a request that stands for itself; raises like `identified`."""
-        identity = self.identified(authorization, transport, address) or self._certified(connection)
-        if identity is None:
-            return Caller(ANYBODY, self.anonymous, transport, address)
-        return caller_of(identity, transport, address)
+        """Who sends a request that stands for itself; raises like `identified`, also for one who may nothing here."""
+        identity = self.identified(authorization, transport, address)
+        identity = identity or self._certified(connection, transport, address)
+        if identity is not None:
+            self._authentication.came(identity, transport, address)
+            return caller_of(identity, transport, address)
+        if self.anonymous == NO_ROLE:
+            self._authentication.tell(None, transport, address, "a request did not say whose it is")
+            raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
+        return Caller(ANYBODY, self.anonymous, transport, address)
+
+    def turned_away(self, transport: str, address: str, reason: str) -> None:
+        """A request was refused whoever sent it; see `Authentication`."""
+        self._authentication.turned_away(transport, address, reason)
 
     def is_open_to(self, caller: Caller) -> bool:
         """Whether a caller may anything at all here."""
         return caller.is_authenticated or self.anonymous != NO_ROLE
 
-    def _certified(self, connection: Connection | None) -> Identity | None:
+    def _certified(self, connection: Connection | None, transport: str, address: str) -> Identity | None:
         certificate = None if connection is None else certificate_of(connection)
-        return None if certificate is None else self._authentication.by_certificate(certificate)
+        return None if certificate is None else self._authentication.by_certificate(certificate, transport, address)
 
 
 def certificate_of(connection: Connection) -> Certificate | None:

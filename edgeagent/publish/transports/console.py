@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import os
 import pwd
 import socket
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -26,23 +28,33 @@ _log = logging.getLogger(__name__)
 
 
 class Console:
-    """Serves a Unix socket; whoever may open it is an administrator, by the rights of its file (0660)."""
+    """Serves a Unix socket; whoever may open it is an administrator, by the rights of its file (0660).
+
+    Attributes:
+        fault: why nobody can connect; None while it listens. Nothing else of the agent needs it.
+    """
 
     def __init__(self, dispatcher: Dispatcher, path: Path) -> None:
         self.path = path
         self._dispatcher = dispatcher
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
+        self.fault: str | None = "does not listen yet"
 
     async def start(self) -> None:
-        """Listen; what a killed agent left is taken away first. Raises OSError."""
-        self.path.unlink(missing_ok=True)
+        """Listen, or say in `fault` why not; what a killed agent left is taken away first."""
         listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
+            _take_away(self.path)
             with _near(self.path) as near:
                 listening.bind(near)
             self.path.chmod(0o660)
             self._server = await asyncio.start_unix_server(self._accept, sock=listening, limit=_LIMIT)
+            self.fault = None
+        except OSError as error:
+            listening.close()
+            self.fault = f"nobody can grant remote control at this computer: {self.path}: {error.strerror or error}"
+            _log.error("the console cannot be opened, %s", self.fault)
         except BaseException:
             listening.close()
             raise
@@ -55,7 +67,8 @@ class Console:
         for task in self._connections:
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):
+            _take_away(self.path)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -99,6 +112,14 @@ def _caller(writer: asyncio.StreamWriter) -> Caller:
     except KeyError:
         name = str(user)
     return Caller(f"console:{name}", "administrator", "console", f"process {process}", is_authenticated=True)
+
+
+def _take_away(path: Path) -> None:
+    """Take a socket away; raises OSError where something else is in its place."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, "is there already and no socket: put it aside")
+        path.unlink()
 
 
 @contextmanager

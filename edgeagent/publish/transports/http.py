@@ -184,10 +184,7 @@ class HttpServer:
     def _caller(self, request: web.BaseRequest) -> Caller:
         """Who asks; raises CommandRefused, also for one that may nothing here."""
         peer, authorization = request.remote or "unknown", request.headers.get("Authorization")
-        caller = self._admission.caller(authorization, "http", peer, request.transport)
-        if not self._admission.is_open_to(caller):
-            raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
-        return caller
+        return self._admission.caller(authorization, "http", peer, request.transport)
 
     async def _answer(self, request: web.BaseRequest, message: bytes, caller: Caller) -> web.StreamResponse:
         held = MOST_ANSWERS if message.lstrip()[:1] == b"[" else 0
@@ -258,6 +255,7 @@ class HttpServer:
         if reason:
             log.warning("a request over HTTP is refused: %s", Detail(reason))
             self._tally.forbidden["http"] += 1
+            self._admission.turned_away("http", request.remote or "unknown", reason)
         return reason
 
     def _suspicion(self, request: web.BaseRequest) -> str | None:
@@ -284,7 +282,7 @@ class HttpServer:
 class _Connection(web.RequestHandler):
     """One peer; closed when the header of its first request is late."""
 
-    __slots__ = ("_header_s", "_late", "_places")
+    __slots__ = ("_header_s", "_late", "_places", "_room", "_too_much")
 
     def __init__(self, server: web.Server, header_s: float, places: Places) -> None:
         super().__init__(
@@ -294,6 +292,20 @@ class _Connection(web.RequestHandler):
         self._header_s = header_s
         self._places = places
         self._late: asyncio.TimerHandle | None = None
+        self._room: int | None = None
+        self._too_much: Callable[[], None] = self.force_close
+
+    def bound(self, most: int | None, too_much: Callable[[], None]) -> None:
+        """See `websocket.Bounded`."""
+        self._room, self._too_much = most, too_much
+
+    def data_received(self, data: bytes) -> None:
+        if self._room is not None:
+            self._room -= len(data)
+            if self._room < 0:
+                self._too_much()
+                return
+        super().data_received(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)

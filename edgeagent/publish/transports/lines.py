@@ -244,8 +244,8 @@ class _Connection(asyncio.Protocol):
                         self._end_http()
                         return
                     answer = refusal("tooLarge", f"A line holds at most {self._lines.limit} bytes.")
-                if self._unknown is not None and self._guest.caller().is_authenticated:
-                    self._lines.limit = self._server.limit
+                is_open = self._server.admission.is_open_to(self._guest.seen)
+                self._lines.limit = self._server.limit if is_open else MOST_OF_UNKNOWN
                 await self._session.answer(answer)
                 answered += 1
                 if answered % _TURN == 0:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -14,7 +15,7 @@ from edgeagent.model.users import Identity
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
-from edgeagent.publish.transports.admission import Admission
+from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,13 @@ _WAITING = 16 << 10
 
 _MOST_REASON = 123
 """Bytes of a close frame's reason (RFC 6455, section 5.5)."""
+
+
+class Bounded(Protocol):
+    """The connection beneath, as the HTTP server makes it."""
+
+    def bound(self, most: int | None, too_much: Callable[[], None]) -> None:
+        """Take at most so many bytes from now on, None for any number; drop what is beyond, and say so."""
 
 
 class WebSocketRoute:
@@ -105,6 +113,7 @@ class _Connection:
         self._route = route
         self._socket = socket
         self._transport = request.transport
+        self._beneath = cast("Bounded", request.protocol)
         self._peer = request.remote or "unknown"
         self._frames = _frames(socket.ws_protocol)
         self._farewell: asyncio.Task[None] | None = None
@@ -116,7 +125,7 @@ class _Connection:
         frames = self._frames
         session = self.session
         unknown = None
-        if not self._route.admission.is_open_to(self._guest.caller()):
+        if not self._bound():
             unknown = asyncio.get_running_loop().call_later(self._route.sign_in_s, self._is_unknown)
         try:
             async for message in self._socket:
@@ -125,6 +134,7 @@ class _Connection:
                 except UnreadableFrame as error:
                     answer = refusal(error.kind, error.reason)
                 await session.answer(None if answer is None else await frames.write(answer))
+                self._bound()
         except (DeliveryError, ConnectionError):
             pass
         except asyncio.CancelledError:  # the connection is gone
@@ -166,6 +176,15 @@ class _Connection:
             if task is not None and not task.cancelling():  # aiohttp's writers share one future: another gave up
                 raise ConnectionResetError(f"{self._peer} takes nothing") from None
             raise
+
+    def _bound(self) -> bool:
+        """Bound what the peer may send until its next answer; whether it may anything."""
+        is_open = self._route.admission.is_open_to(self._guest.seen)
+        self._beneath.bound(None if is_open else MOST_OF_UNKNOWN, self._is_too_much)
+        return is_open
+
+    def _is_too_much(self) -> None:
+        self._hang_up(f"Say who you are in at most {MOST_OF_UNKNOWN} bytes.", WSCloseCode.MESSAGE_TOO_BIG)
 
     def _is_unknown(self) -> None:
         if not self._guest.caller().is_authenticated:
