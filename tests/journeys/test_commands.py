@@ -68,9 +68,10 @@ class Shop:
                 await self.people["olga"].call("Board.ConfirmEmpty", reason="looked")
                 await asyncio.sleep(0.1)
 
-    async def ends(self, job: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+    async def ends(self, who: str, job: str, *states: str, seconds: float = 120) -> dict[str, Any]:
+        """The job's end, which whoever began it looks for, so that the connection is never left alone for long."""
         async with asyncio.timeout(seconds):
-            while (told := await self.asks("olga", "Command.Get", job=job))["endedAt"] is None:  # noqa: ASYNC110
+            while (told := await self.asks(who, "Command.Get", job=job))["endedAt"] is None:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         assert told["state"] in (states or ("done",)), told
         return dict(told)
@@ -78,7 +79,7 @@ class Shop:
     async def does(self, who: str, function: str, seconds: float = 120, **params: Any) -> dict[str, Any]:
         """A job to its good end; one that ended because the computer was late is asked for again."""
         while True:
-            told = await self.ends(await self.job(who, function, **params), "done", "stopped", seconds=seconds)
+            told = await self.ends(who, await self.job(who, function, **params), "done", "stopped", seconds=seconds)
             if told["state"] == "done":
                 return told
             assert "not known to be empty" in told["reason"] or "cannot be read" in told["reason"], told
@@ -259,7 +260,7 @@ async def stops(shop: Shop) -> str:
         job = await shop.job("anna", "Status.PowerOn")
         await shop.until(lambda: shop.oven.state == "warmingUp" or not shop.it.agent._room.executor.jobs)
     assert (await shop.asks("root", "Command.Stop", job=job))["id"] == job
-    told = await shop.ends(job, "stopped")
+    told = await shop.ends("anna", job, "stopped")
     assert "root" in told["reason"], told
     assert not shop.oven.is_heating
     assert shop.told()[-6:] == HORN + pulse("powerOn") + pulse("standby")
