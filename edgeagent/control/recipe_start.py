@@ -296,7 +296,12 @@ class Start(Procedure):
             yield f"{status.machine} is {status.state} ({status.reason}): it cannot come to a recipe now."
 
     def _occupied(self) -> Iterator[str]:
-        return interlocks.changes(self._machine, self._moves or self._differing())
+        return interlocks.changes(self._machine, self._moves or self._changing())
+
+    def _changing(self) -> list[str]:
+        """What the start is about to change: all of it where `recipeStart` takes it over, else what differs."""
+        takes_over = not self._is_written and self._machine.machine.map.command("recipeStart")
+        return list(self._settings) if takes_over else self._differing()
 
     def _differing(self) -> list[str]:
         """The settings that the machine has otherwise, or whose value is not known."""

@@ -87,20 +87,37 @@ def test_a_recipe_is_written_in_the_maps_order_named_and_begun_as_the_machine_wa
     journey(tmp_path, name, steps)
 
 
+ONE_LANE = {"conveyor/2/widthSetpoint": 245.0, "conveyor/2/speedSetpoint": 89.0}
+
+
 def test_what_belongs_to_one_lane_is_written_over_a_board_in_the_other(tmp_path):
+    text = catalog.builtin_text("reflow12")
+    takes_over = text[text.index("[commands.recipeStart]") : text.index("# The simulated oven needs")]
+
     async def steps(it):
         it.device.insert_board("PCB0001", lane=1)
         await it.until(it.unit.boards)
-        await it.call("Recipe.Create", recipe={"name": "ONE", "settings": settings("reflow12") | {
-            "conveyor/1/speedSetpoint": 91.0}})
+        heat = {"name": "HEAT", "settings": settings("reflow12") | {"zone/1/top/setpoint": 127.0}}
+        await it.call("Recipe.Create", recipe=heat)
+        refused = await it.refused("Recipe.Start", name="HEAT")
+        assert refused.kind == "interlocked" and "1 board is inside lane 1" in refused.reason
+        assert it.reach.wrote == []
+        job = await it.ended(await begun(it, ONE_LANE, "reflow12"))
+        assert (job["state"], job["reason"]) == ("done", None)
+        assert it.reach.wrote[:2] == list(ONE_LANE.items())
+        assert it.device.conveyors[2].width_mm == 245.0
+
+    journey(tmp_path, derived(tmp_path, (takes_over, ""), of="reflow12"), steps)
+
+
+def test_where_a_command_takes_all_settings_over_every_lane_must_be_empty_before_anything_is_written(tmp_path):
+    async def steps(it):
+        it.device.insert_board("PCB0001", lane=1)
+        await it.until(it.unit.boards)
+        await it.call("Recipe.Create", recipe={"name": "ONE", "settings": settings("reflow12") | ONE_LANE})
         refused = await it.refused("Recipe.Start", name="ONE")
         assert refused.kind == "interlocked" and "1 board is inside lane 1" in refused.reason
         assert it.reach.wrote == []
-        mine = {"conveyor/2/widthSetpoint": 245.0, "conveyor/2/speedSetpoint": 89.0}
-        job = await it.ended(await begun(it, mine, "reflow12"))
-        assert job["state"] == "done", job
-        assert it.reach.wrote[:2] == list(mine.items())
-        assert it.device.conveyors[2].width_mm == 245.0
 
     journey(tmp_path, "reflow12", steps)
 
