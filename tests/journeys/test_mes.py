@@ -67,12 +67,14 @@ async def check_the_record(board: dict, truth) -> None:
         assert board["identity"] == "certain"
         assert {zone["quality"] for zone in board["zones"]} == {"good"}
         assert board["conveyor"]["quality"] == board["oxygen"][0]["quality"] == "good"
+        assert board["profile"]["processWindowIndex"] < 100
     else:  # a busy computer at this speed: the belt moved over a gap's length between two beats, and the record says so
         assert board["identity"] in ("certain", "uncertain")
         assert board["lengthMm"] is None or abs(board["lengthMm"] - 200.0) < 10
+        index = board["profile"]["processWindowIndex"]  # slopes are not told over a gap, nor the index that needs them
+        assert index is None or index < 100
     assert [limit["name"] for limit in board["profile"]["limits"]] == [
         "peak", "timeAboveLiquidus", "soak", "maxRise", "maxFall"]
-    assert board["profile"]["processWindowIndex"] < 100
 
 
 async def ask_everything(http: aiohttp.ClientSession, the_plant: Plant, completed: dict) -> None:
