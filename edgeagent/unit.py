@@ -156,7 +156,11 @@ class Unit:
         """Wait until the pace-keeping group was read again, or missed."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
-        await future
+        try:
+            await future
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
 
     def tell(self, *events: Event, rows: Sequence[Kept] = ()) -> int:
         """Put events, and rows that belong to them, into the journal with the checkpoint; return the last sequence."""

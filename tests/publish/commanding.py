@@ -73,6 +73,8 @@ async def switched_off(day: Day) -> None:
 
 
 async def stopped(day: Day) -> None:
+    while day.room.executor.jobs and not is_awaited(day):  # noqa: ASYNC110  so that it is as far each time
+        await asyncio.sleep(0.001)
     for running in day.room.executor.jobs:
         running.stopped_by = "mes"
         running.stop_asked.set()
@@ -127,8 +129,8 @@ async def at_rest(day: Day) -> None:
 
 
 def is_awaited(day: Day) -> bool:
-    """Whether a job waits for a beat; the control room itself waits for each one."""
-    return len(day.unit._waiting) > 1
+    """Whether a job waits for a beat, and has not given up."""
+    return any(not each.done() for each in day.unit._waiting)
 
 
 async def a_beat_if_awaited(day: Day) -> None:
