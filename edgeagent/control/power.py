@@ -128,7 +128,7 @@ class PowerOn(_Powers):
         await self._hear()
         self._was_told = True
         horn = self._power.horn
-        sounds = interlocks.number(self._it, horn) if horn else 0.0
+        sounds = await _sounds(work, horn) if horn else False
         if horn and sounds:
             await self._silence(work, horn)
         if self._state not in ON:
@@ -350,4 +350,12 @@ class PowerOff(_Powers):
             return "It was switched off at the machine."
         await work.step("Switch off")
         await work.command("powerOff")
+        return None
+
+
+async def _sounds(work: Work, horn: str) -> bool | None:
+    """Whether the horn sounds, read anew; None where that cannot be told."""
+    try:
+        return bool((await work.read(horn))[horn])
+    except MachineError:
         return None

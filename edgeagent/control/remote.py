@@ -69,6 +69,8 @@ class Remote:
         zone = _zone(settings.time_zone) if settings.time_zone else None
         self._windows = tuple(Window(window, zone) for window in machine.remote_windows)
         self._switch: bool | None = None
+        self._last: bool | None = None
+        """The switch as it was last read good."""
         self._was_off = False
         self._lease: _Lease | None = None
         self._given_back = False
@@ -79,16 +81,21 @@ class Remote:
     def see(self, switch: bool | None, state: str) -> None:
         """Take the panel's switch, None while it is not read good, and the machine's state.
 
-        The switch's turning on begins a lease, its turning off ends every one.
+        The switch's turning on begins a lease, its turning off ends every one. One that was on, and is off when the
+        machine is heard again, may be a controller that has only just started: nobody has turned it yet.
         """
-        self._switch, self._is_maintained = switch, state == "maintenance"
+        was_silent, self._switch = self._switch is None, switch
+        self._is_maintained = state == "maintenance"
         if not self._has_switch or switch is None:
             return
         if not switch:
-            self._was_off, self._lease, self._given_back, self._ended_by = True, None, False, _MACHINE
+            if self._last is not False:
+                self._was_off = not (was_silent and self._last)
+            self._lease, self._given_back, self._ended_by = None, False, _MACHINE
         elif self._was_off:
             self._was_off = False
             self._begin(_MACHINE, self._settings.lease_minutes)
+        self._last = switch
 
     def grant(self, by: str, minutes: int | None) -> None:
         """Grant remote control from the oven PC for a while, at most as long as the configuration says.

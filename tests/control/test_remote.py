@@ -33,6 +33,9 @@ def seen(it: Remote, *levels: bool | None) -> str:
     ((False, True, None), "local"),
     ((False, True, None, True), "remote"),
     ((False, True, False), "local"),
+    ((False, True, None, False, True), "local"),  # a controller that starts again: nobody has turned it
+    ((False, True, None, False, False, True), "local"),
+    ((False, True, None, False, True, False, True), "remote"),
     ((None,), "local"),
 ])
 def test_turning_the_switch_on_begins_a_lease_and_off_ends_every_one(levels, state):
