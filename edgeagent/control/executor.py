@@ -110,7 +110,8 @@ class Executor:
         for member in ("requestId", "notAfter"):
             plain.pop(member, None)
         asked = Asked(caller.name, caller.role, caller.functions, parameters.request_id, name, commanded.id,
-                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token)  # fmt: skip
+                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token,
+                      certificate=caller.certificate)  # fmt: skip
         if asked.key is None:
             return await self._first(function, parameters, asked, caller, commanded)
         while first := self._deciding.get(asked.id):
@@ -293,7 +294,8 @@ class Executor:
         if asked is None or asked.function not in self._procedures:
             return None
         function = self._functions[asked.function]
-        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token)
+        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token,
+                        certificate=asked.certificate)
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)

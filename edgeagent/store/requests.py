@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from edgeagent.model.users import Certificate
 from edgeagent.store.checksums import checksum, is_whole
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ class Asked(msgspec.Struct, frozen=True):
     """What was asked for, and what was answered.
 
     Attributes:
-        caller, role, functions, token: who asked, with which rights, by which token.
+        caller, role, functions: who asked, with which rights.
         key: its request id; None where it gave none.
         parameters: JSON, with the machine's id and without key and time.
         answer: JSON of what was answered, unset until then. refused: kind and reason of a refusal, None for none.
-        token: id of the token that showed who it is; empty where something else did.
+        token: id of the token that showed who it is; empty where something else did. certificate: what else did.
     """
 
     caller: str
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True):
     answer: Raw | UnsetType = UNSET
     refused: tuple[str, str] | None = None
     token: str = ""
+    certificate: Certificate | None = None
 
     @property
     def id(self) -> str:
