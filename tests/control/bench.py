@@ -75,6 +75,7 @@ class ShortReach:
 
     Attributes:
         wrote: each write that was tried. meets: called before each write; what it raises is raised instead of it.
+        waits: called while a write waits for its turn on the wire, before it is asked once more whether it may go.
         deaf: paths whose writes the oven acknowledges and does not take. is_dark: it does not answer.
     """
 
@@ -82,11 +83,14 @@ class ShortReach:
         self._bench = bench
         self.wrote: list[tuple[str, float | str]] = []
         self.meets: Callable[[str, float | str], None] = lambda *_: None
+        self.waits: Callable[[str, float | str], None] = lambda *_: None
         self.deaf: set[str] = set()
         self.is_dark = False
 
-    async def write(self, path: str, value: float | str) -> None:
+    async def write(self, path: str, value: float | str, allows: Callable[[], None]) -> None:
         await asyncio.sleep(0)
+        self.waits(path, value)
+        allows()
         self.wrote.append((path, value))
         self.meets(path, value)
         if self.is_dark:
@@ -135,7 +139,8 @@ class Bench:
                            self.clock, PROCEDURES | self.procedures, self._as_now)
 
     def _as_now(self, caller: Caller) -> Caller:
-        is_revoked = bool(self.revoked & {caller.name, caller.token})
+        proof = caller.certificate.fingerprint if caller.certificate else caller.token
+        is_revoked = bool(self.revoked & {caller.name, proof})
         return replace(caller, role=NO_ROLE, is_authenticated=False) if is_revoked else caller
 
     @property
