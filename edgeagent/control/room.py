@@ -127,10 +127,11 @@ class ControlRoom:
 
 
 async def _watch_switch(commanded: Commanded) -> None:
-    """Look at the panel's switch at every beat: it may be off for less than a second."""
-    before: bool | None = None
+    """Look at each beat at which the panel's switch, or whether the machine answers, is another: both may be short."""
+    before: tuple[bool | None, bool, str] | None = None
     while True:
         await commanded.machine.next_beat()
-        if (now := commanded.machine.switch()) != before:
+        status = commanded.machine.status()
+        if (now := (commanded.machine.switch(), status.connected, status.state)) != before:
             before = now
             commanded.look()
