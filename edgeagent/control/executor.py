@@ -35,7 +35,7 @@ from edgeagent.store import Archive
 from edgeagent.store.requests import Asked, row_id
 
 KEPT_NS = 24 * 3600 * 1_000_000_000
-"""How long a caller's key is known."""
+"""How long a caller's key is known, by a time that nobody can set."""
 
 _ANSWERS_WITHIN_S = 120.0
 """How long after a start a machine is waited for before a job that ran there is given up, in real seconds."""
@@ -68,7 +68,7 @@ class Executor:
         self._as_now = as_now
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
-        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
+        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes, archive.steady)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._jobs = Jobs(records, clock, self._permit_again)
@@ -118,7 +118,7 @@ class Executor:
             await asyncio.wait((first,))
         self._deciding[asked.id] = decided = asyncio.get_running_loop().create_future()
         try:
-            known = await self._archive.requests.get(asked.id, self._clock.wall_ns() - KEPT_NS)
+            known = await self._archive.requests.get(asked.id, self._archive.steady.now_ns() - KEPT_NS)
             if known is None:
                 return await self._first(function, parameters, asked, caller, commanded)
             if known.is_as(asked):
@@ -156,7 +156,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
-        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
+        await self._resets.load()
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
@@ -233,7 +233,7 @@ class Executor:
             rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
-            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
+            spent=self._resets.spent(commanded.id) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
@@ -262,7 +262,7 @@ class Executor:
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, as_now=self._as_now, permit=permit)
         if asked.function in RESETS:
-            self._resets.add(commanded.id, self._clock.wall_ns())
+            self._resets.add(commanded.id)
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job

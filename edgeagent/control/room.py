@@ -48,7 +48,6 @@ class ControlRoom:
     ) -> None:  # fmt: skip
         self._records = Records(archive, audit, clock)
         self._archive = archive
-        self._clock = clock
         self.machines = {
             table.id: Commanded(
                 it, Gate(table.id, reach), table,
@@ -96,7 +95,8 @@ class ControlRoom:
         while True:
             await self.turn()
             if turns % _FORGET_EVERY == 0:
-                self._archive.requests.forget(self._clock.wall_ns() - KEPT_NS)
+                self._archive.requests.forget(self._archive.steady.now_ns() - KEPT_NS)
+                self._archive.steady.keep()
             turns += 1
             await asyncio.sleep(_LOOK_S)
 
@@ -114,6 +114,7 @@ class ControlRoom:
     async def close(self) -> None:
         """Leave the jobs where they are: the next start takes them up."""
         await self.executor.close()
+        self._archive.steady.keep()
 
     def _doing(self, name: str) -> Handler:
         async def do(parameters: Any, caller: Caller) -> Any:

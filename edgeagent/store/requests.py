@@ -58,13 +58,13 @@ def row_id(caller: str, key: str) -> str:
 
 
 class Requests:
-    """Reads what was asked for; `AskedNote` writes it, `forget` deletes what is too old."""
+    """Reads what was asked for; `AskedNote` writes it, `forget` deletes what is too old; times are of `Steady`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, id: str, since_ns: int = 0) -> Asked | None:  # noqa: A002
-        """Read one; None where there is none, it is older than a wall time, or damaged.
+        """Read one; None where there is none, it is older than a time, or damaged.
 
         Raises:
             StoreError: the file cannot be read.
@@ -74,7 +74,7 @@ class Requests:
         return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
 
     def forget(self, before_ns: int) -> None:
-        """Delete those from before a wall time; nobody waits for it."""
+        """Delete those from before a time; nobody waits for it."""
         query = "DELETE FROM requests WHERE at_ns < ?"
         self._database.submit(lambda c: c.execute(query, (before_ns,)) and None, replaces="forget requests")
 

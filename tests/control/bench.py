@@ -40,11 +40,16 @@ _READS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
 class HandClock(Clock):
-    """Stands still until it is set."""
+    """Stands still until it is set.
+
+    Attributes:
+        ahead_ns: by how much somebody set the time of the day forward.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.now_ns = 1_000_000_000_000
+        self.ahead_ns = 0
         self.sleepers = 0
         self.is_trusted = True
 
@@ -52,7 +57,7 @@ class HandClock(Clock):
         return self.now_ns
 
     def wall_ns(self) -> int:
-        return 1_795_298_000_000_000_000 + self.now_ns
+        return 1_795_298_000_000_000_000 + self.now_ns + self.ahead_ns
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         self.sleepers += 1
