@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -101,8 +101,10 @@ class Executor:
             task.exception()  # whoever asked may be gone, and nobody else asks for it
 
     async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
-        function, commanded, caller = self._functions[name], self.find(parameters.machine), self._as_now(caller)
-        plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
+        function, caller, plain = self._functions[name], self._as_now(caller), msgspec.to_builtins(parameters)
+        with self._noting(caller, function=name, request_id=parameters.request_id, values=plain):
+            commanded = self.find(parameters.machine)
+        plain["machine"] = commanded.id
         if refused := entitled(function, caller):
             self._records.refusal(caller, function=name, machine=commanded.id, request_id=parameters.request_id,
                                   values=plain, reason=refused.reason)
@@ -137,10 +139,10 @@ class Executor:
         Raises:
             CommandRefused: it does not run, or the caller may not start it either.
         """
-        running = self._jobs.get(job)
+        running, caller = self._jobs.get(job), self._as_now(caller)
         if running is None:
-            raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
-        caller = self._as_now(caller)
+            with self._noting(caller, function="Command.Stop", job=job):
+                raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
         refused = entitled(running.function, caller)
         if not caller.is_authenticated:
             refused = CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
@@ -199,7 +201,9 @@ class Executor:
             procedure = self._made(asked.function, parameters, caller, commanded)
         except CommandRefused as error:
             verdict: Permit | Refusal = Refusal("exists", error.kind, error.reason)
-        case = self._case(function, parameters, asked, caller, commanded, procedure, repeats)
+        with self._noting(caller, function=asked.function, machine=commanded.id, request_id=asked.key,
+                          values=asked.parameters):  # fmt: skip
+            case = self._case(function, parameters, asked, caller, commanded, procedure, repeats)
         if procedure is not None:
             verdict = decide(case)
         elif isinstance(earlier := decide(replace(case, interlocks=(), faults=())), Refusal):
@@ -236,6 +240,15 @@ class Executor:
             spent=self._resets.spent(commanded.id) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
+
+    @contextmanager
+    def _noting(self, caller: Caller, **more: Any) -> Iterator[None]:
+        """Note in the audit that what was asked for cannot be decided on: it is not there, or is wrong."""
+        try:
+            yield
+        except CommandRefused as error:
+            self._records.refusal(caller, **more, reason=error.reason)
+            raise
 
     async def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded) -> None:
         """Record a refusal: in the audit always; by itself, as a job and an event unless there is a flood of them."""
