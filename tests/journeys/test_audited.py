@@ -14,6 +14,7 @@ from edgeagent.store.audit.segments import raw_lines, segment_files
 from tests.journeys.floor import PATIENT, SETPOINT, WAYS, Floor, floor, outcome
 
 SET = "Configuration.SetObjectParameter"
+UNKNOWN = "edgeagent_unknown_functions_total"
 
 
 def refusals(it: Floor) -> list[dict[str, Any]]:
@@ -91,9 +92,9 @@ def test_a_flood_of_wrong_parameters_is_a_sum_and_functions_that_there_are_not_a
                 assert outcome(await anna.call(f"Board.Burn{number}", id="x")) == "methodNotFound"
         address = it.agent.addresses["HTTP"].removeprefix("http://").partition("/")[0]
         async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as answer:
-            counted.extend(line for line in (await answer.text()).splitlines() if line.startswith("edgeagent_unknown_functions_total"))
+            counted.extend(line for line in (await answer.text()).splitlines() if line.startswith(UNKNOWN))
 
     first, rest = refusals(on_floor(tmp_path, steps))
     assert (first["function"], rest["function"], rest["count"]) == ("Board.Remove", "Board.Remove", 49)
-    assert counted == ["edgeagent_unknown_functions_total 50.0"]
+    assert counted == [f"{UNKNOWN} 50.0"]
     assert {record.args[0] for record in caplog.records if "function that there is not" in record.msg} == {"anna"}
