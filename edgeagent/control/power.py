@@ -77,6 +77,8 @@ class _Powers(Procedure):
 class PowerOn(_Powers):
     """Warn, switch on, and wait until the machine is ready."""
 
+    commands = frozenset(("powerOn", "standby"))
+
     def __init__(self, it: CommandedMachine, _: power.PowerOn, context: Context) -> None:
         super().__init__(it, context)
         self._was_told = False
@@ -228,6 +230,8 @@ class PowerOff(_Powers):
 
     Nothing is `safe` to be written after it was stopped: it stays where it is, cooling or as hot as it was.
     """
+
+    commands = frozenset(("standby", "powerOff"))
 
     def __init__(self, it: CommandedMachine, asked: power.PowerOff, context: Context) -> None:
         super().__init__(it, context)

@@ -107,11 +107,13 @@ class Procedure(ABC):
         takes_long: it has the machine for itself until its end: two such jobs never run at one machine.
         gives_way: for now any other command ends it, as if that one's caller had stopped it; it writes nothing then.
         answers_when_done: the caller waits for the end and gets `answer()`; else it gets the job at once.
+        commands: names of the map's commands that it may give.
     """
 
     takes_long: bool = False
     gives_way: bool = False
     answers_when_done: bool = False
+    commands: frozenset[str] = frozenset()
 
     @property
     def safe(self) -> frozenset[str]:

@@ -16,6 +16,7 @@ from edgeagent.control.idle import Idle
 from edgeagent.control.ports import AsNow, CommandedMachine, Reach
 from edgeagent.control.procedure import Factory
 from edgeagent.control.procedures import PROCEDURES
+from edgeagent.control.pulses import pulse_points
 from edgeagent.control.records import Audit, Records
 from edgeagent.control.remote import Remote, Standing
 from edgeagent.model.callers import Caller
@@ -51,7 +52,7 @@ class ControlRoom:
         self._clock = clock
         self.machines = {
             table.id: Commanded(
-                it, Gate(table.id, reach), table,
+                it, Gate(table.id, reach, pulse_points(it.machine.map)), table,
                 Remote(settings, table, it.machine.map.remote is not None, real or Clock()), self._turned)
             for it, reach, table in machines
         }  # fmt: skip
