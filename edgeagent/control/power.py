@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from edgeagent.control import heat, interlocks
@@ -23,7 +23,8 @@ _LOOKS_S = 10.0
 """All zones must be cool twice, so long apart, before belt and blowers stop."""
 
 
-_WITHOUT_HEAT = ("off", "standby", "coolingDown")
+SWITCH_ON = "Switch on"
+"""The step in which the command is given."""
 
 
 class _Powers(Procedure):
@@ -83,6 +84,10 @@ class PowerOn(_Powers):
         super().__init__(it, context)
         self._was_told = False
         """It was told to start: from here on everything that is still written takes heat away."""
+        self._is_resumed = False
+        self._is_confirmed = False
+        self._is_seen_to = False
+        """It is ready, or began and was brought to rest: nothing of the command is left."""
 
     @property
     def safe(self) -> frozenset[str]:
@@ -104,15 +109,20 @@ class PowerOn(_Powers):
         """What the map must say."""
         return self._lacks("powerOn")
 
+    def leaves_open(self, sent: Collection[str]) -> bool:
+        """Once the command was sent, until it is ready, or did begin and was brought to rest."""
+        command = self._map.command("powerOn")
+        return not self._is_seen_to and (self._is_resumed or (command is not None and command.write in sent))
+
     async def run(self, work: Work) -> str | None:
         """Warn, switch on, warm up; whatever ends it before leaves no heat behind."""
         if self._state in ON:
             return f"It is on already: {self._it.status().reason}."
         await self._warn(work)
-        await work.step("Switch on")
+        await work.step(SWITCH_ON)
         try:
             await work.command("powerOn")
-            self._was_told = True
+            self._was_told = self._is_confirmed = True
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn, NotConfirmed):
             if self._is_sent(work):
@@ -127,8 +137,8 @@ class PowerOn(_Powers):
 
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
+        self._was_told = self._is_resumed = True
         await self._hear()
-        self._was_told = True
         horn = self._power.horn
         sounds = await _sounds(work, horn) if horn else False
         if horn and sounds:
@@ -137,6 +147,7 @@ class PowerOn(_Powers):
             raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
                           f"{self._it.status().reason}. Whether it had been told to start is not known."
                           f"{' Nor is whether the horn still sounds.' if sounds is None else ''}")  # fmt: skip
+        self._is_confirmed = True
         if self._state in ("ready", "running"):
             return await self._warmed(work, True)
         try:
@@ -192,6 +203,7 @@ class PowerOn(_Powers):
         if not self._presence.is_known:
             raise Unknown("The machine stopped answering while it warmed up; look at it.")
         if status.state in ("ready", "running"):
+            self._is_seen_to = True
             return f"It is ready: {status.reason}."
         gone = f"While it warmed up the machine went to state {status.state}: {status.reason}"
         if self._presence.was_interrupted and status.state not in ON:
@@ -212,8 +224,9 @@ class PowerOn(_Powers):
                 await self._rest(work)
             except (Stopped, Withdrawn):
                 await self._rest(work)  # the job is on its way to its end now, and this is safe
+            self._is_seen_to = self._is_confirmed
         except (MachineError, Failed) as error:
-            if not self._presence.is_known or self._state not in _WITHOUT_HEAT:
+            if not self._presence.is_known or self._state not in heat.WITHOUT_HEAT:
                 raise Unknown(f"The heaters could not be switched off again: {error}.") from error
         except Withdrawn as error:
             raise Withdrawn(f"{error} The machine goes on by itself: {self._it.status().reason}.") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
 
 from edgeagent.control.ports import CommandedMachine, Context, Value, Written
@@ -149,6 +149,14 @@ class Procedure(ABC):
         Commands nothing unless control is remote again (`work.write` sees to that).
         """
         raise Unknown("the agent was restarted while it ran; look at the machine before it is asked for again")
+
+    def leaves_open(self, sent: Collection[str]) -> bool:
+        """Whether, now that it has ended, what it sent may still begin or go on to heat, and nobody follows that.
+
+        Args:
+            sent: paths that it sent something to.
+        """
+        return False
 
     def answer(self, job: Job) -> Any:
         """What the caller is answered once a procedure with `answers_when_done` ended well."""
