@@ -37,7 +37,7 @@ class Idle:
         self._unfollowed = unfollowed
         self._minutes = commanded.settings.auto_off_minutes
         self._since_ns = clock.monotonic_ns()
-        self._caller = Caller("agent: idle", "engineer", IDLE, "", frozenset((_FUNCTION,)), is_authenticated=True)
+        self._caller = Caller(IDLE, "engineer", "agent", "", frozenset((_FUNCTION,)), is_authenticated=True)
 
     async def look(self) -> None:
         """Look once, and command it off when it is due."""

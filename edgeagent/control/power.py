@@ -13,8 +13,8 @@ from edgeagent.errors import MachineError
 from edgeagent.model.functions import power
 from firmware_iface.commands import Power
 
-IDLE = "idle"
-"""The way by which `control.idle` commands it."""
+IDLE = "agent: idle"
+"""The caller as which `control.idle` commands it; no user has a colon in its name."""
 
 _BEGINS_S = 30.0
 """From the command's confirmation until the machine's state must show it."""
@@ -66,12 +66,17 @@ class _Powers(Procedure):
         command = self._map.command(name)
         return interlocks.preconditions(self._it, command.preconditions if command else (), what)
 
-    async def _hear(self) -> None:
-        """Wait, whoever has control, until the machine tells its state; after a restart nothing is known of it."""
+    async def _hear(self, work: Work) -> None:
+        """Wait, whoever has control, until the machine tells its state; after a restart only a former one is known."""
+        terms = [term for rule in self._map.states for term in rule.when]
         while not self._presence.is_lost():
-            if self._presence.is_known:
-                return
+            was_known = self._presence.is_known
+            if was_known:
+                with suppress(MachineError):
+                    await work.read(*{path for term in terms for path in (term.path, term.minus) if path})
             await self._it.next_beat()
+            if was_known and self._presence.is_known:
+                return
         raise Unknown("The machine does not answer, and what it made of the command is not known.")
 
 
@@ -138,7 +143,7 @@ class PowerOn(_Powers):
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
         self._was_told = self._is_resumed = True
-        await self._hear()
+        await self._hear(work)
         horn = self._power.horn
         sounds = await _sounds(work, horn) if horn else False
         if horn and sounds:
@@ -249,7 +254,7 @@ class PowerOff(_Powers):
     def __init__(self, it: CommandedMachine, asked: power.PowerOff, context: Context) -> None:
         super().__init__(it, context)
         self._now = asked.now
-        self._is_idle = context.caller.transport == IDLE
+        self._is_idle = context.caller.name == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
         self._must_be_cool = False
@@ -297,7 +302,7 @@ class PowerOff(_Powers):
 
     async def resume(self, work: Work) -> str | None:
         """Go on cooling where the heaters are off; anything else is as unknown as it looks."""
-        await self._hear()
+        await self._hear(work)
         if self._state == "off":
             return f"It is off: {self._it.status().reason}."
         if self._now or not heat.is_resting(self._it):
@@ -367,7 +372,8 @@ class PowerOff(_Powers):
             return "It was switched off at the machine."
         await work.step("Switch off")
         await work.command("powerOff")
-        return None
+        minutes = self._context.settings.auto_off_minutes if self._is_idle else None
+        return f"It had stood idle for {minutes:g} minutes." if minutes else None
 
 
 async def _sounds(work: Work, horn: str) -> bool | None:

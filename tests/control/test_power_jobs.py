@@ -188,9 +188,24 @@ def test_an_idle_machine_is_announced_and_switched_off_where_it_is_configured(tm
         assert job.by == "agent: idle"
         assert job.steps[0].text.startswith("Nothing comes: it is switched off in 2 minutes")
         assert it.device.state == "ready"
-        assert (await over(it, "Status.PowerOff"))["outcome"] == "done"
+        ended = await over(it, "Status.PowerOff")
+        assert (ended["outcome"], ended["by"]) == ("done", "agent: idle")
+        assert ended["reason"] == "It had stood idle for 5 minutes."
         assert it.device.state == "off"
         assert not it.device.was_cut_hot
+
+    journey(tmp_path, steps, **IDLE)
+
+
+def test_why_an_idle_machine_was_switched_off_is_told_over_a_restart_too(tmp_path):
+    async def steps(it):
+        await announced(it)
+        await it.until(lambda: it.device.state == "coolingDown", BEAT_S)
+        await it.die_and_start_again()
+        it.grant(60)
+        ended = await over(it, "Status.PowerOff")
+        assert (ended["outcome"], ended["by"]) == ("done", "agent: idle"), ended
+        assert ended["reason"] == "It had stood idle for 5 minutes."
 
     journey(tmp_path, steps, **IDLE)
 
