@@ -186,8 +186,8 @@ class PowerOn(_Powers):
         except MachineError as error:
             raise Unknown(f"The horn could not be switched off and may still sound: {error}.") from error
         except Withdrawn as error:
-            is_on = interlocks.number(self._it, horn) != 0
-            raise Withdrawn(f"{error}{' The horn may still sound.' if is_on else ''}") from error
+            is_silent = await _sounds(work, horn) is False
+            raise Withdrawn(f"{error}{'' if is_silent else ' The horn may still sound.'}") from error
 
     async def _warm_up(self, work: Work) -> bool:
         """Wait until it is ready, or is none that warms up any more; False when the time is over."""

@@ -91,7 +91,7 @@ class Remote:
         if not switch:
             if self._last is not False:
                 self._was_off = not (was_silent and self._last)
-            self._lease, self._given_back, self._ended_by = None, False, _MACHINE
+            self._lease, self._ended_by = None, _MACHINE
         elif self._was_off:
             self._was_off = False
             self._begin(_MACHINE, self._settings.lease_minutes)
@@ -125,8 +125,9 @@ class Remote:
             return Standing("offline", _MACHINE if self._is_maintained else _CONFIGURATION, reason=reason)
         if self._lease and self._lease.ends_ns <= now_ns:
             self._ended_by, self._lease = _AGENT, None
-        open_ = openings(self._windows, wall_ns) if self._clock.trusted else []
-        if not open_:
+        is_trusted = self._clock.trusted
+        open_ = openings(self._windows, wall_ns) if is_trusted else []
+        if is_trusted and not open_:
             self._given_back = False
         if reason := self._switched_off():
             return Standing("local", _MACHINE, reason=reason)

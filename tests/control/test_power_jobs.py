@@ -422,3 +422,19 @@ def test_a_horn_that_a_killed_agent_left_on_is_told_where_nothing_may_be_written
         assert len(it.reach.wrote) == wrote
 
     journey(tmp_path, steps, is_off=True)
+
+
+def test_a_horn_that_was_not_read_since_it_was_switched_on_is_not_taken_for_silent(tmp_path):
+    async def steps(it):
+        it.grant()
+
+        def turned_off():
+            it.device.remote = False
+
+        meets_once(it, "machine/horn", 1.0, turned_off)
+        job = await it.call("Status.PowerOn")
+        ended = await it.ended(job["id"])
+        assert it.device.read("machine/horn")
+        assert (ended["state"], "The horn may still sound." in ended["reason"]) == ("stopped", True), ended
+
+    journey(tmp_path, steps, is_off=True)
