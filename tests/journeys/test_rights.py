@@ -81,13 +81,14 @@ AT_THE_CONSOLE = {
     "Status.GetRemote": ({}, "done"),
     "Status.GrantRemote": ({"minutes": 5, **TOO_LATE}, "expired"),
     "Status.ReleaseRemote": (TOO_LATE, "expired"),
+    "Support.Get": ({}, "done"),
 }
 """All that the console answers, to whoever may open its socket."""
 
 OF_NO_MACHINE = {
     "rpc.discover", "Session.Authenticate", "Event.Subscribe", "Event.Unsubscribe", "Event.Acknowledge", "Event.Read",
     "Event.Consumers", "Event.DeleteConsumer", "Configuration.GetSoftwareVersion", "Board.Get", "Board.GetTrace",
-    "Command.Get", "Command.Stop",
+    "Command.Get", "Command.Stop", "Support.Get",
 }  # fmt: skip
 
 ROLES = ("viewer", "operator", "engineer", "administrator")
@@ -107,7 +108,7 @@ def may(user: str | None, function: str) -> bool:
 
 def expected(user: str | None, function: str, machine: str | None, way: str) -> str:
     """The outcome by the tables above."""
-    if function in ("Status.GetRemote", "Status.GrantRemote"):
+    if function not in FUNCTIONS:
         return "methodNotFound"
     if function == "Session.Authenticate":
         return "done"
