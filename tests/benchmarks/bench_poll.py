@@ -243,7 +243,9 @@ async def agent(devices: int, seconds: float) -> None:
             stderr=asyncio.subprocess.DEVNULL)
         address = ""
         while not address:
-            address = (await running.stdout.readline()).decode().strip().partition("TCP lines: ")[2]
+            if not (line := await running.stdout.readline()):
+                sys.exit("the agent ended; `edgeagent run` says why")
+            address = line.decode().strip().partition("TCP lines: ")[2]
         for subscribers in range(2):
             listening = [asyncio.create_task(listen(address)) for _ in range(subscribers)]
             await asyncio.sleep(WARM_S)

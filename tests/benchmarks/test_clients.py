@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 from pathlib import Path
 
@@ -27,6 +28,13 @@ def test_every_client_of_the_devices_reads_at_its_beat(benchmarks, tmp_path, kin
 
     figures = bench_poll.measured(kind, None, tmp_path, 2, bench_poll.PERIOD_S, 2.0)
     assert figures["reads"] > 4
+
+
+@pytest.mark.slow
+def test_the_whole_agent_reads_the_devices():
+    command = [sys.executable, HERE / "bench_poll.py", "agent", "2", "1"]
+    lines = subprocess.check_output(command, text=True).splitlines()
+    assert [line.split(",")[0].strip() for line in lines] == ["200 points"] * 2
 
 
 @pytest.mark.slow
