@@ -179,6 +179,11 @@ class Unit:
         now, _ = self._direct("expect", (plain, by))
         self.pipeline.expect(plain, by, now)
 
+    def expect_no_more(self, paths: Collection[str]) -> None:
+        """Take back what was expected last of these points: it was surely not written."""
+        self._direct("expect_no_more", (list(paths),))
+        self.pipeline.expect_no_more(paths)
+
     def recipe_started(self, recipe: RecipeName, by: str) -> None:
         """Know what recipe the machine was given over the agent, and tell it unless the machine told it already."""
         now, wall = self._direct("recipe_started", (recipe.name, recipe.version, by))
@@ -221,6 +226,8 @@ class Unit:
             self.turn(*told)
         elif said == "expect":
             self.expect(*told)
+        elif said == "expect_no_more":
+            self.expect_no_more(*told)
         elif said == "recipe_started":
             name, version, by = told
             self.recipe_started(RecipeName(name, version), by)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgeagent.acquire.line_unit import LineUnit
 from edgeagent.acquire.serial_port import MARGIN_S
+from edgeagent.acquire.source import always
 from edgeagent.errors import NotWritable
 from firmware_iface.frames import bisynch, text_line
 from firmware_iface.instrument import number, registers, status_bit
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgeagent.acquire.serial_line import SerialLine
-    from edgeagent.acquire.source import Block, Words
+    from edgeagent.acquire.source import Allows, Block, Words
     from firmware_iface.instrument import Reading
     from firmware_iface.registers import RegisterMap
 
@@ -60,7 +61,7 @@ class _TextUnit(LineUnit):
         super().__init__(line, unit, register_map.device.latency_ms / 1000)
         self._causes = Causes(self.name, register_map)
 
-    async def write(self, _words: Words) -> None:
+    async def write(self, _words: Words, _allows: Allows = always) -> None:
         """Never: this agent only reads instruments that speak text; raises NotWritable."""
         raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
 

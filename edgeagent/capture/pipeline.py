@@ -226,6 +226,10 @@ class Pipeline:
         """
         self._settings.expect(values, by, now_ns)
 
+    def expect_no_more(self, paths: Collection[str]) -> None:
+        """Take back what was expected last of these points: it was surely not written."""
+        self._settings.expect_no_more(paths)
+
     def start_recipe(self, recipe: RecipeName, by: str, now_ns: int, wall_ns: int) -> list[Event]:
         """Know what recipe the machine was given over the agent; nothing is told where the machine told it already."""
         self._now_ns, self._wall_ns = now_ns, wall_ns

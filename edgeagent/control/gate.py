@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from edgeagent.control.authority import Permit
-from edgeagent.control.ports import Reach, Written
+from edgeagent.control.ports import Allows, Reach, Written
 
 
 class Gate:
@@ -31,11 +31,19 @@ class Gate:
         """The job has ended."""
         self._admitted.discard(id(permit))
 
-    async def write(self, permit: Permit | None, path: str, value: Written) -> None:
+    async def write(self, permit: Permit | None, path: str, value: Written, allows: Allows) -> None:
         """Write one point; raises PermissionError, and what `Reach.write` raises."""
-        if type(permit) is not Permit or id(permit) not in self._admitted:
-            raise PermissionError(f"{path} of {self._machine} is written for a job that is permitted and runs only")
-        await self._reach.write(path, value)
+
+        def demand() -> None:
+            if type(permit) is not Permit or id(permit) not in self._admitted:
+                raise PermissionError(f"{path} of {self._machine} is written for a job that is permitted and runs only")
+
+        def is_still_allowed() -> None:
+            demand()
+            allows()
+
+        demand()
+        await self._reach.write(path, value, is_still_allowed)
 
     async def refresh(self, *paths: str) -> None:
         """Read anew, as `Reach.refresh`."""

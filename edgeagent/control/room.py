@@ -48,7 +48,6 @@ class ControlRoom:
     ) -> None:  # fmt: skip
         self._records = Records(archive, audit, clock)
         self._archive = archive
-        self._clock = clock
         self.machines = {
             table.id: Commanded(
                 it, Gate(table.id, reach), table,
@@ -96,7 +95,8 @@ class ControlRoom:
         while True:
             await self.turn()
             if turns % _FORGET_EVERY == 0:
-                self._archive.requests.forget(self._clock.wall_ns() - KEPT_NS)
+                self._archive.requests.forget(self._archive.steady.now_ns() - KEPT_NS)
+                self._archive.steady.keep()
             turns += 1
             await asyncio.sleep(_LOOK_S)
 
@@ -114,6 +114,7 @@ class ControlRoom:
     async def close(self) -> None:
         """Leave the jobs where they are: the next start takes them up."""
         await self.executor.close()
+        self._archive.steady.keep()
 
     def _doing(self, name: str) -> Handler:
         async def do(parameters: Any, caller: Caller) -> Any:
@@ -127,10 +128,11 @@ class ControlRoom:
 
 
 async def _watch_switch(commanded: Commanded) -> None:
-    """Look at the panel's switch at every beat: it may be off for less than a second."""
-    before: bool | None = None
+    """Look at each beat at which the panel's switch, or whether the machine answers, is another: both may be short."""
+    before: tuple[bool | None, bool, str] | None = None
     while True:
         await commanded.machine.next_beat()
-        if (now := commanded.machine.switch()) != before:
+        status = commanded.machine.status()
+        if (now := (commanded.machine.switch(), status.connected, status.state)) != before:
             before = now
             commanded.look()

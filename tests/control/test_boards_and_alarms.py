@@ -4,20 +4,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from edgeagent.clock import iso
 from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
-from edgeagent.control.allowance import RESETS, Allowance
+from edgeagent.control.allowance import Allowance
 from edgeagent.control.boards import Empty, Remove
 from edgeagent.control.procedure import Unknown
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.alarms import AlarmRecord
-from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import AcknowledgeAlarm, ResetAlarm
 from edgeagent.model.functions.boards import ConfirmEmpty, RemoveBoard
 from edgeagent.model.functions.forms import CommandParameters
-from edgeagent.store.jobs import JobNote, Jobs
+from edgeagent.store.steady import Steady
+from tests.control.bench import HandClock
 from tests.control.rig import HandWork, Stand, cold, done, warm
-from tests.store.samples import NOON, with_store
+from tests.store.samples import with_store
 
 
 class History:
@@ -256,31 +255,27 @@ def test_nothing_is_reset_during_an_emergency_stop():
 MINUTE = 60_000_000_000
 
 
-def test_alarms_are_reset_five_times_in_a_quarter_of_an_hour_also_over_a_restart(tmp_path):
-    allowance = Allowance(5, 15)
-    times = [NOON + n * MINUTE for n in range(5)]
-    for time in times:
-        assert allowance.spent("RO0001", time) is None
-        allowance.add("RO0001", time)
-    assert "reset 5 times" in allowance.spent("RO0001", NOON + 14 * MINUTE)
-    assert allowance.spent("RO0002", NOON + 14 * MINUTE) is None
-    assert allowance.spent("RO0001", NOON + 15 * MINUTE) is None
-    assert "reset 5 times" in allowance.spent("RO0001", NOON - 60 * MINUTE), "the clock was set back"
+def test_alarms_are_reset_five_times_in_a_quarter_of_an_hour_also_over_a_restart_and_by_a_clock_that_is_set(tmp_path):
+    async def work(database) -> None:
+        clock = HandClock()
+        allowance = Allowance(5, 15, await Steady.open(database, clock))
+        for _ in range(5):
+            assert allowance.spent("RO0001") is None
+            allowance.add("RO0001")
+            clock.now_ns += MINUTE
+        assert "reset 5 times" in allowance.spent("RO0001")
+        assert allowance.spent("RO0002") is None
+        for hours in (25, -50):
+            clock.ahead_ns += hours * 60 * MINUTE
+            assert "reset 5 times" in allowance.spent("RO0001"), "the clock was set"
+        await database.write(lambda _: None)
+        again = Allowance(5, 15, await Steady.open(database, clock))
+        assert again.spent("RO0001") is None
+        await again.load()
+        clock.now_ns += 9 * MINUTE
+        assert "reset 5 times" in again.spent("RO0001")
+        clock.now_ns += MINUTE
+        assert again.spent("RO0001") is None
+        assert again._times.keys() == {"RO0001"}
 
-    async def restarted(database) -> Allowance:
-        def write(connection) -> None:
-            for n, time in enumerate(times):
-                JobNote(Job(id=f"j{n}", function=RESETS[n % 2], machine="RO0001", request_id=None, by="anna",
-                            state="done", accepted_at=iso(time))).insert(connection)
-            for n, (function, state) in enumerate((("Alarm.Reset", "refused"), ("Status.PowerOn", "done"))):
-                JobNote(Job(id=f"k{n}", function=function, machine="RO0002", request_id=None, by="anna",
-                            state=state, accepted_at=iso(NOON))).insert(connection)  # type: ignore[arg-type]
-
-        await database.write(write)
-        again = Allowance(5, 15)
-        await again.load(Jobs(database), NOON + 10 * MINUTE)
-        return again
-
-    again = with_store(tmp_path / "s.db", restarted)
-    assert "reset 5 times" in again.spent("RO0001", NOON + 14 * MINUTE)
-    assert again._times.keys() == {"RO0001"}
+    with_store(tmp_path / "s.db", work)

@@ -297,9 +297,9 @@ def begins_after(it, seconds):
     """Let the oven take a command to start only some time after it was given."""
     write, advance, due_ns = it.reach.write, it.device.advance, []
 
-    async def later(path, value):
+    async def later(path, value, allows):
         if path != "command/powerOn":
-            await write(path, value)
+            await write(path, value, allows)
             return
         it.reach.meets(path, value)
         if value:

@@ -170,6 +170,8 @@ def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_aga
                 await asyncio.sleep(0.05)
             unit.hold_ready("recipe SAC305-A is not settled")
             unit.expect({"zone/3/top/setpoint": 166.0}, "anna")
+            unit.expect({"zone/3/top/setpoint": 166.0}, "otto")
+            unit.expect_no_more(["zone/3/top/setpoint"])
             oven.oven.write("zone/3/top/setpoint", 166.0)
             oven.oven.insert_board()
             await topic(agent, "Board.ProcessStarted")
