@@ -94,8 +94,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        if self._room is not None:
-            await self._room.close()
+        room, self._room = self._room, None
+        if room is not None:
+            await room.close()
         await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
