@@ -17,9 +17,9 @@ _MINUTE_NS = 60_000_000_000
 
 
 class Allowance:
-    """Resets of each machine within the time before, by wall time, as the store keeps it.
+    """Resets of each machine within the time before, by monotonic time: setting the clock allows none.
 
-    Where the clock was set back, those that seem to be still to come count as well.
+    The store keeps them by wall time. What seems to be still to come after a restart was reset just now.
 
     Args:
         most: resets of one machine within `minutes`.
@@ -30,18 +30,18 @@ class Allowance:
         self._minutes = minutes
         self._times: dict[str, deque[int]] = {}
 
-    async def load(self, jobs: Jobs, wall_ns: int) -> None:
+    async def load(self, jobs: Jobs, now_ns: int, wall_ns: int) -> None:
         """Take up what was reset before a restart."""
         for job in await jobs.since(wall_ns - self._minutes * _MINUTE_NS, RESETS):
-            self.add(job.machine, instant_ns(job.accepted_at))
+            self.add(job.machine, now_ns - max(0, wall_ns - instant_ns(job.accepted_at)))
 
-    def add(self, machine: str, wall_ns: int) -> None:
+    def add(self, machine: str, now_ns: int) -> None:
         """Note a reset."""
-        self._times.setdefault(machine, deque(maxlen=self._most)).append(wall_ns)
+        self._times.setdefault(machine, deque(maxlen=self._most)).append(now_ns)
 
-    def spent(self, machine: str, wall_ns: int) -> str | None:
+    def spent(self, machine: str, now_ns: int) -> str | None:
         """Say why the machine's alarms must not be reset from afar now; None where they may."""
-        lately = sum(wall_ns - time < self._minutes * _MINUTE_NS for time in self._times.get(machine, ()))
+        lately = sum(now_ns - time < self._minutes * _MINUTE_NS for time in self._times.get(machine, ()))
         if lately < self._most:
             return None
         return (f"The alarms of {machine} were reset {lately} times from afar within {self._minutes} minutes: "

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw
 
-from edgeagent.clock import Clock, instant_ns
+from edgeagent.clock import Clock, Steps, instant_ns
 from edgeagent.config import ControlTable
 from edgeagent.control.allowance import RESETS, Allowance
 from edgeagent.control.authority import Case, Permit, Refusal, decide
@@ -69,6 +69,7 @@ class Executor:
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
+        self._steps = Steps(clock)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._jobs = Jobs(records, clock, self._permit_again)
@@ -117,7 +118,7 @@ class Executor:
             await asyncio.wait((first,))
         self._deciding[asked.id] = decided = asyncio.get_running_loop().create_future()
         try:
-            known = await self._archive.requests.get(asked.id, self._clock.wall_ns() - KEPT_NS)
+            known = await self._archive.requests.get(asked.id, self._known_since_ns())
             if known is None:
                 return await self._first(function, parameters, asked, caller, commanded)
             if known.is_as(asked):
@@ -127,6 +128,26 @@ class Executor:
         finally:
             decided.set_result(None)
             del self._deciding[asked.id]
+
+    def forget(self) -> None:
+        """Forget the requests that are too old to be repeated."""
+        if since_ns := self._known_since_ns():
+            self._archive.requests.forget(since_ns)
+
+    def keep_time(self) -> None:
+        """Where the clock was set, leave what is known as old as it is."""
+        _, step_ns = self._steps.look()
+        if step_ns:
+            self._archive.requests.shift(step_ns)
+
+    def _known_since_ns(self) -> int:
+        """Wall time since when requests are known: without a clock that is known to be set all of them."""
+        self.keep_time()
+        return self._clock.wall_ns() - KEPT_NS if self._is_clock_usable else 0
+
+    @property
+    def _is_clock_usable(self) -> bool:
+        return self._clock.trusted or self._clock.speed != 1.0
 
     async def stop(self, job: str, caller: Caller) -> Job:
         """Ask a job to come to its nearest safe state and end; answer it as it stands.
@@ -155,7 +176,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
-        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
+        await self._resets.load(self._archive.jobs, self._clock.monotonic_ns(), self._clock.wall_ns())
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
@@ -225,14 +246,14 @@ class Executor:
         return Case(
             job=asked.job, machine=commanded.id, function=function, caller=caller, now_ns=self._clock.wall_ns(),
             not_after_ns=_moment(parameters.not_after) if parameters else None,
-            is_clock_usable=self._clock.trusted or self._clock.speed != 1.0, repeats=repeats,
+            is_clock_usable=self._is_clock_usable, repeats=repeats,
             control=control, control_reason=reason, is_connected=commanded.machine.status().connected,
             interlocks=tuple(procedure.interlocks()) if procedure else (),
             faults=tuple(procedure.limits()) if procedure else (),
             rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
-            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
+            spent=self._resets.spent(commanded.id, now_ns) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
 
@@ -261,7 +282,7 @@ class Executor:
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, as_now=self._as_now, permit=permit)
         if asked.function in RESETS:
-            self._resets.add(commanded.id, self._clock.wall_ns())
+            self._resets.add(commanded.id, self._clock.monotonic_ns())
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job

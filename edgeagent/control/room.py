@@ -9,7 +9,7 @@ from typing import Any
 from edgeagent.clock import Clock, iso
 from edgeagent.config import ControlTable, MachineTable
 from edgeagent.control.commanded import Commanded
-from edgeagent.control.executor import KEPT_NS, Executor
+from edgeagent.control.executor import Executor
 from edgeagent.control.gate import Gate
 from edgeagent.control.handing_over import standing_of
 from edgeagent.control.idle import Idle
@@ -96,12 +96,13 @@ class ControlRoom:
         while True:
             await self.turn()
             if turns % _FORGET_EVERY == 0:
-                self._archive.requests.forget(self._clock.wall_ns() - KEPT_NS)
+                self.executor.forget()
             turns += 1
             await asyncio.sleep(_LOOK_S)
 
     async def turn(self) -> None:
-        """Look once who has control, and what stands idle."""
+        """Look once at the clock, who has control, and what stands idle."""
+        self.executor.keep_time()
         self.look()
         for idle in self._idle:
             await idle.look()

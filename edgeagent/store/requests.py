@@ -60,6 +60,7 @@ class Requests:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._shifting = 0
 
     async def get(self, id: str, since_ns: int = 0) -> Asked | None:  # noqa: A002
         """Read one; None where there is none, it is older than a wall time, or damaged.
@@ -67,9 +68,21 @@ class Requests:
         Raises:
             StoreError: the file cannot be read.
         """
+        if self._shifting:
+            since_ns = 0  # how old it is will be known in a moment
         query = "SELECT crc, id, body FROM requests WHERE id = ? AND at_ns >= ?"
         row = await self._database.read(lambda c: c.execute(query, (id, since_ns)).fetchone())
         return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
+
+    def shift(self, by_ns: int) -> None:
+        """Move the times of all, where the clock was set by so much; nobody waits for it."""
+
+        def done(*_: object) -> None:
+            self._shifting -= 1
+
+        self._shifting += 1
+        query = "UPDATE requests SET at_ns = max(0, at_ns + ?)"
+        self._database.submit(lambda c: c.execute(query, (by_ns,)) and None, done)
 
     def forget(self, before_ns: int) -> None:
         """Delete those from before a wall time; nobody waits for it."""

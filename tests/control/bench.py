@@ -47,12 +47,14 @@ class HandClock(Clock):
         self.now_ns = 1_000_000_000_000
         self.sleepers = 0
         self.is_trusted = True
+        self.set_ns = 0
+        """By how much somebody has set it."""
 
     def monotonic_ns(self) -> int:
         return self.now_ns
 
     def wall_ns(self) -> int:
-        return 1_795_298_000_000_000_000 + self.now_ns
+        return 1_795_298_000_000_000_000 + self.now_ns + self.set_ns
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         self.sleepers += 1

@@ -70,6 +70,35 @@ def test_the_same_request_again_is_answered_as_the_first_was_and_does_nothing(tm
     on_bench(tmp_path, work)
 
 
+@pytest.mark.parametrize("set_s", [365 * 86400, -40 * 3600])
+def test_a_clock_that_somebody_sets_makes_no_repeated_request_a_new_one(tmp_path, set_s):
+    async def work(it):
+        it.grant()
+        first = await it.set(178.0, requestId="a")
+        await it.ended(first["id"])
+        it.clock.set_ns = set_s * 1_000_000_000
+        it.room.executor.forget()
+        assert await it.set(178.0, requestId="a") == first
+        await it.die_and_start_again()
+        assert await it.set(178.0, requestId="a") == first
+        assert len(it.reach.wrote) == 1
+
+    on_bench(tmp_path, work)
+
+
+def test_how_old_a_request_is_nobody_knows_without_a_clock_that_is_set(tmp_path):
+    async def work(it):
+        it.grant()
+        first = await it.set(178.0, requestId="a")
+        await it.ended(first["id"])
+        it.clock.now_ns += 2 * KEPT_NS
+        it.clock.is_trusted = False
+        it.room.executor.forget()
+        assert await it.set(178.0, requestId="a") == first
+
+    on_bench(tmp_path, work)
+
+
 def test_a_repeated_request_is_known_after_a_restart(tmp_path):
     async def work(it):
         it.grant()
