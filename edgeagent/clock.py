@@ -22,6 +22,9 @@ _TIMESYNCD_S = 3 * 2048.0
 STEP_NS = 1_000_000_000
 """A wall clock that leaves the monotonic one by more between two looks was set; less is how it follows its source."""
 
+_TOGETHER_NS = 10_000_000
+_TRIES = 100
+
 _TRUSTED_S, _UNTRUSTED_S = 60.0, 1.0
 """How long it is believed that the clock is synchronised, and that it is not."""
 
@@ -43,7 +46,7 @@ class Clock:
         self._origin_ns = origin_ns
         self._trusted = False
         self._believed_until_ns = 0
-        self._steps = Steps(self)
+        self._steps = Steps()
         self._set_ns = 0
         """Wall time before which nobody can have synchronised the clock that it shows now."""
 
@@ -56,6 +59,14 @@ class Clock:
         """Nanoseconds that never step; goes on over a restart of the agent, not over one of the computer."""
         now = _elapsed_ns()
         return now if self.speed == 1.0 else round(now * self.speed)
+
+    def moment(self) -> tuple[int, int]:
+        """Monotonic and wall time of the same moment: read again where something else ran between the two."""
+        for _ in range(_TRIES):
+            now_ns, wall_ns = self.monotonic_ns(), self.wall_ns()
+            if self.monotonic_ns() - now_ns < _TOGETHER_NS * self.speed:
+                break
+        return now_ns, wall_ns
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         """Sleep until this clock shows the given monotonic time; returns at once when it is past."""
@@ -71,12 +82,12 @@ class Clock:
         """
         if self.speed != 1.0:
             return False
-        now_ns = self.monotonic_ns()
-        passed_ns, step_ns = self._steps.look()
+        now_ns, wall_ns = self.moment()
+        passed_ns, step_ns = self._steps.look(now_ns, wall_ns)
         if step_ns:
-            self._set_ns, self._believed_until_ns = self.wall_ns() - passed_ns - STEP_NS, 0
+            self._set_ns, self._believed_until_ns = wall_ns - passed_ns - STEP_NS, 0
         if now_ns >= self._believed_until_ns:
-            self._trusted = _synchronised(self.wall_ns(), self._set_ns)
+            self._trusted = _synchronised(wall_ns, self._set_ns)
             self._believed_until_ns = now_ns + round((_TRUSTED_S if self._trusted else _UNTRUSTED_S) * 1e9)
         return self._trusted
 
@@ -84,13 +95,15 @@ class Clock:
 class Steps:
     """Tells by how much a wall clock was set between two looks."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._seen: tuple[int, int] | None = None
 
-    def look(self) -> tuple[int, int]:
-        """How long the last look is past, and by how much the clock was set since, in ns; 0 where it was not."""
-        now_ns, wall_ns = self._clock.monotonic_ns(), self._clock.wall_ns()
+    def look(self, now_ns: int, wall_ns: int) -> tuple[int, int]:
+        """How long the last look is past, and by how much the clock was set since, in ns; 0 where it was not.
+
+        Args:
+            now_ns, wall_ns: as `Clock.moment` tells them.
+        """
         before_ns, wall_before_ns = self._seen or (now_ns, wall_ns)
         self._seen = now_ns, wall_ns
         return now_ns - before_ns, set_by(wall_before_ns - before_ns, wall_ns - now_ns)

@@ -71,7 +71,7 @@ class Unit:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
         saved = await self._checkpoints.load(self.machine.id)
         history = await self._checkpoints.history(self.machine.id, 0) if saved else []
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.taken_up(self.machine.id, saved, history, now, wall)
         if saved is None:
@@ -112,7 +112,7 @@ class Unit:
 
     def beat(self, group: int) -> None:
         """A group of the row is new, or was missed: capture, journal, telemetry."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.beat(self.machine, group, self.row, now, wall)
         events = self.pipeline.keep_time(now, wall, self._clock.trusted) if group == self.machine.pace else []
@@ -239,7 +239,7 @@ class Unit:
 
     def _direct(self, said: str, arguments: object) -> tuple[int, int]:
         """Record what the control room tells; return the moment, monotonic and on the wall."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.directed(self.machine.id, said, msgspec.json.encode(arguments), now, wall)
         return now, wall

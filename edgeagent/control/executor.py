@@ -69,7 +69,7 @@ class Executor:
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
-        self._steps = Steps(clock)
+        self._steps = Steps()
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self._jobs = Jobs(records, clock, self._permit_again)
@@ -136,7 +136,7 @@ class Executor:
 
     def keep_time(self) -> None:
         """Where the clock was set, leave what is known as old as it is."""
-        _, step_ns = self._steps.look()
+        _, step_ns = self._steps.look(*self._clock.moment())
         if step_ns:
             self._archive.requests.shift(step_ns)
 
