@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -160,13 +159,9 @@ def _synchronised(wall_ns: int, set_ns: int) -> bool:
     Args:
         set_ns: somebody set the clock then or later, so what was done before says nothing.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-    except (OSError, AttributeError):
-        return False
-    if state >= 0:
+    from edgeagent._core import kernel  # noqa: PLC0415 a command that only asks a running agent loads no core
+
+    if (state := kernel.clock_state()) >= 0:
         return state < _TIME_ERROR
     try:
         touched_ns = _TIMESYNCD.stat().st_mtime_ns
