@@ -71,7 +71,7 @@ class Unit:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
         saved = await self._checkpoints.load(self.machine.id)
         history = await self._checkpoints.history(self.machine.id, 0) if saved else []
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.taken_up(self.machine.id, saved, history, now, wall)
         if saved is None:
@@ -84,31 +84,39 @@ class Unit:
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in history]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0,
-                                              self._judged_by)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, self._judged_by)
         except MemoryUnreadable as error:
-            self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
-            reason = f"the agent's earlier state could not be used after a restart: {error}"
-            ended = self.pipeline.give_up(saved.body, reason, now, wall)
-            if ended:
-                self._append(ended)
-            lost = sum(event.topic == "Board.Lost" for event in ended)
-            self.resumed = f"the earlier state cannot be used ({error}); {lost} boards are told as lost"
+            self._give_up(saved.body, str(error), now, wall)
             return
+        is_known = is_same_boot or (self._clock.trusted and self.pipeline.knew_time)
+        if away_ns < 0 or not is_known:
+            self.pipeline.doubt_all("how long nobody looked cannot be known")
         if shift:
             self._checkpoints.forget(self.machine.id, 1 << 62)
             for time_ns, second in self.pipeline.history.rows():
                 self._checkpoints.record(self.machine.id, time_ns, second)
             self.save()
         since = f"{away_ns / 1e9:.1f} s after" if away_ns >= 0 else "an unknown time (the clock went back) after"
-        self.resumed = f"{len(self.pipeline.boards())} boards inside, {since} the last checkpoint"
+        perhaps = "" if away_ns < 0 or is_known else "perhaps (the clock is not known to be set) "
+        self.resumed = f"{len(self.pipeline.boards())} boards inside, {perhaps}{since} the last checkpoint"
+
+    def _give_up(self, checkpoint: bytes, fault: str, now_ns: int, wall_ns: int) -> None:
+        """Begin anew, and tell what ends so."""
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
+        reason = f"the agent's earlier state could not be used after a restart: {fault}"
+        ended = self.pipeline.give_up(checkpoint, reason, now_ns, wall_ns)
+        if ended:
+            self._append(ended)
+        lost = sum(event.topic == "Board.Lost" for event in ended)
+        self.resumed = f"the earlier state cannot be used ({fault}); {lost} boards are told as lost"
 
     def beat(self, group: int) -> None:
         """A group of the row is new, or was missed: capture, journal, telemetry."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.beat(self.machine, group, self.row, now, wall)
-        events = self.pipeline.feed(group, now, wall)
+        events = self.pipeline.keep_time(now, wall, self._clock.trusted) if group == self.machine.pace else []
+        events += self.pipeline.feed(group, now, wall)
         if self._states and group == self.machine.pace:
             self._states.see(self.machine.id, self.pipeline.state, now, wall)
         if events:
@@ -254,7 +262,7 @@ class Unit:
 
     def _direct(self, said: str, arguments: object) -> tuple[int, int]:
         """Record what the control room tells; return the moment, monotonic and on the wall."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.directed(self.machine.id, said, msgspec.json.encode(arguments), now, wall)
         return now, wall

@@ -17,7 +17,7 @@ class _Data(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ConfigurationChanged(_Data, frozen=True):
-    """Software, machine configuration or a parameter outside of the recipe changed."""
+    """Software, machine configuration or a parameter outside of the recipe changed, or the computer's clock was set."""
 
     what: str
     from_: str | float | bool | None = msgspec.field(name="from")

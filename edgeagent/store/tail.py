@@ -21,7 +21,7 @@ class Tail:
 
     def extend(self, events: Sequence[StoredEvent], following: int) -> None:
         """Take the events just committed, or none when numbers were lost; `following` is the number after them."""
-        if not events:
+        if not events or (self._events and events[0].sequence != self._events[-1].sequence + 1):
             self._events.clear()
             self._bytes = 0
         self._events.extend(events)
