@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import edgeagent
@@ -17,7 +18,7 @@ from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
-from edgeagent.model.functions.console import CONSOLE
+from edgeagent.model.functions.console import CONSOLE, PUSH
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -25,6 +26,7 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.push.pushes import Pushes
 from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
@@ -34,7 +36,6 @@ from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
@@ -146,17 +147,24 @@ class Agent:
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
+        pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
+                        delivery.notices, audit, self._clock)
+        self._stops.append(pushes.close)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit)
+                            loop_lag, archive.lags, audit, pushes.lines)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
+        at_console = Access(CONSOLE | PUSH, room.console() | pushes.handlers())
+        console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
         self.health.add("console", lambda: console.fault, is_needed=False)
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
+        for line in pushes.lines:
+            self.health.add(f"push {line.name}", line.fault, is_needed=False)
+            self._tasks.append(asyncio.create_task(supervised(f"push {line.name}", line.run)))
         self._tasks.append(asyncio.create_task(supervised("control", room.run)))
         self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))

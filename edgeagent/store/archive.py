@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from edgeagent.clock import Clock
 from edgeagent.store.alarms import Alarms
+from edgeagent.store.aside import Asides
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoints
 from edgeagent.store.consumers import Consumers
@@ -32,6 +33,7 @@ class Archive(NamedTuple):
     consumers: Consumers
     recipes: Recipes
     requests: Requests
+    asides: Asides
 
     def lags(self) -> list[tuple[str, int]]:
         """Each consumer, and how many events the journal has after those that it has acknowledged."""
@@ -49,4 +51,5 @@ class Archive(NamedTuple):
             database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
             consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
+            asides=await Asides.open(database),
         )  # fmt: skip
