@@ -344,6 +344,7 @@ class Line:
             if answer.outcome == "stopped":
                 return self._stop(answer)
             self._succeeded()  # an MES that does not want heartbeats is there all the same
+            self._become("waiting")
         return _Rest(min(rest_s, max(0.0, self._spoke_at + every_s - _now())), is_idle=True)
 
     async def _rest(self) -> None:
