@@ -18,6 +18,7 @@ from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.console import CONSOLE
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -117,13 +118,15 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
+        machines = [table.id for table in self._configuration.machines]
+        alarms = await OwnAlarms.open(machines, journal, checkpoints, self._clock)
         self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
         self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states, delivery.hears, archive.recipes.judging)
+                        self._recorder, archive.states, delivery.hears, archive.recipes.judging, alarms.of)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
@@ -139,8 +142,9 @@ class Agent:
                                                                            strict=True)],
             archive, audit, self._clock, as_now=authentication.as_now)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
-        self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
+        self._watch(readers, wires.longest_wait_s, audit)
+        self._alarm(alarms, audit, archive.recipes, users.health)
         dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refusals(audit, self._clock), authentication.as_now))
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
                               self.health)
@@ -158,6 +162,7 @@ class Agent:
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
         self._tasks.append(asyncio.create_task(supervised("control", room.run)))
+        self._tasks.append(asyncio.create_task(supervised("own alarms", alarms.run)))
         self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
 
@@ -168,6 +173,18 @@ class Agent:
             for recipe in recipes.all():
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
+
+    def _alarm(
+        self, alarms: OwnAlarms, audit: Audit, recipes: Recipes, users: Callable[[], str | None]
+    ) -> None:
+        """Make alarms of what is wrong with the agent itself."""
+        alarms.watch("store", "storeRefuses", lambda: self._database.health().failing)
+        alarms.watch("audit", "auditRefuses", lambda: audit.failing)
+        alarms.watch("audit", "auditBroken", lambda: audit.broken, "warning")
+        alarms.watch("store", "restoreRefused", lambda: refusal(self._database.path), "warning")
+        alarms.watch("store", "recipesDamaged", recipes.fault, "warning")
+        alarms.watch("users", "usersUnusable", users, "warning")
+        alarms.look()
 
     def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
