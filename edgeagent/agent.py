@@ -30,6 +30,7 @@ from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
+from edgeagent.store.room import Room
 from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
-    from edgeagent.config import Configuration
+    from edgeagent.config import Configuration, StoreTable
     from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
@@ -71,7 +72,7 @@ class Agent:
         self._maps = maps
         self._clock = clock
         self._recorder = recorder
-        self._database = Database(store)
+        self._database = Database(store, room=_room(store, configuration.store))
         self._file = file
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -178,7 +179,10 @@ class Agent:
         self, alarms: OwnAlarms, audit: Audit, recipes: Recipes, users: Callable[[], str | None]
     ) -> None:
         """Make alarms of what is wrong with the agent itself."""
+        alarms.watch("store", "diskFull", lambda: self._database.room.spent)
+        alarms.watch("store", "diskNearlyFull", self._database.room.low, "warning")
         alarms.watch("store", "storeRefuses", lambda: self._database.health().failing)
+        alarms.watch("store", "eventsLost", self._left_out)
         alarms.watch("audit", "auditRefuses", lambda: audit.failing)
         alarms.watch("audit", "auditBroken", lambda: audit.broken, "warning")
         alarms.watch("store", "restoreRefused", lambda: refusal(self._database.path), "warning")
@@ -186,9 +190,22 @@ class Agent:
         alarms.watch("users", "usersUnusable", users, "warning")
         alarms.look()
 
+    def _store_fault(self) -> str | None:
+        """Why nothing can be written, and what waits meanwhile: events are told once they are on disk."""
+        now = self._database.health()
+        if now.failing is None:
+            return None
+        return f"{now.failing}; {now.waiting} writes wait, the oldest for {now.lag_s:.0f} s; events are told after it"
+
+    def _left_out(self) -> str | None:
+        left_out = self._database.health().left_out
+        return f"no room in memory while the disk refuses: {left_out} writes are lost" if left_out else None
+
     def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
         """Add to the health what the agent is made of."""
-        self.health.add("store", lambda: self._database.health().failing)
+        self.health.add("store", self._store_fault)
+        self.health.add("disk", lambda: self._database.room.spent)
+        self.health.add("room on the disk", self._database.room.low, is_needed=False)
         self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
         self.health.add("audit", audit.fault, is_needed=False)
         self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
@@ -199,3 +216,7 @@ class Agent:
             places[machine] += 1
             part = f"source {places[machine]} of {machine}"
             self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
+
+
+def _room(store: Path, table: StoreTable) -> Room:
+    return Room(store, table.reserve_megabytes << 20, table.free_megabytes * 1_000_000)
