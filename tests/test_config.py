@@ -233,8 +233,8 @@ host = "a"
         GOOD + 'password = "hunter2"\n[mes]\nhost = "a"\napi-key = "hunter2"\n[[openapps.push]]\nToken = "hunter2"\n', [
             f"agent.toml:{line}: {key}: {reason}" for line, key, reason in (
                 (7, "machines[0].sources[0].password", SECRET), (8, "mes", "unknown key (take it out)"),
-                (10, "mes.api-key", SECRET), (11, "openapps.push", "unknown key (take it out)"),
-                (12, "openapps.push[0].Token", SECRET))]),
+                (10, "mes.api-key", SECRET), (11, "openapps.push[0]", "missing key `name`"),
+                (11, "openapps.push[0]", "missing key `url`"), (12, "openapps.push[0].Token", SECRET))]),
     "not TOML": ("[agent\n", ["agent.toml:1: is not TOML: Expected ']' at the end of a table declaration"]),
     "not UTF-8": (b"[agent]\n# \xff\n", ["agent.toml:2: is not UTF-8 (save it as UTF-8)"]),
 }  # fmt: skip

@@ -48,6 +48,17 @@ class AgentTable(_Table, frozen=True):
     ] = "edgeagent.sqlite3"
 
 
+class StoreTable(_Table, frozen=True):
+    """Room on the disk of the store."""
+
+    free_megabytes: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="where less is free an alarm tells it; 0: never")
+    ] = 200
+    reserve_megabytes: Annotated[
+        int, Meta(ge=0, le=1024, description="kept for the alarm and the last events of a full disk; 0: nothing")
+    ] = 4
+
+
 class HttpTable(_Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
@@ -98,8 +109,9 @@ class PushTable(_Table, frozen=True):
     name: Annotated[Name, Meta(description="how the target is called: letters, digits, . _ -")]
     url: Annotated[_Text, Meta(description='"https://mes.factory/events"; http on this computer only')]
     topics: Annotated[
-        tuple[_Topic, ...], Meta(min_length=1, max_length=64, description='what it is told, "Board.*", "Alarm.Raised"')
-    ] = ("*",)
+        tuple[_Topic, ...],
+        Meta(max_length=64, description='what it is told, ["Board.*", "Alarm.Raised"]; all that is kept if left out'),
+    ] = ()
     machines: Annotated[
         tuple[Name, ...], Meta(max_length=32, description="ids of those that it is told about; all if left out")
     ] = ()
@@ -319,6 +331,7 @@ class Configuration(_Table, frozen=True):
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32, description="what is watched")]
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
+    store: StoreTable = StoreTable()
     openapps: OpenAppsTable = OpenAppsTable()
     control: ControlTable = ControlTable()
     tls: TlsTable | None = None

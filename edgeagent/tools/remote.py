@@ -25,12 +25,12 @@ def remote(options: argparse.Namespace) -> bool:
         AgentUnreachable, AgentRefused, ConfigError.
     """
     params = {name: value for name in ("machine", "minutes") if (value := getattr(options, name, None)) is not None}
-    told = ask(_console(options), _FUNCTIONS[options.what], params)
+    told = ask(console(options), _FUNCTIONS[options.what], params)
     print(json.dumps(told) if options.json else shown(told))
     return True
 
 
-def ask(console: Path, function: str, params: dict[str, Any]) -> dict[str, Any]:
+def ask(place: Path, function: str, params: dict[str, Any]) -> dict[str, Any]:
     """Call a function of the console.
 
     Raises:
@@ -38,17 +38,17 @@ def ask(console: Path, function: str, params: dict[str, Any]) -> dict[str, Any]:
     """
     request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
     try:
-        with connected(console, _PATIENCE_S) as client, client.makefile("rwb") as stream:
+        with connected(place, _PATIENCE_S) as client, client.makefile("rwb") as stream:
             stream.write(json.dumps(request).encode() + b"\n")
             stream.flush()
             line = stream.readline()
     except PermissionError as error:
-        raise AgentUnreachable(f"{console}: this user may not; try sudo, or join the service's group") from error
+        raise AgentUnreachable(f"{place}: this user may not; try sudo, or join the service's group") from error
     except OSError as error:
         reason = error.strerror or error
-        raise AgentUnreachable(f"{console}: no agent answers there ({reason}); does it run?") from error
+        raise AgentUnreachable(f"{place}: no agent answers there ({reason}); does it run?") from error
     if not line:
-        raise AgentUnreachable(f"{console}: the agent ended the connection")
+        raise AgentUnreachable(f"{place}: the agent ended the connection")
     answer = json.loads(line)
     if fault := answer.get("error"):
         raise AgentRefused(fault["message"], fault["data"]["kind"], {})
@@ -70,7 +70,8 @@ def shown(told: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _console(options: argparse.Namespace) -> Path:
-    console = console_of(named(options))
+def console(options: argparse.Namespace) -> Path:
+    """Where the agent whose store the options name has its console."""
+    beside = console_of(named(options))
     # The folder of the store is closed to the members of the service's group, who may ask here.
-    return _IN_RUN if not os.path.exists(console) and os.path.exists(_IN_RUN) else console  # noqa: PTH110
+    return _IN_RUN if not os.path.exists(beside) and os.path.exists(_IN_RUN) else beside  # noqa: PTH110

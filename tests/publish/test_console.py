@@ -192,5 +192,5 @@ def test_a_member_of_the_services_group_finds_its_console_though_the_folder_of_t
     closed.mkdir(mode=0o700)
     monkeypatch.setattr(remote, "_IN_RUN", Path("/proc/self"))
     with as_somebody(MEMBERS):
-        found = remote._console(Namespace(store=closed / "edgeagent.sqlite3", config=None))
+        found = remote.console(Namespace(store=closed / "edgeagent.sqlite3", config=None))
     assert found == Path("/proc/self")

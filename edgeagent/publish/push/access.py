@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent.config import PushTable, file_of
 from edgeagent.errors import DeliveryError
+from edgeagent.model.events import TOPICS, matches
 from edgeagent.publish.transports.tls import TlsFault, no_password, require_private, require_readable
 
 if TYPE_CHECKING:
@@ -126,3 +128,19 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def faults(tables: Sequence[PushTable], folder: Path) -> Iterator[tuple[int, str, str, str]]:
+    """What hinders targets: number of the target, key, reason, how to mend it.
+
+    A target without its files waits for them, so that the agent can begin without; who checks a configuration wants to
+    know it.
+    """
+    for number, table in enumerate(tables):
+        for topic in table.topics:
+            if not any(matches(topic, name) and kind.durable for name, kind in TOPICS.items()):
+                yield number, "topics", f"{topic} is no event that is kept", 'write it like "Board.*" or "Alarm.Raised"'
+        try:
+            Access(table, folder).check()
+        except AccessFault as fault:
+            yield number, fault.key, fault.reason, fault.mend

@@ -53,6 +53,7 @@ class Line:
     """Runs as one task; one POST is under way at a time, so that nothing overtakes anything.
 
     Attributes:
+        topics, machines: what the target is told of; all machines for None.
         state: "starting"; "delivering"; "waiting", all is delivered; "stopped", the MES does not take what is next.
         reason: why it is stopped; None where it is not.
         since_ns, last_success_ns: wall time of the state's beginning, and of the last POST that was taken.
@@ -66,6 +67,7 @@ class Line:
         self.name = table.name
         self.url = table.url
         self.consumer = f"{PUSH}{table.name}"
+        self.topics = table.topics or ("*",)
         self.machines = table.machines or None
         self.state: Literal["starting", "delivering", "waiting", "stopped"] = "starting"
         self.reason: str | None = None
@@ -125,7 +127,7 @@ class Line:
     async def lag(self) -> int:
         """Count the events that are wanted and not acknowledged, up to 100 000. Raises StoreError."""
         place = self.place
-        return await self._journal.count(place.acknowledged, self._table.topics, self.machines) if place else 0
+        return await self._journal.count(place.acknowledged, self.topics, self.machines) if place else 0
 
     def retry(self) -> None:
         """Try now."""
@@ -200,7 +202,7 @@ class Line:
 
     async def _take_up(self) -> None:
         """Find the place where it goes on. Raises DeliveryError, StoreError."""
-        journal, topics, now_ns = self._journal, self._table.topics, self._clock.wall_ns()
+        journal, topics, now_ns = self._journal, self.topics, self._clock.wall_ns()
         if self._committed not in journal.on_commit:
             journal.on_commit.append(self._committed)
         found = self.place

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,11 +11,10 @@ from edgeagent.config import PushTable
 from edgeagent.errors import CommandRefused, EdgeAgentError
 from edgeagent.model.audit import AuditEntry
 from edgeagent.model.callers import Caller
-from edgeagent.model.events import TOPICS, matches
 from edgeagent.model.functions.push import OfPush, PushesStanding, PushStanding, RetryPush, SkipPush
 from edgeagent.publish.access import Handler
 from edgeagent.publish.notices import Notices
-from edgeagent.publish.push.access import Access, AccessFault
+from edgeagent.publish.push.access import Access
 from edgeagent.publish.push.line import Line
 from edgeagent.store import Archive
 
@@ -31,22 +30,6 @@ class Audit(Protocol):
 
     def report(self, *entries: AuditEntry) -> None:
         """Write entries of what has happened already, without waiting."""
-
-
-def faults(tables: Sequence[PushTable], folder: Path) -> Iterator[tuple[int, str, str, str]]:
-    """What hinders targets: number of the target, key, reason, how to mend it.
-
-    A target without its files waits for them, so that the agent can begin without; who checks a configuration wants to
-    know it.
-    """
-    for number, table in enumerate(tables):
-        for topic in table.topics:
-            if not any(matches(topic, name) and kind.durable for name, kind in TOPICS.items()):
-                yield number, "topics", f"{topic} is no event that is kept", 'write it like "Board.*" or "Alarm.Raised"'
-        try:
-            Access(table, folder).check()
-        except AccessFault as fault:
-            yield number, fault.key, fault.reason, fault.mend
 
 
 class Pushes:

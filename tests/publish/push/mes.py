@@ -107,7 +107,7 @@ class Pushed:
 async def until(is_so: Callable[[], object]) -> None:
     """Wait for a condition, however slow this computer is."""
     async with asyncio.timeout(60):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

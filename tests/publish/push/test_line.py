@@ -424,7 +424,7 @@ def test_a_consumer_of_the_same_name_is_not_taken_from_its_owner(tmp_path: Path,
                 async with line_to(mes, tmp_path) as it:
                     line = it.line
                     it.happen(1)
-                    await until(lambda: it.line.fault())
+                    await until(it.line.fault)
                     await asyncio.sleep(0.05)
             assert "belongs to olga" in line.fault()
             assert not mes.posts
