@@ -46,6 +46,11 @@ class Access:
         """Whether TLS is spoken."""
         return self._table.url.startswith("https:")
 
+    @property
+    def shows_certificate(self) -> bool:
+        """Whether the agent has a client certificate for it."""
+        return self._table.certificate is not None
+
     def check(self) -> None:
         """Look whether all of them can be used; raises AccessFault."""
         self.token()

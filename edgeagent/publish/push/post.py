@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import re
 from collections.abc import Mapping
@@ -95,10 +96,17 @@ class Poster:
                 self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
             is_stale = self._is_reused and not isinstance(error, aiohttp.ClientConnectorError)
-            return None if is_stale else Answer("stopped", unanswered(error, self._timeout_s))
+            return None if is_stale else Answer("stopped", unanswered(error, self._timeout_s) + self._hint(error))
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Answer("stopped", unanswered(error, self._timeout_s))
         return judged(response.status, response.headers, await _said(response))
+
+    def _hint(self, error: Exception) -> str:
+        """What may help: a server of TLS 1.3 that misses a certificate breaks off without a word of it."""
+        is_reset = getattr(error, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
+        is_broken_off = is_reset or isinstance(error, aiohttp.ServerDisconnectedError)
+        is_unknown = self._access.is_secure and not self._access.shows_certificate
+        return " (it may want a client certificate)" if is_broken_off and is_unknown else ""
 
 
 async def _said(response: aiohttp.ClientResponse) -> str:

@@ -59,7 +59,7 @@ class Mes:
     _runner: web.ServerRunner | None = None
 
     async def start(self) -> None:
-        server = web.Server(self._take, client_max_size=1 << 26)  # type: ignore[call-arg]
+        server = web.Server(self._take)
         self._runner = web.ServerRunner(server, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port, ssl_context=self.context, reuse_address=True)

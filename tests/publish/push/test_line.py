@@ -333,6 +333,21 @@ def test_batches_keep_their_bounds_and_a_huge_event_goes_alone(tmp_path: Path, r
     run(main())
 
 
+def test_an_event_that_the_server_of_the_mes_refuses_to_read_is_set_aside_and_can_be_had(
+    tmp_path: Path, run: Run
+) -> None:
+    async def main() -> None:
+        async with an_mes() as mes, line_to(mes, tmp_path) as it:
+            it.tell(event("Recipe.Started"), event("Recipe.Started", reason="x" * (2 << 20)), event("Recipe.Started"))
+            await until(lambda: mes.taken == [1, 3])
+            (aside,) = it.line.set_aside()
+            assert (aside.sequence, aside.topic) == (2, "Recipe.Started")
+            assert "HTTP 413: it is too large" in aside.reason
+            assert len(await it.archive.asides.message(aside)) > 2 << 20
+
+    run(main())
+
+
 def test_an_mes_that_takes_only_small_bodies_is_sent_small_ones_after_it_said_so(tmp_path: Path, run: Run) -> None:
     async def main() -> None:
         async with an_mes(lambda post: 413 if len(post.body) > 1000 else 204) as mes:
@@ -384,7 +399,7 @@ def test_a_retry_is_made_at_once_when_somebody_asks(tmp_path: Path, run: Run) ->
     run(main())
 
 
-def test_a_silence_is_filled_with_heartbeats_where_they_are_wanted(tmp_path: Path, run: Run) -> None:
+def test_a_silence_is_filled_with_heartbeats_where_they_are_wanted(tmp_path: Path) -> None:
     async def main() -> None:
         async with an_mes() as mes, line_to(mes, tmp_path, heartbeat_s=1.0) as it:
             it.happen(1)
@@ -398,7 +413,7 @@ def test_a_silence_is_filled_with_heartbeats_where_they_are_wanted(tmp_path: Pat
             await until(lambda: it.line.state == "waiting")
             assert not it.line.set_aside()
 
-    run(main())
+    asyncio.run(main())
 
 
 def test_the_place_follows_events_that_are_not_wanted(tmp_path: Path, run: Run, monkeypatch: Any) -> None:
