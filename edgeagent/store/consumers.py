@@ -80,7 +80,7 @@ class Consumers:
             StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time, and what
                 is to be written waits for it.
         """
-        self._require_room()
+        self.require_room()
         self._consumers[consumer.name] = consumer
 
         def write(connection: sqlite3.Connection) -> None:
@@ -92,7 +92,7 @@ class Consumers:
 
     async def delete(self, name: str) -> None:
         """Forget a consumer; return when that is on disk. Raises like `put`."""
-        self._require_room()
+        self.require_room()
         self._consumers.pop(name, None)
         await self._write(lambda connection: connection.execute("DELETE FROM consumers WHERE name = ?", (name,)))
 
@@ -105,7 +105,8 @@ class Consumers:
         query = "UPDATE consumers SET seen_ns = max(seen_ns, ?) WHERE name = ?"
         self._database.submit(lambda c: c.execute(query, (wall_ns, name)) and None, replaces=f"consumer {name}")
 
-    def _require_room(self) -> None:
+    def require_room(self) -> None:
+        """Raise StoreError where 256 changes wait already."""
         if self._pending >= MOST_PENDING:
             raise StoreError(f"{MOST_PENDING} changes of consumers wait for the disk already")
 

@@ -161,9 +161,6 @@ class Line:
                 raise CommandRefused("busy", f"{self.name} stands at no event; only a stopped line can be helped so.")
             if head.sequence != sequence:
                 raise CommandRefused("outOfRange", f"{self.name} stands at event {head.sequence}, not {sequence}.")
-            first = self._due.popleft()
-            if len(first) > 1:
-                self._due.appendleft(Batch(first[1:]))
             self._wake.set()
             await self._put_aside(head, by, reason)
         finally:
@@ -297,26 +294,24 @@ class Line:
                 f"{answer.reason}"))  # fmt: skip
         if len(self.set_aside()) >= MOST_ASIDE:
             return self._stop(answer._replace(reason=f"{MOST_ASIDE} events are set aside already, {answer.reason}"))
-        self._due.popleft()
-        self._rejected_in_a_row += 1
         await self._put_aside(item, _MES, reason)
         return _Rest(0)
 
     async def _put_aside(self, item: Item, by: str, reason: str) -> None:
-        """Keep an event beside the line, and go beyond it, in one transaction. Raises StoreError."""
+        """Keep the first event beside the line, and go beyond it, in one transaction. Raises StoreError."""
+        self._consumers.require_room()
+        first = self._due.popleft()
+        if len(first) > 1:
+            self._due.appendleft(Batch(first[1:]))
+        self._rejected_in_a_row += by == _MES
         event = SetAside(self.name, self._journal.stream, item.sequence, item.topic, iso(self._clock.wall_ns()),
                          by, reason)  # fmt: skip
+        self._asides.know(event)
         log.error("push %s: event %d is set aside by %s: %s", self.name, item.sequence, by, Detail(reason))
         place = self.place
         assert place is not None, "_take_up made it"
         moved = replace(place, stream=self._journal.stream, acknowledged=item.done)
-        try:
-            await self._consumers.put(moved, AsideNote(event, item.message))
-        finally:
-            if self.place is moved:  # it waits for a disk that is slow, at least
-                self._asides.know(event)
-            else:
-                self._due.appendleft(Batch((item,)))
+        await self._consumers.put(moved, AsideNote(event, item.message))
 
     async def _note(self, done: int, seen_ns: int | None = None) -> None:
         """Write that nothing up to a number is owed. Raises StoreError."""

@@ -15,6 +15,7 @@ from edgeagent.model.functions.push import OfPush, PushesStanding, PushStanding,
 from edgeagent.publish.access import Handler
 from edgeagent.publish.notices import Notices
 from edgeagent.publish.push.access import Access
+from edgeagent.publish.push.batch import Item
 from edgeagent.publish.push.line import Line
 from edgeagent.store import Archive
 
@@ -125,11 +126,12 @@ class Pushes:
             last_success=None if line.last_success_ns is None else iso(line.last_success_ns),
             next_try_seconds=None if line.next_try_s is None else round(line.next_try_s, 1),
             stream=place.stream if place else None, acknowledged=place.acknowledged if place else None,
-            head=head.sequence if head else None, lag=await line.lag(), lag_seconds=self._lag_s(line),
+            head=head.sequence if head else None, lag=await line.lag(), lag_seconds=self._lag_s(head),
             set_aside_count=len(aside), set_aside=aside[-_SHOWN:],
         )  # fmt: skip
 
-    def _lag_s(self, line: Line) -> float | None:
+    def _lag_s(self, head: Item | None) -> float | None:
         """How long ago the event happened that goes next; None where nothing is owed."""
-        happened = line.head.happened if line.head else None
-        return None if happened is None else max(0.0, round((self._clock.wall_ns() - instant_ns(happened)) / 1e9, 1))
+        if head is None:
+            return None
+        return max(0.0, round((self._clock.wall_ns() - instant_ns(head.happened)) / 1e9, 1))

@@ -365,6 +365,26 @@ def test_an_mes_that_takes_only_small_bodies_is_sent_small_ones_after_it_said_so
     run(main())
 
 
+def test_catching_up_is_paced_and_what_comes_is_not(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with an_mes() as mes:
+            await mes.stop()
+            async with line_to(mes, tmp_path) as it:
+                it.happen(60)
+                await it.archive.journal.settled(60)
+            await mes.start()
+            async with line_to(mes, tmp_path, batch_events=10, catch_up_per_s=100) as it:
+                begun = asyncio.get_running_loop().time()
+                await until(lambda: mes.taken == list(range(1, 61)))
+                assert asyncio.get_running_loop().time() - begun >= 0.45, "five pauses of 0.1 s"
+            async with line_to(mes, tmp_path, batch_events=1, catch_up_per_s=1) as it:
+                for number in range(61, 71):
+                    it.happen(1)
+                    await until(lambda number=number: mes.taken[-1] == number)  # would take 10 s, and wait in vain
+
+    asyncio.run(main())
+
+
 def test_retry_after_is_heeded(tmp_path: Path, run: Run) -> None:
     async def main() -> None:
         asked = Hasty()
