@@ -90,13 +90,14 @@ class Access:
         import ssl  # noqa: PLC0415  only where there is TLS
 
         try:
-            ca = self._readable("ca")
-            try:
-                context = ssl.create_default_context(cafile=ca)
-            except ssl.SSLError as error:
-                raise AccessFault("ca", f"{ca} holds no certificate of a CA ({error.reason or error})",
-                                  "name a PEM file") from None
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.minimum_version = ssl.TLSVersion.TLSv1_2
+            ca = self._readable("ca") or _authorities()
+            try:
+                context.load_verify_locations(*((None, ca) if ca.is_dir() else (ca, None)))
+            except (OSError, ssl.SSLError) as error:
+                raise AccessFault("ca", f"{ca} holds no certificate of a CA ({getattr(error, 'reason', error)})",
+                                  "name a PEM file") from None
             context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
             if self._table.certificate is None:
                 return context
@@ -125,6 +126,18 @@ class Access:
         except ValueError as error:
             mend = "say LoadCredential= in the unit, or name a file"
             raise AccessFault(key, str(error), mend) from None
+
+
+def _authorities() -> Path:
+    """The CAs of this computer: a folder of which one is read when it is wanted, else a file with all of them.
+
+    The variables of the environment do not count: the service's keep libraries from reading all CAs at each start.
+    """
+    import ssl  # noqa: PLC0415
+
+    places = ssl.get_default_verify_paths()
+    folder = Path(places.openssl_capath)
+    return folder if any(folder.glob("*.0")) else Path(places.openssl_cafile)
 
 
 def _stamp(file: Path) -> tuple[int, int, int] | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,6 +17,7 @@ from aiohttp import web
 
 from edgeagent.config import PushTable
 from edgeagent.publish.push.access import Access, AccessFault
+from edgeagent.publish.push.answer import Answer
 from edgeagent.publish.push.post import Poster
 from edgeagent.publish.transports.tls import TlsFiles, server_context
 from edgeagent.tools import keys
@@ -282,6 +285,33 @@ def test_a_name_that_the_certificate_does_not_have_and_a_peer_without_tls_are_to
             assert "TLS failed" in (await it.post(b"[]")).reason
 
     run(main())
+
+
+needs_openssl = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl is missing")
+
+
+@pytest.mark.parametrize("has_folder", [pytest.param(True, marks=needs_openssl), False])
+def test_without_a_ca_those_of_the_computer_are_trusted_also_where_the_service_hides_them(
+    made: Path, tmp_path: Path, has_folder: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit says SSL_CERT_FILE=/dev/null."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    if has_folder:
+        subject = subprocess.run(["openssl", "x509", "-hash", "-noout", "-in", made / "ours/ca.pem"],
+                                 capture_output=True, text=True, check=True).stdout.strip()
+        (folder / f"{subject}.0").write_bytes((made / "ours/ca.pem").read_bytes())
+    file = made / "ours/ca.pem" if not has_folder else made / "theirs/ca.pem"
+    places = ssl.get_default_verify_paths()._replace(openssl_capath=str(folder), openssl_cafile=str(file))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: places)
+    monkeypatch.setenv("SSL_CERT_FILE", "/dev/null")
+
+    async def main() -> None:
+        files = TlsFiles(made / "ours/server.pem", made / "ours/server.key")
+        async with an_mes(context=server_context(files)) as mes, poster(f"https://localhost:{mes.port}/") as it:
+            assert (await it.post(b"[]")) == Answer("taken", status=204)
+
+    asyncio.run(main())
 
 
 def test_a_ca_that_changes_counts_from_the_next_try_on(made: Path, tmp_path: Path, run: Run) -> None:
