@@ -147,7 +147,8 @@ class Agent:
         self.health.add("users", users.health, is_needed=False)
         self._watch(readers, wires.longest_wait_s, audit)
         self._alarm(alarms, audit, archive.recipes, users.health)
-        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refusals(audit, self._clock), authentication.as_now))
+        refused, tally = refusals(audit, self._clock), delivery.notices.tally
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
                               self.health)
         self._stops.append(listeners.stop)
@@ -158,7 +159,7 @@ class Agent:
                             loop_lag, archive.lags, audit, pushes.lines)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        at_console = Access(CONSOLE | PUSH, room.console() | pushes.handlers())
+        at_console = Access(CONSOLE | PUSH, room.console() | pushes.handlers(), refused)
         console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)

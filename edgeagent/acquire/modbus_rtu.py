@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.serial_port import MARGIN_S
-from edgeagent.acquire.source import Block, Words, unknown_outcome
+from edgeagent.acquire.source import Allows, Block, Words, always, unknown_outcome
 from edgeagent.errors import MachineError, Refused, Unreachable
 from firmware_iface.frames.rtu import Answer, Confirmation, Refusal
 from firmware_iface.frames.writes import write
@@ -43,7 +43,7 @@ class ModbusRtu:
         answer = Answer(self._unit, _FUNCTION[block.table], block.address, block.count)
         return await self._ask(answer, block, is_urgent)
 
-    async def write(self, words: Words) -> None:
+    async def write(self, words: Words, allows: Allows = always) -> None:
         """Write once; the answer's unit, function, address, value or count and checksum must fit the request.
 
         On a line of which it is not known whether it gives back what is sent nothing is written: the echo of a write
@@ -53,12 +53,14 @@ class ModbusRtu:
         if self._line.is_echoed is None:
             raise Unreachable(f"{self.name}: nobody has answered on the line yet")
         with unknown_outcome():
-            await self._ask(Confirmation(self._unit, pdu, self._line.is_echoed), words, is_urgent=True)
+            await self._ask(Confirmation(self._unit, pdu, self._line.is_echoed), words, is_urgent=True, allows=allows)
 
-    async def _ask(self, answer: Answer, what: Block | Words, is_urgent: bool) -> bytes:
+    async def _ask(
+        self, answer: Answer, what: Block | Words, is_urgent: bool, allows: Allows = always
+    ) -> bytes:
         timeout_s = self._line.seconds(len(answer.request) + answer.length) + self._latency_s + MARGIN_S
         try:
-            return await self._line.ask(answer, timeout_s, is_urgent)
+            return await self._line.ask(answer, timeout_s, is_urgent, allows)
         except Refusal as refusal:
             raise Refused(f"{self.name} refused {what}: {refusal}", refusal.code) from refusal
         except MachineError as error:

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.serial_port import MARGIN_S
+from edgeagent.acquire.source import always
 from edgeagent.errors import NotWritable
 from firmware_iface.frames import bisynch, text_line
 from firmware_iface.instrument import number, registers, status_bit
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from edgeagent.acquire.serial_line import SerialLine
-    from edgeagent.acquire.source import Block, Words
+    from edgeagent.acquire.source import Allows, Block, Words
     from firmware_iface.instrument import Reading
     from firmware_iface.registers import RegisterMap
 
@@ -92,7 +93,7 @@ class Bisynch:
         values = {reading.address: self._value(reading, answers[reading.mnemonic or ""]) for reading in wanted}
         return registers(values, block.address, block.count)
 
-    async def write(self, _words: Words) -> None:
+    async def write(self, _words: Words, _allows: Allows = always) -> None:
         """Never: this agent only reads instruments that speak text; raises NotWritable."""
         raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
 
@@ -151,7 +152,7 @@ class PolledText:
         self._causes.tell_all(said.causes)
         return registers(said.values, block.address, block.count)
 
-    async def write(self, _words: Words) -> None:
+    async def write(self, _words: Words, _allows: Allows = always) -> None:
         """Never: this agent only reads instruments that speak text; raises NotWritable."""
         raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
 

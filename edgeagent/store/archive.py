@@ -17,6 +17,7 @@ from edgeagent.store.journal import Journal
 from edgeagent.store.recipes import Recipes
 from edgeagent.store.requests import Requests
 from edgeagent.store.states import States
+from edgeagent.store.steady import Steady
 
 
 class Archive(NamedTuple):
@@ -34,6 +35,7 @@ class Archive(NamedTuple):
     recipes: Recipes
     requests: Requests
     asides: Asides
+    steady: Steady
 
     def lags(self) -> list[tuple[str, int]]:
         """Each consumer, and how many events the journal has after those that it has acknowledged."""
@@ -52,4 +54,5 @@ class Archive(NamedTuple):
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
             consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
             asides=await Asides.open(database),
+            steady=await Steady.open(database, clock),
         )  # fmt: skip
