@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,7 @@ class Agent:
         for line in pushes.lines:
             part = f"push/{line.name}"
             self.health.add(part, line.fault, is_needed=False)
-            alarms.watch(part, "pushStopped", line.fault, machines=line.machines)
+            line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
             alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
             self._tasks.append(asyncio.create_task(supervised(part, line.run)))
 

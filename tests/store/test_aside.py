@@ -58,7 +58,7 @@ def test_a_damaged_row_is_left_out(tmp_path):
 
     with_store(tmp_path / "s.db", keep)
     with closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
-        connection.execute("UPDATE aside SET body = replace(body, 'no', 'on')")
+        connection.execute("UPDATE aside SET crc = crc + 1")
     with_store(tmp_path / "s.db", read)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from edgeagent.clock import Clock, iso
 from edgeagent.config import PushTable
-from edgeagent.errors import CommandRefused, DeliveryError, StoreError
+from edgeagent.errors import CommandRefused, DeliveryError, EdgeAgentError, StoreError
 from edgeagent.logs import Detail
 from edgeagent.model.aside import SetAside
 from edgeagent.model.events import Heartbeat, StoredEvent
+from edgeagent.model.functions.push import PushTerm
 from edgeagent.publish.notices import Notices
 from edgeagent.publish.places import place_of
 from edgeagent.publish.push.access import Access
@@ -54,6 +55,7 @@ class Line:
 
     Attributes:
         topics, machines: what the target is told of; all machines for None.
+        told: called with what `fault` says whenever the state is another one.
         state: "starting"; "delivering"; "waiting", all is delivered; "stopped", the MES does not take what is next.
         reason: why it is stopped; None where it is not.
         since_ns, last_success_ns: wall time of the state's beginning, and of the last POST that was taken.
@@ -69,7 +71,8 @@ class Line:
         self.consumer = f"{PUSH}{table.name}"
         self.topics = table.topics or ("*",)
         self.machines = table.machines or None
-        self.state: Literal["starting", "delivering", "waiting", "stopped"] = "starting"
+        self.told: Callable[[str | None], object] = lambda _: None
+        self.state: PushTerm = "starting"
         self.reason: str | None = None
         self.since_ns = clock.wall_ns()
         self.last_success_ns: int | None = None
@@ -170,21 +173,17 @@ class Line:
 
     async def run(self) -> None:
         """Deliver for ever."""
-        await self._take_up()
-        while True:
-            async with self._turn:
-                self._hears_commits = True
-                self._wake.clear()
-                try:
-                    rest = await self._step()
-                except StoreError as error:
-                    log.warning("push %s waits for the disk: %s", self.name, error)
-                    rest = _Rest(_DISK_S)
-                if not rest.is_idle:
-                    self._hears_commits = False
-                    self._wake.clear()
-                self._next_try_at = _now() + rest.seconds
-            await self._rest()
+        try:
+            await self._take_up()
+            while True:
+                async with self._turn:
+                    await self._take_turn()
+                await self._rest()
+        except EdgeAgentError:
+            raise
+        except Exception:
+            self._become("stopped", "it failed unexpectedly, see the log")
+            raise
 
     async def close(self) -> None:
         """End the connection; the task has ended."""
@@ -225,6 +224,20 @@ class Line:
         seen = iso(found.seen_ns)
         self._rejected_in_a_row = sum(event.by == _MES and event.at > seen for event in self.set_aside())
         self._spoke_at = self._noted_at = _now()
+        self._become("starting")
+
+    async def _take_turn(self) -> None:
+        self._hears_commits = True
+        self._wake.clear()
+        try:
+            rest = await self._step()
+        except StoreError as error:
+            log.warning("push %s waits for the disk: %s", self.name, error)
+            rest = _Rest(_DISK_S)
+        if not rest.is_idle:
+            self._hears_commits = False
+            self._wake.clear()
+        self._next_try_at = _now() + rest.seconds
 
     async def _step(self) -> _Rest:
         """Do the next thing; return how long to wait after it."""
@@ -368,10 +381,13 @@ class Line:
         self.last_success_ns = self._clock.wall_ns()
         self._become("delivering")
 
-    def _become(self, state: Literal["delivering", "waiting", "stopped"], reason: str | None = None) -> None:
+    def _become(self, state: PushTerm, reason: str | None = None) -> None:
+        before = self.state, self.reason
         if state != self.state:
             self.since_ns = self._clock.wall_ns()
         self.state, self.reason = state, reason
+        if before != (state, reason):
+            self.told(self.fault())
 
 
 def _now() -> float:

@@ -504,3 +504,27 @@ def test_events_that_nobody_could_make_shorter_are_read_a_batch_at_a_time(tmp_pa
                 await until(lambda: mes.taken == list(range(1, 201)))
 
     run(main())
+
+
+def test_a_fault_of_its_own_is_told_and_it_goes_on_when_it_is_started_again(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with an_mes() as mes:
+            with pytest.raises(AssertionError):  # the task ended: its supervisor starts it again
+                async with line_to(mes, tmp_path) as it:
+                    told: list[str | None] = []
+                    it.line.told = told.append
+                    await until(lambda: it.line.state == "waiting")
+                    reading, it.line._reading = it.line._reading, None
+                    it.happen(1)
+                    await until(it.line.fault)
+                    assert reading is not None
+                    again = asyncio.create_task(it.line.run())
+                    await until(lambda: mes.taken == [1])
+                    await until(lambda: it.line.state == "waiting")
+                    again.cancel()
+                    await asyncio.gather(again, return_exceptions=True)
+            assert it.line.fault() is None
+            assert [bool(each) for each in told][-4:] == [True, False, False, False]
+            assert "failed unexpectedly" in next(filter(None, told))
+
+    run(main())
