@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from edgeagent.clock import Clock, iso
+from edgeagent.clock import Clock
 from edgeagent.config import PushTable
 from edgeagent.errors import CommandRefused, DeliveryError, EdgeAgentError, StoreError
 from edgeagent.logs import Detail
@@ -24,15 +24,11 @@ from edgeagent.publish.push.access import Access
 from edgeagent.publish.push.answer import Answer
 from edgeagent.publish.push.backoff import BackOff
 from edgeagent.publish.push.batch import Batch, Item, Reading
+from edgeagent.publish.push.beside import MES, Beside
 from edgeagent.publish.push.post import Poster
 from edgeagent.store import Archive, Consumer
-from edgeagent.store.aside import AsideNote
 from edgeagent.store.consumers import PUSH, PUSHED
 
-MOST_ASIDE = 1000
-"""Events of one target that are set aside; beyond them its line is stopped."""
-
-_MES = "mes"
 _LOOK_S = 1.0
 """How often a stopped line looks whether somebody changed its files."""
 _NOTE_S = 10.0
@@ -82,7 +78,7 @@ class Line:
         self._access = access
         self._journal = archive.journal
         self._consumers = archive.consumers
-        self._asides = archive.asides
+        self._beside = Beside(table.name, archive, clock, table.most_rejected)
         self._notices = notices
         self._clock = clock
         self._poster = Poster(table.url, access, table.timeout_s)
@@ -92,7 +88,6 @@ class Line:
         self._hears_commits = False
         self._due: deque[Batch] = deque()
         self._reading: Reading | None = None
-        self._rejected_in_a_row = 0
         self._spoke_at = self._noted_at = self._next_try_at = 0.0
 
     # What others see and do
@@ -109,7 +104,7 @@ class Line:
 
     def set_aside(self) -> tuple[SetAside, ...]:
         """The events that are set aside."""
-        return self._asides.of(self.name)
+        return self._beside.all()
 
     @property
     def place(self) -> Consumer | None:
@@ -138,12 +133,7 @@ class Line:
 
     async def send_again(self, events: Sequence[SetAside]) -> None:
         """Send events once more that are set aside, before whatever is next; raises StoreError, CommandRefused."""
-        for event in events:
-            message = await self._asides.message(event)
-            if message is None:
-                reason = f"Event {event.sequence} is damaged on disk and cannot be sent again."
-                raise CommandRefused("notFound", reason)
-            self._asides.change(replace(event, again=True), message)
+        await self._beside.ask_for(events)
         self._wake.set()
 
     async def skip(self, sequence: int, reason: str, by: str, patience_s: float = 10.0) -> None:
@@ -221,8 +211,7 @@ class Line:
         if place.lost:
             done = place.first - 1
             self._due.append(Batch((Item(done, done, "Event.Gap", self._notices.passing("Event.Gap", place.lost)),)))
-        seen = iso(found.seen_ns)
-        self._rejected_in_a_row = sum(event.by == _MES and event.at > seen for event in self.set_aside())
+        self._beside.begin(found.seen_ns)
         self._spoke_at = self._noted_at = _now()
         self._become("starting")
 
@@ -258,10 +247,9 @@ class Line:
         self._succeeded()
         self.delivered += len(batch)
         if (aside := batch[0].aside) is not None:
-            self._asides.forget(aside)
-            log.info("push %s: event %d was taken late", self.name, aside.sequence)
+            self._beside.taken_late(aside)
             return _Rest(0)
-        self._rejected_in_a_row = 0
+        self._beside.taken()
         await self._note(batch[-1].done, self._clock.wall_ns())
         assert self._reading is not None, "_take_up came before"
         pace_s = len(batch) / self._table.catch_up_per_s if self._due or self._reading.is_behind else 0.0
@@ -269,12 +257,9 @@ class Line:
 
     async def _fetch(self) -> None:
         """Put what is to be sent next into the line. Raises StoreError."""
-        if (aside := next((event for event in self.set_aside() if event.again), None)) is not None:
-            message = await self._asides.message(aside)
-            if message is not None:
-                self._due.append(Batch((Item(aside.sequence, 0, aside.topic, message, aside),)))
-                return
-            self._asides.forget(aside)
+        if item := await self._beside.asked_for():
+            self._due.append(Batch((item,)))
+            return
         assert self._reading is not None, "_take_up came before"
         if batch := await self._reading.batch():
             self._due.append(batch)
@@ -298,33 +283,22 @@ class Line:
             return _Rest(0)
         if item.aside is not None:
             self._due.popleft()
-            at = iso(self._clock.wall_ns())
-            self._asides.change(replace(item.aside, at=at, by=_MES, reason=reason, again=False), item.message)
-            return _Rest(0)
-        if self._rejected_in_a_row >= self._table.most_rejected:
-            return self._stop(answer._replace(
-                reason=f"{self._rejected_in_a_row} events in a row are set aside and it rejects the next as well, "
-                f"{answer.reason}"))  # fmt: skip
-        if len(self.set_aside()) >= MOST_ASIDE:
-            return self._stop(answer._replace(reason=f"{MOST_ASIDE} events are set aside already, {answer.reason}"))
-        await self._put_aside(item, _MES, reason)
+            self._beside.rejected_again(item.aside, item.message, reason)
+        elif why := self._beside.why_not():
+            return self._stop(answer._replace(reason=f"{why}, {answer.reason}"))
+        else:
+            await self._put_aside(item, MES, reason)
         return _Rest(0)
 
     async def _put_aside(self, item: Item, by: str, reason: str) -> None:
-        """Keep the first event beside the line, and go beyond it, in one transaction. Raises StoreError."""
+        """Keep the first event beside the line, and go beyond it. Raises StoreError."""
         self._consumers.require_room()
         first = self._due.popleft()
         if len(first) > 1:
             self._due.appendleft(Batch(first[1:]))
-        self._rejected_in_a_row += by == _MES
-        event = SetAside(self.name, self._journal.stream, item.sequence, item.topic, iso(self._clock.wall_ns()),
-                         by, reason)  # fmt: skip
-        self._asides.know(event)
-        log.error("push %s: event %d is set aside by %s: %s", self.name, item.sequence, by, Detail(reason))
         place = self.place
         assert place is not None, "_take_up made it"
-        moved = replace(place, stream=self._journal.stream, acknowledged=item.done)
-        await self._consumers.put(moved, AsideNote(event, item.message))
+        await self._beside.put(item, place, by, reason)
 
     async def _note(self, done: int, seen_ns: int | None = None) -> None:
         """Write that nothing up to a number is owed. Raises StoreError."""
