@@ -98,8 +98,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        if self._room is not None:
-            await self._room.close()
+        room, self._room = self._room, None
+        if room is not None:
+            await room.close()
         await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
@@ -160,7 +161,7 @@ class Agent:
                             loop_lag, archive.lags, audit, pushes.lines)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        at_console = Access(CONSOLE | PUSH, room.console() | pushes.handlers(), refused)
+        at_console = Access(CONSOLE | PUSH, room.console() | pages.console() | pushes.handlers(), refused)
         console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)

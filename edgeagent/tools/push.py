@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from edgeagent.tools import tables
-from edgeagent.tools.remote import ask, console
+from edgeagent.tools.console import ask, console
+from edgeagent.tools.stores import named
 
 _FUNCTIONS = {"status": "Push.Status", "retry": "Push.Retry", "skip": "Push.Skip"}
 
@@ -21,7 +22,7 @@ def push(options: argparse.Namespace) -> bool:
     """
     names = ("target", "sequence", "reason", "all")
     params = {name: value for name in names if (value := getattr(options, name, None)) not in (None, False)}
-    told = ask(console(options), _FUNCTIONS[options.what], params)
+    told = ask(console(named(options)), _FUNCTIONS[options.what], params)
     if options.json:
         print(json.dumps(told))
     else:

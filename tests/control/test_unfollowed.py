@@ -17,10 +17,11 @@ def starts_after(it, seconds, *, answers):
     """Let the oven take a command to start only some time after it was given, with an answer or without."""
     write, advance, due_ns = it.reach.write, it.device.advance, []
 
-    async def later(path, value):
+    async def later(path, value, allows):
         if path != "command/powerOn":
-            await write(path, value)
+            await write(path, value, allows)
             return
+        allows()
         it.reach.wrote.append((path, value))
         if value:
             due_ns.append(it.clock.now_ns + round(seconds * 1e9))
