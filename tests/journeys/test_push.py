@@ -49,8 +49,10 @@ async def alarms(it: Floor) -> list[tuple[str, str]]:
 
 
 def test_a_stopped_line_is_an_alarm_is_told_everywhere_and_is_helped_from_the_console(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)  # what runs tests beside one another sets it, and lines are cut
+
     async def go() -> None:
         async with an_mes(lambda _: web.Response(status=401, text="who are you?")) as mes, pushing(tmp_path, mes) as it:
             line_ = await stopped(it, capsys)
