@@ -42,6 +42,7 @@ class Unit:
         states: takes the machine's state at each beat that keeps its pace.
         judged_by: machine and recipe → what its boards are judged by; the configuration's where it says None.
         hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
+        own_alarms: machine → the alarms of the agent itself that stand at it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Unit:
         recorder: Recorder | None = None, states: States | None = None,
         hears: Callable[[str], bool] | None = None,
         judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
+        own_alarms: Callable[[str], tuple[Alarm, ...]] | None = None,
     ) -> None:  # fmt: skip
         self.machine = Machine.configured(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -64,6 +66,7 @@ class Unit:
         self._recorder = recorder
         self._states = states
         self._hears = hears
+        self._own_alarms = own_alarms or (lambda _: ())
         self._saved_ns = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -271,7 +274,9 @@ class Unit:
 
     def status(self) -> MachineStatus:
         """State, control, lanes and recipe."""
-        return self.pipeline.status(self._clock.monotonic_ns())
+        status = self.pipeline.status(self._clock.monotonic_ns())
+        own = len(self._own_alarms(self.machine.id))
+        return msgspec.structs.replace(status, alarms=status.alarms + own) if own else status
 
     def recipe(self) -> tuple[RecipeName, str | None]:
         """The recipe that runs as last read, and since when."""
@@ -282,8 +287,8 @@ class Unit:
         return self.pipeline.values(objects, self._clock.monotonic_ns())
 
     def alarms(self) -> tuple[Alarm, ...]:
-        """The alarms that stand."""
-        return self.pipeline.alarms()
+        """The alarms that stand, and then those of the agent itself."""
+        return self.pipeline.alarms() + self._own_alarms(self.machine.id)
 
     def boards(self) -> tuple[BoardInProcess, ...]:
         """The boards inside."""

@@ -62,10 +62,23 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                 if "." not in name:
                     where = ("machines", m, "remote_windows", w, "functions")
                     yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"
+    yield from _push_targets(configuration)
     if configuration.control.time_zone is not None and not _is_zone(configuration.control.time_zone):
         yield ("control", "time_zone"), f"there is no time zone {configuration.control.time_zone}; try Europe/Berlin"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def _push_targets(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    """Targets of one name, and machines that there are not."""
+    machines, seen = {machine.id for machine in configuration.machines}, set[str]()
+    for index, target in enumerate(configuration.openapps.push):
+        if target.name in seen and target.name != STAND_IN:
+            yield ("openapps", "push", index, "name"), f"{target.name} is another target's name already"
+        seen.add(target.name)
+        for machine in target.machines:
+            if machine not in machines and STAND_IN not in (machine, *machines):
+                yield ("openapps", "push", index, "machines"), f"there is no machine {machine}"
 
 
 def _is_zone(name: str) -> bool:

@@ -48,6 +48,17 @@ class AgentTable(_Table, frozen=True):
     ] = "edgeagent.sqlite3"
 
 
+class StoreTable(_Table, frozen=True):
+    """Room on the disk of the store."""
+
+    free_megabytes: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="where less is free an alarm tells it; 0: never")
+    ] = 200
+    reserve_megabytes: Annotated[
+        int, Meta(ge=0, le=1024, description="kept for the alarm and the last events of a full disk; 0: nothing")
+    ] = 4
+
+
 class HttpTable(_Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
@@ -89,11 +100,59 @@ class TlsTable(_Table, frozen=True):
     ] = False
 
 
+_Topic = Annotated[str, Meta(pattern=r"^(\*|[A-Z][A-Za-z]{0,31}\.(\*|[A-Z][A-Za-z]{0,63}))$")]
+
+
+class PushTable(_Table, frozen=True):
+    """An MES that is told events at an address of its own: batches of them by POST, which 2xx acknowledges."""
+
+    name: Annotated[Name, Meta(description="how the target is called: letters, digits, . _ -")]
+    url: Annotated[_Text, Meta(description='"https://mes.factory/events"; http on this computer only')]
+    topics: Annotated[
+        tuple[_Topic, ...],
+        Meta(max_length=64, description='what it is told, ["Board.*", "Alarm.Raised"]; all that is kept if left out'),
+    ] = ()
+    machines: Annotated[
+        tuple[Name, ...], Meta(max_length=32, description="ids of those that it is told about; all if left out")
+    ] = ()
+    begin: Annotated[
+        Literal["beginning", "now"],
+        Meta(description="where a new target begins: with the oldest event that is kept, or with the next one"),
+    ] = "beginning"
+    token: Annotated[
+        _Text | None, Meta(description='of the agent at the MES, "file:PATH" or "credential:NAME"; sent as Bearer')
+    ] = None
+    ca: Annotated[_Text | None, Meta(description="the CA of the MES, PEM; those of this computer if left out")] = None
+    certificate: Annotated[_Text | None, Meta(description="a client certificate to show, PEM")] = None
+    key: Annotated[
+        _Text | None, Meta(description='its key, "file:PATH" or "credential:NAME"; nobody but the agent may read it')
+    ] = None
+    in_the_clear: Annotated[
+        bool, Meta(description="true: events go over the network without TLS, for everybody to read and to change")
+    ] = False
+    batch_events: Annotated[int, Meta(ge=1, le=1000, description="events of one POST, at most")] = 100
+    batch_bytes: Annotated[
+        int, Meta(ge=1024, le=16 << 20, description="bytes of one POST, at most; a larger event goes alone")
+    ] = 1 << 20
+    timeout_s: Annotated[float, Meta(gt=0, le=600, description="seconds; the longest wait for an answer")] = 30.0
+    catch_up_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="events a second while it is behind, so that others stay prompt")
+    ] = 500
+    heartbeat_s: Annotated[
+        Annotated[float, Meta(ge=1, le=3600)] | None,
+        Meta(description="seconds; after such a silence Event.Heartbeat is sent; never where left out"),
+    ] = None
+    most_rejected: Annotated[
+        int, Meta(ge=1, le=1000, description="events in a row that are set aside; one more stops the line instead")
+    ] = 20
+
+
 class OpenAppsTable(_Table, frozen=True):
     """The OpenApps outlet."""
 
     http: HttpTable = HttpTable()
     lines: LinesTable = LinesTable()
+    push: Annotated[tuple[PushTable, ...], Meta(max_length=8, description="where events are pushed to")] = ()
     connections: Annotated[
         int, Meta(ge=1, le=4096, description="connections at the same time, over all listeners together")
     ] = 256
@@ -272,6 +331,7 @@ class Configuration(_Table, frozen=True):
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32, description="what is watched")]
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
+    store: StoreTable = StoreTable()
     openapps: OpenAppsTable = OpenAppsTable()
     control: ControlTable = ControlTable()
     tls: TlsTable | None = None

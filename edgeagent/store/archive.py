@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from edgeagent.clock import Clock
 from edgeagent.store.alarms import Alarms
+from edgeagent.store.aside import Asides
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoints
 from edgeagent.store.consumers import Consumers
@@ -33,6 +34,7 @@ class Archive(NamedTuple):
     consumers: Consumers
     recipes: Recipes
     requests: Requests
+    asides: Asides
     steady: Steady
 
     def lags(self) -> list[tuple[str, int]]:
@@ -51,5 +53,6 @@ class Archive(NamedTuple):
             database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
             consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
+            asides=await Asides.open(database),
             steady=await Steady.open(database, clock),
         )  # fmt: skip

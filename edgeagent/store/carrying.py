@@ -18,7 +18,7 @@ from edgeagent.store.filling import ENDINGS
 
 _ROWS = 50
 """Records read at once, so that a damaged page costs no more than these."""
-_KEPT_TABLES = ("alarms", "consumers", "endings", "jobs", "recipes", "requests")
+_KEPT_TABLES = ("alarms", "aside", "consumers", "endings", "jobs", "recipes", "requests")
 """Tables whose whole rows take the place of those of the backup."""
 _BOARD = "id, machine, lane, recipe, entered_ns, exited_ns, process, profile, identity, lost, crc, body"
 

@@ -17,6 +17,7 @@ _WHOLE = {
     "jobs": "SELECT crc, id, body FROM jobs",
     "requests": "SELECT crc, id, body FROM requests",
     "recipes": "SELECT crc, id, body FROM recipes",
+    "aside": "SELECT crc, id, body FROM aside",
 }  # fmt: skip
 """Table → its rows as a checksum and the parts that it is made of."""
 

@@ -10,12 +10,20 @@ import msgspec
 from edgeagent.errors import StoreError
 from edgeagent.store.backlog import Work
 from edgeagent.store.database import Database
+from edgeagent.store.journal import Kept
 
 MOST_PENDING = 256
 """Changes that wait for the disk at the same time."""
 
 _QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
 _encode = msgspec.json.encode
+
+
+PUSHED = "agent:push"
+"""Owner of the consumers of push targets; no user can be called so."""
+
+PUSH = "push:"
+"""What their names begin with, and no other's."""
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -39,13 +47,18 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class Consumers:
-    """All consumers; on the event loop only. What is answered from memory may be on its way to the disk."""
+    """All consumers; on the event loop only. What is answered from memory may be on its way to the disk.
+
+    Attributes:
+        served: names of those that the agent itself serves now.
+    """
 
     def __init__(self, database: Database, found: dict[str, Consumer], patience_s: float) -> None:
         self._database = database
         self._consumers = found
         self._patience_s = patience_s
         self._pending = 0
+        self.served: set[str] = set()
 
     @classmethod
     async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
@@ -60,19 +73,26 @@ class Consumers:
         """One consumer; None where there is none of that name."""
         return self._consumers.get(name)
 
-    async def put(self, consumer: Consumer) -> None:
-        """Keep a consumer in place of the one of its name; return when it is on disk.
+    async def put(self, consumer: Consumer, *also: Kept) -> None:
+        """Keep a consumer in place of the one of its name, and rows that belong to that; return when it is on disk.
 
         Raises:
-            StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time.
+            StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time, and what
+                is to be written waits for it.
         """
-        self._require_room()
+        self.require_room()
         self._consumers[consumer.name] = consumer
-        await self._write(lambda connection: _put(connection, consumer))
+
+        def write(connection: sqlite3.Connection) -> None:
+            _put(connection, consumer)
+            for row in also:
+                row.insert(connection)
+
+        await self._write(write)
 
     async def delete(self, name: str) -> None:
         """Forget a consumer; return when that is on disk. Raises like `put`."""
-        self._require_room()
+        self.require_room()
         self._consumers.pop(name, None)
         await self._write(lambda connection: connection.execute("DELETE FROM consumers WHERE name = ?", (name,)))
 
@@ -85,7 +105,8 @@ class Consumers:
         query = "UPDATE consumers SET seen_ns = max(seen_ns, ?) WHERE name = ?"
         self._database.submit(lambda c: c.execute(query, (wall_ns, name)) and None, replaces=f"consumer {name}")
 
-    def _require_room(self) -> None:
+    def require_room(self) -> None:
+        """Raise StoreError where 256 changes wait already."""
         if self._pending >= MOST_PENDING:
             raise StoreError(f"{MOST_PENDING} changes of consumers wait for the disk already")
 

@@ -20,6 +20,7 @@ from edgeagent.pulse import Pulse
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.connection import connect_reader, connect_writer, lock
 from edgeagent.store.restoring import take_up
+from edgeagent.store.room import Room
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
 Doing = Callable[[sqlite3.Connection, Work[Any], Work[Any] | None], tuple[Any, BaseException | None]]
@@ -39,7 +40,8 @@ _log = logging.getLogger(__name__)
 class StoreHealth(msgspec.Struct, frozen=True):
     """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened.
 
-    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does.
+    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does. `left_out` counts writes that found
+    no room in memory while the disk refused, until that is noted on disk.
     """
 
     waiting: int
@@ -47,6 +49,7 @@ class StoreHealth(msgspec.Struct, frozen=True):
     writes: int
     commits: int
     lag_s: float
+    left_out: int = 0
 
 
 class Database:
@@ -55,14 +58,16 @@ class Database:
     Args:
         path: the file; it and its folder are made when missing.
         retry_s: how long to wait before a failed commit is tried again, in seconds.
+        room: what is kept for a full disk; nothing if None.
 
     Attributes:
         pulse: turns with each commit, and rests while nothing is to be written or the disk refuses.
         after_commit: called on the writer's thread after each commit, before anybody is told of it; must not raise.
     """
 
-    def __init__(self, path: Path | str, retry_s: float = 1.0) -> None:
+    def __init__(self, path: Path | str, retry_s: float = 1.0, room: Room | None = None) -> None:
         self.path = Path(path)
+        self.room = room or Room(self.path)
         self._retry_s = retry_s
         self._change = threading.Condition()
         self.pulse = Pulse()
@@ -89,7 +94,7 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
             take_up(self.path)
-            self._writer = connect_writer(self.path)
+            self._writer = self._connect()
         except (OSError, sqlite3.Error) as error:
             self._unlock()
             raise StoreError(
@@ -99,10 +104,20 @@ class Database:
         except StoreError:
             self._unlock()
             raise
+        self.room.fill()
         self._closing = False
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Connect the writer, with the room of the reserve where the disk is full."""
+        try:
+            return connect_writer(self.path)
+        except (OSError, sqlite3.Error) as error:
+            if not self.room.eases(error):
+                raise
+        return connect_writer(self.path)
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -134,14 +149,15 @@ class Database:
         self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None, most: int = 1, size: int = 0,
         refused: Work[T] | None = None,
     ) -> None:  # fmt: skip
-        """Queue one write, in order; it is kept however long the disk refuses.
+        """Queue one write, in order; it is kept however long the disk refuses, while there is room in memory.
 
         Args:
             work: runs on the writer's thread inside a transaction, again after a failed commit, and must not commit.
             done: called on the loop after the commit, with the result or with what the work raised.
             replaces: a name; of one name at most `most` writes wait, the oldest is left out, its `done` is not called.
             refused: runs in place of a work that raised, in the same transaction; its result goes to `done` as well.
-            size: bytes held by a write that is never left out; of 64 MiB and more `health` tells.
+            size: bytes held by a write that no newer one replaces; beyond 64 MiB they are left out, `refused` is
+                written instead, and `health` tells.
 
         Raises:
             StoreError: the database is closed.
@@ -189,7 +205,8 @@ class Database:
         with self._change:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
-            return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s)
+            return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s,
+                               self._backlog.left_out)
 
     def _run(self) -> None:
         while True:
@@ -207,6 +224,8 @@ class Database:
             try:
                 outcomes = self._commit(batch)
             except sqlite3.Error as error:
+                if self.room.eases(error):
+                    continue
                 self._failing = str(error)
                 _log.error("%s: cannot be written, %d writes wait: %s", self.path, len(batch), error)
                 if last_try:
@@ -242,6 +261,7 @@ class Database:
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
+        self.room.fill()
         self._writes += len(outcomes)
         self._commits += 1
         for callback in self.after_commit:

@@ -90,7 +90,7 @@ class Journal:
         """
         mark = Mark(database.path)
         found = await database.write(lambda connection: standing.find(connection, mark.read()))
-        await asyncio.to_thread(mark.begin, found.stream, found.last)
+        await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
         return cls(database, clock or Clock(), mark, patience_s, found)
 
@@ -255,6 +255,16 @@ class Journal:
                 future.set_result(None)
             else:
                 future.set_exception(error)
+
+
+def _begin(mark: Mark, found: Standing, database: Database) -> None:
+    """Write the mark anew, with the room of the reserve where the disk is full."""
+    try:
+        mark.begin(found.stream, found.last)
+    except StoreError as error:
+        if not database.room.eases(error.__cause__):
+            raise
+        mark.begin(found.stream, found.last)
 
 
 def _rows(event: Event) -> Iterator[Kept]:

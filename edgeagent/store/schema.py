@@ -72,4 +72,8 @@ MIGRATIONS: tuple[Step, ...] = (
         made_ns INTEGER NOT NULL, deleted_ns INTEGER, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE UNIQUE INDEX recipes_by_name ON recipes(machine, name, version);
     """),
+    Step("""
+    CREATE TABLE aside(id TEXT PRIMARY KEY, target TEXT NOT NULL, sequence INTEGER NOT NULL, crc INTEGER NOT NULL,
+        body BLOB NOT NULL) STRICT;
+    """),
 )

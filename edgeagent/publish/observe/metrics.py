@@ -97,6 +97,12 @@ def _size(observed: Observed, suffix: str) -> float | None:
         return None
 
 
+def _posts(observed: Observed) -> Iterator[Sample]:
+    for line in observed.pushes:
+        for outcome, count in line.posts.items():
+            yield (line.name, outcome), count
+
+
 _SOURCE = ("machine", "device")
 _TRANSPORT = ("transport",)
 
@@ -185,6 +191,15 @@ METRICS = (
     Metric("edgeagent_consumer_lag_events", "gauge", "Events of all topics after those that a durable consumer has "
            "acknowledged.",
            ("consumer",), lambda o: (((name,), lag) for name, lag in o.consumers())),
+
+    Metric("edgeagent_push_stopped", "gauge", "1 while a push target takes no events.", ("target",),
+           lambda o: (((line.name,), float(line.fault() is not None)) for line in o.pushes)),
+    Metric("edgeagent_push_events", "counter", "Events that a push target took.", ("target",),
+           lambda o: (((line.name,), line.delivered) for line in o.pushes)),
+    Metric("edgeagent_push_posts", "counter", "POSTs by what came of them: taken, rejected for what was in them, or "
+           "stopped; an outcome is there once it happened.", ("target", "outcome"), _posts),
+    Metric("edgeagent_push_set_aside", "gauge", "Events that are set aside of a push target.", ("target",),
+           lambda o: (((line.name,), len(line.set_aside())) for line in o.pushes)),
 )  # fmt: skip
 """All metrics but those of the process, which prometheus-client names and reads."""
 

@@ -41,6 +41,20 @@ class ObservedReader(Protocol):
         """How long reading took; None where nobody is asked."""
 
 
+class ObservedPush(Protocol):
+    """The line to a push target."""
+
+    name: str
+    posts: Counter[str]
+    delivered: int
+
+    def fault(self) -> str | None:
+        """Why it is stopped; None where it is not."""
+
+    def set_aside(self) -> Sequence[object]:
+        """The events that are set aside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of one agent; all are read on the event loop.
@@ -61,3 +75,4 @@ class Observed:
     loop_lag: LoopLag
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
     audit: Audit | None = None
+    pushes: Sequence[ObservedPush] = ()
