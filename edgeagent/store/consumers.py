@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+from typing import Any
 
 import msgspec
 
@@ -16,6 +18,7 @@ MOST_PENDING = 256
 
 _QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
 _encode = msgspec.json.encode
+_log = logging.getLogger(__name__)
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -110,13 +113,20 @@ class Consumers:
 
 
 def _load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+    found = {}
+    for row in connection.execute(_QUERY):
+        try:
+            found[row[0]] = _consumer(*row)
+        except msgspec.DecodeError as error:
+            _log.error("the consumer %s is damaged on disk and is left out: %s", row[0], error)
+    return found
+
+
+def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) -> Consumer:
     decode = msgspec.json.decode
-    return {
-        name: Consumer(
-            name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
-        )
-        for name, owner, topics, machines, *place in connection.execute(_QUERY)
-    }
+    return Consumer(
+        name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
+    )
 
 
 def _put(connection: sqlite3.Connection, it: Consumer) -> None:
