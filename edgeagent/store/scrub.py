@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
 _BYTES_A_SECOND = 4 << 20
-_PART = 1 << 18
+_PART = 1 << 15
 """Bytes that are read before it rests."""
+_SHARE = 4.0
+"""So many times what a part took it rests at least."""
 _ROW = 40
 """Bytes of a row beside its texts and blobs, about."""
 _MOST_NAMED = 20
@@ -60,7 +62,8 @@ async def scrub(database: Database) -> Found:
             size = await asyncio.to_thread(next, parts, None)
             if size is None:
                 break
-            await asyncio.sleep(max(0.0, size / _BYTES_A_SECOND - (monotonic() - began)))
+            took = monotonic() - began
+            await asyncio.sleep(max(_SHARE * took, size / _BYTES_A_SECOND - took))
     for index in found.reindexed:
         _log.error("%s: the index %s is damaged on disk and is made anew", database.path, index)
         await database.write(lambda c, index=index: c.execute(f"REINDEX {index}") and None)  # type: ignore[misc]
