@@ -310,7 +310,7 @@ class Database:
         self._healed_s = monotonic()
         self._writer.close()
         try:
-            healing.heal(self.path, reason)
+            healing.heal(self.path, reason, is_open=True)
         except (StoreError, OSError, sqlite3.Error) as error:
             _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
         else:

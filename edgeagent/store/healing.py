@@ -79,8 +79,11 @@ def look(store: Path) -> str | None:
         return str(error) if is_damage(error) else None
 
 
-def heal(store: Path, reason: str) -> None:
+def heal(store: Path, reason: str, *, is_open: bool = False) -> None:
     """Put a damaged store aside and a new one in its place; whoever calls holds its lock.
+
+    Args:
+        is_open: whether this process may still read from the file; it is not given up for an empty one then.
 
     Raises:
         StoreError, sqlite3.Error, OSError: there is no room, or a file cannot be moved; the store is as it was.
@@ -93,6 +96,8 @@ def heal(store: Path, reason: str) -> None:
     with closing(connect_writer(laid)) as into:
         into.execute("BEGIN IMMEDIATE")
         salvage.begin(store, into, salvaged)
+        if is_open and not salvaged.tables:
+            raise StoreDamaged(f"{store}: {salvaged.reason}: it is healed at the next start")
         if not standing.has_stream(into):
             reached = Mark(store).read()
             standing.leave(into, reached.last if reached else 0)

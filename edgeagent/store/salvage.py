@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeagent.errors import StoreError
-from edgeagent.store import meta, rescue
+from edgeagent.store import meta, overlay, rescue
 from edgeagent.store.checksums import fits
 from edgeagent.store.filling import ENDINGS, fill
 from edgeagent.store.rescue import Layout, Read, Row
@@ -222,13 +222,38 @@ def _open(source: Path, into: sqlite3.Connection) -> tuple[sqlite3.Connection, d
     connection = rescue.connect_damaged(source)
     try:
         found = rescue.layouts(connection)
+        is_known = not wanted.keys() - found.keys() or _layout(connection) < _layout(into)
     except sqlite3.Error:
+        is_known = False
+    if not is_known:
         connection.close()
-        raise
+        connection, found = _open_without_schema(source)
     return connection, {
         name: it._replace(columns=tuple(column for column in it.columns if column in wanted[name].columns))
         for name, it in found.items() if name in wanted
     }  # fmt: skip
+
+
+def _open_without_schema(source: Path) -> tuple[sqlite3.Connection, dict[str, Layout]]:
+    """The damaged file with the schema of a new one; raises sqlite3.Error where it cannot be read so either."""
+    link = Path(f"{source}.reading")
+    try:
+        overlay.link_with_schema(source, link)
+        connection = rescue.connect_damaged(link)
+        try:
+            return connection, rescue.layouts(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except (OSError, StoreError) as error:
+        raise sqlite3.DatabaseError(f"without its schema nothing can be read: {error}") from error
+    finally:
+        overlay.remove(link)
+
+
+def _layout(connection: sqlite3.Connection) -> int:
+    layout: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return layout if layout > 0 else 1 << 31
 
 
 def _read_some(reading: Iterator[Read], table: Table) -> list[Row]:
