@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -53,7 +54,14 @@ class Consumers:
     @classmethod
     async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
         """Read all consumers; `patience_s` is the longest wait for the disk, in real seconds."""
-        return cls(database, await database.read(_load), patience_s)
+        consumers = cls(database, await database.read(_load), patience_s)
+        database.on_healed.append(consumers._put_all)
+        return consumers
+
+    def _put_all(self) -> None:
+        """Keep all of them in the file that took the place of a damaged one."""
+        for consumer in self._consumers.values():
+            self._database.submit(partial(_put, it=consumer), replaces=f"healed {consumer.name}")
 
     def all(self) -> tuple[Consumer, ...]:
         """Every consumer, by name."""

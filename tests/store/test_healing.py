@@ -279,7 +279,8 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
         await journal.settled(journal.append([scanned("before")]))
         with closing(sqlite3.connect(store)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        for page in damage.pages(store)["events"][10:12]:
+        found = damage.pages(store)
+        for page in (*found["events"][10:12], found["consumers"][-1]):
             zero(store, page)
         async with asyncio.timeout(30):
             while archive.care.damage() is None:
@@ -291,6 +292,7 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
         events, gaps = await damage._read(archive)
         assert events[-1] == last == journal.last_sequence
         told = archive.care.damage()
+        await database.write(lambda _: None)
         care.cancel()
         await asyncio.wait((care,))
         await asyncio.to_thread(database.close)
@@ -298,6 +300,7 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
 
     events, gaps, told = asyncio.run(go())
     assert damage.serve(store).stream in told
+    assert damage.rows_of(store)["consumers"] == rows["consumers"], "they are kept in memory as well"
     assert gaps
     assert sorted(events + gaps) == list(range(1, events[-1] + 1))
     assert "was damaged" in told
