@@ -148,7 +148,8 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self.health.add("users", users.health, is_needed=False)
         self._watch(readers, wires.longest_wait_s, audit)
-        self._alarm(alarms, audit, archive.recipes, users.health)
+        self.health.add("store's damage", lambda: archive.care.damage() or archive.care.rows(), is_needed=False)
+        self._alarm(alarms, audit, archive, users.health)
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
         dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
@@ -172,6 +173,7 @@ class Agent:
         self._push(pushes, alarms)
         self._tasks.append(asyncio.create_task(supervised("control", room.run)))
         self._tasks.append(asyncio.create_task(supervised("own alarms", alarms.run)))
+        self._tasks.append(asyncio.create_task(supervised("store's care", archive.care.run)))
         self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
 
@@ -194,7 +196,7 @@ class Agent:
             recipes.on_made.append(self._recorder.recipe)
 
     def _alarm(
-        self, alarms: OwnAlarms, audit: Audit, recipes: Recipes, users: Callable[[], str | None]
+        self, alarms: OwnAlarms, audit: Audit, archive: Archive, users: Callable[[], str | None]
     ) -> None:
         """Make alarms of what is wrong with the agent itself."""
         alarms.watch("store", "diskFull", lambda: self._database.room.spent)
@@ -204,7 +206,10 @@ class Agent:
         alarms.watch("audit", "auditRefuses", lambda: audit.failing)
         alarms.watch("audit", "auditBroken", lambda: audit.broken, "warning")
         alarms.watch("store", "restoreRefused", lambda: refusal(self._database.path), "warning")
-        alarms.watch("store", "recipesDamaged", recipes.fault, "warning")
+        alarms.watch("store", "storeDamaged", archive.care.damage)
+        alarms.watch("store", "rowsDamaged", archive.care.rows, "warning")
+        alarms.watch("store", "eventsMissing", lambda: archive.journal.missing, "warning")
+        alarms.watch("store", "recipesDamaged", archive.recipes.fault, "warning")
         alarms.watch("users", "usersUnusable", users, "warning")
         alarms.look()
 

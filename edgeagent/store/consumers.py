@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -17,6 +20,7 @@ MOST_PENDING = 256
 
 _QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
 _encode = msgspec.json.encode
+_log = logging.getLogger(__name__)
 
 
 PUSHED = "agent:push"
@@ -63,7 +67,14 @@ class Consumers:
     @classmethod
     async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
         """Read all consumers; `patience_s` is the longest wait for the disk, in real seconds."""
-        return cls(database, await database.read(_load), patience_s)
+        consumers = cls(database, await database.read(_load), patience_s)
+        database.on_healed.append(consumers._put_all)
+        return consumers
+
+    def _put_all(self) -> None:
+        """Keep all of them in the file that took the place of a damaged one."""
+        for consumer in self._consumers.values():
+            self._database.submit(partial(_put, it=consumer), replaces=f"healed {consumer.name}")
 
     def all(self) -> tuple[Consumer, ...]:
         """Every consumer, by name."""
@@ -131,13 +142,20 @@ class Consumers:
 
 
 def _load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+    found = {}
+    for row in connection.execute(_QUERY):
+        try:
+            found[row[0]] = _consumer(*row)
+        except msgspec.DecodeError as error:
+            _log.error("the consumer %s is damaged on disk and is left out: %s", row[0], error)
+    return found
+
+
+def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) -> Consumer:
     decode = msgspec.json.decode
-    return {
-        name: Consumer(
-            name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
-        )
-        for name, owner, topics, machines, *place in connection.execute(_QUERY)
-    }
+    return Consumer(
+        name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
+    )
 
 
 def _put(connection: sqlite3.Connection, it: Consumer) -> None:

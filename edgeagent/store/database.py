@@ -11,15 +11,16 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.pulse import Pulse
+from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.connection import connect_reader, connect_writer, lock
-from edgeagent.store.restoring import take_up
 from edgeagent.store.room import Room
 
 Outcome = tuple[Done[Any] | None, Any, BaseException | None]
@@ -33,6 +34,8 @@ _PASSING = {
     sqlite3.SQLITE_NOTADB,
 }  # fmt: skip
 """Faults of the disk and not of the work: what was to be written is kept and tried again."""
+_HEALED_S = 600.0
+"""Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +66,7 @@ class Database:
     Attributes:
         pulse: turns with each commit, and rests while nothing is to be written or the disk refuses.
         after_commit: called on the writer's thread after each commit, before anybody is told of it; must not raise.
+        on_healed: called on the loop after the file was found damaged under way and another one took its place.
     """
 
     def __init__(self, path: Path | str, retry_s: float = 1.0, room: Room | None = None) -> None:
@@ -72,6 +76,7 @@ class Database:
         self._change = threading.Condition()
         self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
+        self.on_healed: list[Callable[[], object]] = []
         self._backlog = Backlog()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -80,20 +85,26 @@ class Database:
         self._commits = 0
         self._reading = 0
         self._reader = threading.local()
+        self._file = 0
+        self._suspicion: str | None = None
+        self._healed_s = -_HEALED_S
         self._connections: list[sqlite3.Connection] = []
         self._lock = -1
 
     def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Take up a restore, open and migrate the file, start the writer; callbacks come on `loop`, or the running one.
+        """Take up a restore, heal and migrate the file, start the writer; callbacks come on `loop`, or the running one.
 
         Raises:
-            StoreError: another process has the file open, it is damaged, newer, or cannot be reached.
+            StoreError: another process has the file open, it is newer, none of ours, or cannot be reached.
         """
         self._loop = loop or asyncio.get_running_loop()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
-            take_up(self.path)
+            restoring.take_up(self.path)
+            healing.take_up(self.path)
+            if damage := healing.look(self.path):
+                healing.heal(self.path, damage)
             self._writer = self._connect()
         except (OSError, sqlite3.Error) as error:
             self._unlock()
@@ -111,11 +122,13 @@ class Database:
         self._thread.start()
 
     def _connect(self) -> sqlite3.Connection:
-        """Connect the writer, with the room of the reserve where the disk is full."""
+        """Connect the writer: to a healed file, or with the room of the reserve."""
         try:
             return connect_writer(self.path)
-        except (OSError, sqlite3.Error) as error:
-            if not self.room.eases(error):
+        except (OSError, sqlite3.Error, StoreError) as error:
+            if healing.was_ours(self.path) and healing.is_damage(error):
+                healing.heal(self.path, str(error))
+            elif not self.room.eases(error):
                 raise
         return connect_writer(self.path)
 
@@ -200,6 +213,12 @@ class Database:
         finally:
             self._reading -= 1
 
+    def suspect(self, reason: str) -> None:
+        """Say that something of the file cannot be read: it is healed; from any thread."""
+        with self._change:
+            self._suspicion = reason
+            self._change.notify()
+
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
         with self._change:
@@ -212,11 +231,13 @@ class Database:
         while True:
             with self._change:
                 self.pulse.rest()
-                while not self._backlog and not self._closing:
+                while not self._backlog and not self._closing and not self._suspicion:
                     self._change.wait()
                 self.pulse.turn()
                 batch = self._backlog.batch()
                 last_try = self._closing
+            if self._suspicion and not last_try:
+                self._heal(self._suspicion)
             if not batch:
                 if last_try:
                     return
@@ -224,7 +245,7 @@ class Database:
             try:
                 outcomes = self._commit(batch)
             except sqlite3.Error as error:
-                if self.room.eases(error):
+                if self.room.eases(error) or (healing.is_damage(error) and not last_try and self._heal(str(error))):
                     continue
                 self._failing = str(error)
                 _log.error("%s: cannot be written, %d writes wait: %s", self.path, len(batch), error)
@@ -281,12 +302,64 @@ class Database:
             self.pulse.rest()
             self._change.wait_for(lambda: self._closing, self._retry_s)
 
+    def _heal(self, reason: str) -> bool:
+        """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
+        self._suspicion = None
+        if monotonic() - self._healed_s < _HEALED_S:
+            return False
+        self._healed_s = monotonic()
+        self._writer.close()
+        try:
+            healing.heal(self.path, reason, is_open=True)
+        except (StoreError, OSError, sqlite3.Error) as error:
+            _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
+        else:
+            self._file += 1
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                for callback in self.on_healed:
+                    self._loop.call_soon_threadsafe(callback)
+        return self._connect_again()
+
+    def _connect_again(self) -> bool:
+        """Connect the writer as soon as that can be done; False where the database is closed before."""
+        while not self._closing:
+            try:
+                healing.take_up(self.path)
+                self._writer = connect_writer(self.path)
+            except (StoreError, OSError, sqlite3.Error) as error:
+                self._failing = str(error)
+                self._pause()
+            else:
+                return True
+        return False
+
     def _query(self, work: Work[T]) -> T:
-        connection: sqlite3.Connection | None = getattr(self._reader, "connection", None)
-        if connection is None:
-            connection = self._reader.connection = connect_reader(self.path)
-            self._connections.append(connection)
-        return work(connection)
+        try:
+            return work(self._connection())
+        except sqlite3.Error as error:
+            if not healing.is_damage(error):
+                raise
+        self._reader.file = -1
+        try:
+            return work(self._connection())
+        except sqlite3.Error as error:
+            if healing.is_damage(error):
+                self.suspect(str(error))
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection for reading, to the file that is there now."""
+        if getattr(self._reader, "file", -1) != self._file:
+            file, earlier = self._file, getattr(self._reader, "connection", None)
+            if earlier is not None:
+                self._connections.remove(earlier)
+                earlier.close()
+            self._reader.connection = None
+            self._reader.connection = connect_reader(self.path)
+            self._reader.file = file
+            self._connections.append(self._reader.connection)
+        connection: sqlite3.Connection = self._reader.connection
+        return connection
 
     def _unlock(self) -> None:
         if self._lock >= 0:

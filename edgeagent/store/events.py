@@ -20,10 +20,10 @@ _BEYOND = (1 << 63) - 1
 _log = logging.getLogger(__name__)
 
 
-def insert(connection: sqlite3.Connection, stored: list[StoredEvent]) -> None:
-    """Write events inside somebody's transaction."""
+def insert(connection: sqlite3.Connection, stored: list[StoredEvent], conflict: str = "") -> None:
+    """Write events inside somebody's transaction; `conflict` may be OR IGNORE, where some are there already."""
     connection.executemany(
-        "INSERT INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
+        f"INSERT {conflict} INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
         [(e.sequence, e.topic, e.machine, _crc(e), e.body) for e in stored],
     )
 
@@ -57,6 +57,12 @@ def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
         yield kind
 
 
+def extent(connection: sqlite3.Connection) -> tuple[int | None, dict[Kind, int]]:
+    """The oldest number there is, None without events, and the newest of each machine and topic."""
+    first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    return first, {kind: before(connection, kind, _BEYOND) for kind in kinds(connection)}
+
+
 def of_topic(connection: sqlite3.Connection, topic: str) -> Iterator[StoredEvent]:
     """Read every event of a topic, machine by machine, in order; damaged ones are left out."""
     query = "SELECT sequence FROM events WHERE machine = ? AND topic = ? ORDER BY sequence"
@@ -76,7 +82,15 @@ def examine(
         last = matching[-1]
     found = {event.sequence: event for event in _rows(connection, matching)}
     lost = (set(matching) - found.keys()) | _missing(connection, first, last, known)
-    return [found[sequence] for sequence in matching if sequence in found], last, list(_ranges(sorted(lost)))
+    if lost:  # a damaged index does not name what is there all the same
+        there = {event.sequence: event for event in _rows(connection, sorted(lost - set(matching)))}
+        lost -= there.keys()
+        found |= {event.sequence: event for event in there.values() if (event.machine, event.topic) in wanted}
+    sequences = sorted(found)
+    if len(sequences) > limit:
+        last = sequences[limit - 1]
+        lost = {sequence for sequence in lost if sequence <= last}
+    return [found[sequence] for sequence in sequences[:limit]], last, list(_ranges(sorted(lost)))
 
 
 def _missing(connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind]) -> set[int]:

@@ -14,7 +14,7 @@ import msgspec
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, StoredEvent, matches
-from edgeagent.store import boards, checkpoints, standing
+from edgeagent.store import boards, checkpoints, salvage, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
@@ -56,6 +56,7 @@ class Journal:
     Attributes:
         stream: 16 hexadecimal digits, made with the file and anew when the tail is found missing.
         last_sequence: newest number given; committed_sequence: newest number on disk; first_sequence: oldest kept.
+        missing: why a new stream began at this start; None where it goes on.
         on_commit: called on the loop with the events of each append, in order, once they are on disk; with none of
             them when the file refused them and their numbers are a gap.
     """
@@ -66,6 +67,8 @@ class Journal:
         self._database = database
         self._clock = clock
         self._mark = mark
+        self._pending = 0
+        self.missing = found.missing
         self._patience_s = patience_s
         self.stream = found.stream
         self.first_sequence = found.first
@@ -92,7 +95,39 @@ class Journal:
         found = await database.write(lambda connection: standing.find(connection, mark.read()))
         await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
-        return cls(database, clock or Clock(), mark, patience_s, found)
+        journal = cls(database, clock or Clock(), mark, patience_s, found)
+        salvaged = await database.read(salvage.find)
+        journal._wait_for(salvaged.pending_events if salvaged and not salvaged.is_done else 0)
+        return journal
+
+    def healed(self, pending: int) -> None:
+        """Go on in another file after the one of before was found damaged: what is young in memory is put there.
+
+        Args:
+            pending: last number of the older events that are not there yet; 0 where all are that can be.
+        """
+        stored = self._tail.all()
+
+        def write(connection: sqlite3.Connection) -> None:
+            standing.go_on(connection, self.stream)
+            table.insert(connection, stored, "OR IGNORE")
+
+        self._database.submit(write)
+        self._wait_for(pending)
+
+    async def salvaged(self) -> None:
+        """Read again what there is, once older events are back."""
+        first, kinds = await self._database.read(table.extent)
+        self._pending = 0
+        self.first_sequence = first or self.committed_sequence + 1
+        self._kinds = kinds | {kind: max(last, kinds.get(kind, 0)) for kind, last in self._kinds.items()}
+        self._chosen.clear()
+
+    def _wait_for(self, pending: int) -> None:
+        """Answer for older events only once they are taken over from a damaged file; 0 for none."""
+        self._pending = pending
+        if pending:
+            self.first_sequence = 1
 
     def append(
         self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted",
@@ -175,7 +210,12 @@ class Journal:
         Returns:
             At most `limit` events in order; the number to go on from, which moves also when nothing matched, and is
             beyond `committed_sequence` at the end; the ranges that are gone or damaged and may have been wanted.
+
+        Raises:
+            StoreError: the file cannot be read, or these events are still being taken over from a damaged one.
         """
+        if first <= self._pending:
+            raise StoreError(f"events up to {self._pending} are being taken over from a damaged file: ask again later")
         gaps = [(first, self.first_sequence - 1)] if first < self.first_sequence else []
         first = max(first, self.first_sequence)
         last = min(self.committed_sequence, first + _SPAN - 1)

@@ -30,6 +30,10 @@ class Tail:
             self._bytes -= len(self._events.popleft().body)
         self.first_sequence = self._events[0].sequence if self._events else following
 
+    def all(self) -> list[StoredEvent]:
+        """All of them, oldest first."""
+        return list(self._events)
+
     def read(self, first: int, wanted: Collection[tuple[str, str]], limit: int) -> tuple[list[StoredEvent], int]:
         """Find at most `limit` events of the wanted machines and topics, and the number to go on from."""
         found: list[StoredEvent] = []
