@@ -14,11 +14,13 @@ import msgspec
 from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
 from edgeagent.model.alarms import Alarm
+from edgeagent.model.aside import SetAside
 from edgeagent.model.boards import BoardTrace
 from edgeagent.model.events import AlarmTold, Event
 from edgeagent.model.machine import Tolerances
 from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import Archive, Database
+from edgeagent.store.aside import AsideNote
 from edgeagent.store.checksums import checksum, fits
 from edgeagent.store.consumers import Consumer
 from edgeagent.store.jobs import JobNote
@@ -71,10 +73,18 @@ def _fill_the_rest(connection: sqlite3.Connection, rows: int) -> None:
             row = {name: _OF_TYPE[kind](n) for name, kind in columns.items()}
             if table == "recipes":
                 row["body"] = _recipe(n)
+            if table == "aside":
+                AsideNote(_aside(n), b'{"jsonrpc":"2.0"}').insert(connection)
+                continue
             if "crc" in row:
                 row["crc"] = checksum(row["id"], row["body"])
             query = f"INSERT INTO {table}({', '.join(row)}) VALUES({', '.join('?' * len(row))})"
             connection.execute(query, tuple(row.values()))
+
+
+def _aside(n: int) -> SetAside:
+    return SetAside(target="mes", stream="0123456789abcdef", sequence=n, topic="Board.ProcessCompleted",
+                    at="2026-11-21T21:53:00.123Z", by="mes", reason="422 Unprocessable Entity")  # fmt: skip
 
 
 def _recipe(n: int) -> bytes:
