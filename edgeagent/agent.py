@@ -29,6 +29,7 @@ from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.restoring import refusal
+from edgeagent.store.retention import Retention
 from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
 
@@ -146,8 +147,10 @@ class Agent:
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
+        retention = Retention(self._database, journal, archive.consumers, self._configuration.store, self._clock)
+        self.health.add("retention", retention.fault, is_needed=False)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit)
+                            loop_lag, archive.lags, audit, retention)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
         console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
@@ -160,6 +163,7 @@ class Agent:
         self._tasks.append(asyncio.create_task(supervised("control", room.run)))
         self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
+        self._tasks.append(asyncio.create_task(supervised("retention", retention.run)))
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by, and tell what of it the disk damaged."""

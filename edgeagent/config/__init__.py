@@ -20,6 +20,7 @@ from edgeagent.config.tables import (
     SerialInstrumentTable,
     SimulationTable,
     SourceTable,
+    StoreTable,
     TlsTable,
     TolerancesTable,
     WindowTable,
@@ -28,7 +29,7 @@ from edgeagent.config.tables import (
 __all__ = [
     "LIMITS", "AgentTable", "Configuration", "ControlTable", "FindMap", "HttpTable", "LineTable", "LinesTable",
     "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "RemoteWindowTable",
-    "SerialInstrumentTable", "SimulationTable", "SourceTable", "TlsTable", "TolerancesTable", "WindowTable",
-    "address_of", "beyond", "file_of", "find_map", "is_loopback", "listeners", "load", "load_http", "located",
-    "map_file", "place_of", "role_of_anybody", "unit_of",
+    "SerialInstrumentTable", "SimulationTable", "SourceTable", "StoreTable", "TlsTable", "TolerancesTable",
+    "WindowTable", "address_of", "beyond", "file_of", "find_map", "is_loopback", "listeners", "load", "load_http",
+    "located", "map_file", "place_of", "role_of_anybody", "unit_of",
 ]  # fmt: skip

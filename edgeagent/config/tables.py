@@ -48,6 +48,85 @@ class AgentTable(_Table, frozen=True):
     ] = "edgeagent.sqlite3"
 
 
+Days = Annotated[int, Meta(ge=0, le=36_500, description="how long it is kept; 0 for ever")]
+Megabytes = Annotated[int, Meta(ge=0, le=100_000_000, description="how much of it is kept; 0 for no limit")]
+
+
+class EventsKept(_Table, frozen=True):
+    """Events but those of boards and alarms."""
+
+    days: Days = 90
+    megabytes: Megabytes = 1000
+
+
+class AlarmsKept(_Table, frozen=True):
+    """Alarms and their events; one that stands is always kept."""
+
+    days: Days = 1095
+    megabytes: Megabytes = 500
+
+
+class BoardsKept(_Table, frozen=True):
+    """Board records and the events of boards; a record that no consumer has acknowledged is always kept."""
+
+    days: Days = 3650
+    megabytes: Megabytes = 0
+
+
+class TracesKept(_Table, frozen=True):
+    """The traces of boards."""
+
+    days: Days = 90
+    megabytes: Megabytes = 4000
+
+
+class JobsKept(_Table, frozen=True):
+    """Commands that ended."""
+
+    days: Days = 365
+    megabytes: Megabytes = 200
+
+
+class CountersKept(_Table, frozen=True):
+    """How boards ended and how long machines were in a state, which Production.GetCounters counts."""
+
+    days: Days = 3650
+
+
+class AuditKept(_Table, frozen=True):
+    """The audit record, which is never deleted by the agent."""
+
+    megabytes: Annotated[
+        int, Meta(ge=0, le=100_000_000, description="what is told as a fault when the record is larger; 0 never")
+    ] = 2000
+
+
+class RetentionTable(_Table, frozen=True):
+    """How long what is kept is kept, and how much of it; the oldest goes."""
+
+    events: EventsKept = EventsKept()
+    alarms: AlarmsKept = AlarmsKept()
+    boards: BoardsKept = BoardsKept()
+    traces: TracesKept = TracesKept()
+    jobs: JobsKept = JobsKept()
+    counters: CountersKept = CountersKept()
+    audit: AuditKept = AuditKept()
+
+
+class StoreTable(_Table, frozen=True):
+    """How large the store may become."""
+
+    megabytes: Annotated[
+        int,
+        Meta(ge=0, le=100_000_000, description="of all that is kept; boards and alarms go last; 0 for no limit"),
+    ] = 20_000
+    consumer_days: Annotated[
+        int,
+        Meta(ge=0, le=3650, description="a consumer not seen for so long holds back nothing of what is to be deleted"),
+    ] = 14
+    retention: RetentionTable = RetentionTable()
+
+
 class HttpTable(_Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
@@ -272,6 +351,7 @@ class Configuration(_Table, frozen=True):
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32, description="what is watched")]
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
+    store: StoreTable = StoreTable()
     openapps: OpenAppsTable = OpenAppsTable()
     control: ControlTable = ControlTable()
     tls: TlsTable | None = None

@@ -274,6 +274,15 @@ class Database:
             self._lock = -1
 
 
+def at_one_moment(work: Work[T], connection: sqlite3.Connection) -> T:
+    """Run the queries of some work on a connection that reads, all of them on the file as of one moment."""
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
 def _trust(connection: sqlite3.Connection, work: Work[Any], _: Work[Any] | None) -> tuple[Any, None]:
     return work(connection), None
 

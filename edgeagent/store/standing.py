@@ -8,9 +8,9 @@ import sqlite3
 
 import msgspec
 
+from edgeagent.model.events import Kind
 from edgeagent.store import events as table
-from edgeagent.store import meta
-from edgeagent.store.events import Kind
+from edgeagent.store import gone, meta
 from edgeagent.store.mark import Reached
 
 _STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
@@ -38,7 +38,7 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     """
     stream = meta.get(connection, _STREAM)
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     written, last = int(meta.get(connection, _WRITTEN) or 0), last_number(connection)
     if stream is None:
         stream = _begin(connection)
@@ -52,8 +52,21 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
             "the end of the journal is missing: its newest event is %d, but there was more of stream %s or after it; "
             "stream %s begins after %d", newest, before, stream, last,
         )  # fmt: skip
-    kinds = {kind: table.before(connection, kind, last + 1) for kind in table.kinds(connection)}
+    kinds = {
+        kind: table.before(connection, kind, last + 1) for kind in {*table.kinds(connection), *gone.kinds(connection)}
+    }
     return Standing(stream, first or last + 1, last, kinds)
+
+
+def first_number(connection: sqlite3.Connection) -> int:
+    """The oldest number kept; that of the next event where none is."""
+    first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    return last_number(connection) + 1 if first is None else first
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """The newest number that was written, whether or not it is gone since."""
+    return max(connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0, gone.newest(connection))
 
 
 def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
@@ -63,7 +76,7 @@ def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
 
 def last_number(connection: sqlite3.Connection) -> int:
     """The last number given, as far as the file knows."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     return max(newest, *(int(meta.get(connection, name) or 0) for name in (_WRITTEN, _REFUSED)))
 
 
@@ -79,7 +92,7 @@ def last_stream(connection: sqlite3.Connection) -> str | None:
 
 def leave(connection: sqlite3.Connection, beyond: int) -> None:
     """Leave the stream inside somebody's transaction: the next start begins a new one, with numbers after `beyond`."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     last = max(beyond, last_number(connection))
     meta.put(connection, _LEFT, last_stream(connection) or "")
     meta.put(connection, _WRITTEN, str(newest))

@@ -14,6 +14,7 @@ from edgeagent.publish.tally import Tally
 from edgeagent.store.audit import Audit
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Journal
+from edgeagent.store.retention import Retention
 
 
 class ObservedMachine(LiveMachine, Protocol):
@@ -49,7 +50,7 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
-        audit: None where no record is kept.
+        audit: None where no record is kept. retention: None where nothing is deleted.
     """
 
     machines: Sequence[ObservedMachine]
@@ -61,3 +62,4 @@ class Observed:
     loop_lag: LoopLag
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
     audit: Audit | None = None
+    retention: Retention | None = None

@@ -23,6 +23,7 @@ from edgeagent.publish.access import Handler
 from edgeagent.publish.cursors import Cursor, Cursors
 from edgeagent.publish.outlet import Subscriptions
 from edgeagent.store import Archive, Consumer
+from edgeagent.store.had import Had
 
 MOST_CONSUMERS = 64
 """Of all callers."""
@@ -67,7 +68,8 @@ class ConsumerAnswers:
             The subscription and its first sequence, once the consumer is on disk.
         """
         place = self._place(self._admitted(name, caller)) if first is None else _Place(self._journal.stream, first)
-        cursor = Cursor(name, place.first - 1, place.first - 1, wanted.max_in_flight or _IN_FLIGHT)
+        most, before_first = wanted.max_in_flight or _IN_FLIGHT, place.first - 1
+        cursor = Cursor(name, before_first, before_first, most, wanted.topics, wanted.machines)
         subscription = await session.subscribe(wanted.topics, wanted.machines, place.first, cursor, place.lost)
         try:
             found, now_ns = self._admitted(name, caller), self._clock.wall_ns()
@@ -81,9 +83,9 @@ class ConsumerAnswers:
         except BaseException:
             session.unsubscribe(subscription)
             raise
-        if first is None and (before := self._cursors.get(name)):
+        if first is None and (before := self._cursors.get(name)) and before.tells_as(cursor):
             cursor.told = max(cursor.told, before.told)
-        cursor.acknowledge(kept.acknowledged)
+        cursor.move(kept.acknowledged)
         self._cursors.take(cursor)
         return subscription, place.first
 
@@ -101,9 +103,10 @@ class ConsumerAnswers:
             consumer, stream=stream if cursor else consumer.stream,
             acknowledged=max(consumer.acknowledged, done.sequence), seen_ns=self._clock.wall_ns(),
         )  # fmt: skip
-        await self._consumers.put(moved)
+        had = [Had(cursor.topics, cursor.machines, cursor.acknowledged, moved.acknowledged)] if cursor else []
+        await self._consumers.put(moved, *had)
         if cursor is not None:
-            cursor.acknowledge(moved.acknowledged)
+            cursor.move(moved.acknowledged)
         return Acknowledged(moved.name, moved.stream, moved.acknowledged)
 
     async def consumers(self, _: Nothing, caller: Caller) -> ConsumersFound:
