@@ -17,13 +17,13 @@ Class = Literal["events", "alarms", "boards", "traces", "jobs", "counters"]
 CLASSES: tuple[Class, ...] = ("events", "alarms", "boards", "traces", "jobs", "counters")
 
 _PAGE = 4096
-_LARGEST = _PAGE - 35
-"""Bytes of a row that still lie in its page; of a larger one all but a piece lies in pages of its own (SQLite's file
-format, section 1.5)."""
+_LARGEST, _LEAST, _OVERFLOW = _PAGE - 35, (_PAGE - 12) * 32 // 255 - 23, _PAGE - 4
+"""Bytes of a row that lie in a leaf at most, and at least where it has overflow pages, and what one of these takes
+(SQLite's file format, section 1.6)."""
 
-_ROW = {"events": 95, "boards": 430, "traces": 90, "alarms": 190, "jobs": 230}
-"""Bytes of a row beside its body, with its entries in every index."""
-_STATE, _ENDING = 60, 95
+_BESIDE = {"events": (60, 100), "boards": (150, 390), "traces": (45, 55), "alarms": (60, 140), "jobs": (90, 150)}
+"""Bytes of a row's other columns, and of its entries in indexes and in tables that belong to it."""
+_STATE, _ENDING = 60, 70
 
 _SAMPLE = 64
 
@@ -53,13 +53,14 @@ class Sizes(msgspec.Struct, frozen=True):
 
 def footprint(name: str, body: int) -> int:
     """About what a row with a body of so many bytes takes in the file."""
-    size = body + _ROW[name]
-    if body <= _LARGEST:
-        # Rows larger than a fraction of a page leave room at its end that none fits into.
-        return _PAGE // max(1, _PAGE // size)
-    pages = -(-body // (_PAGE - 4))
-    rest = body - (pages - 1) * (_PAGE - 4)
-    return (pages - 1) * _PAGE + _ROW[name] + (rest if rest < _LARGEST // 8 else _PAGE)
+    columns, indexes = _BESIDE[name]
+    payload = columns + body
+    local = payload
+    if payload > _LARGEST:
+        local = _LEAST + (payload - _LEAST) % _OVERFLOW
+        local = local if local <= _LARGEST else _LEAST
+    overflow = -(-(payload - local) // _OVERFLOW)
+    return overflow * _PAGE + _PAGE // max(1, _PAGE // local) + indexes
 
 
 def class_of(topic: str) -> Class:
