@@ -31,7 +31,7 @@ def filled(path, reason: int, points: int) -> sizes.Sizes:
 
     async def use(database):
         archive = await Archive.open(database, StandingClock())
-        for number in range(150):
+        for number in range(300):
             record = msgspec.structs.replace(board(f"{number:026d}", NOON + number, (f"C{number}",)),
                                              operator="x" * dice.randrange(reason))  # fmt: skip
             values = [dice.uniform(0, 300) for _ in range(points)]
@@ -49,10 +49,10 @@ def test_bytes_of_a_class_are_those_of_its_pages_within_a_fifth(tmp_path, reason
     events = real["events"] + real["boards"] + real["board_barcodes"]
     assert found.classes["events"].bytes + found.classes["boards"].bytes == pytest.approx(events, rel=0.2)
     assert found.classes["traces"].bytes == pytest.approx(real["traces"], rel=0.2)
-    assert (found.classes["events"].rows, found.classes["boards"].rows) == (450, 150)
+    assert (found.classes["events"].rows, found.classes["boards"].rows) == (900, 300)
     assert found.classes["boards"].oldest_ns == found.classes["traces"].oldest_ns == NOON
     assert found.bytes_per_board == pytest.approx(
-        (found.classes["boards"].bytes + found.classes["traces"].bytes) / 150, rel=0.01)
+        (found.classes["boards"].bytes + found.classes["traces"].bytes) / 300, rel=0.01)
 
 
 def test_of_an_empty_store_nothing_is_told(tmp_path):
