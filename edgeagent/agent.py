@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +31,11 @@ from edgeagent.publish.push.pushes import Pushes
 from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
-from edgeagent.store.restoring import refusal
+from edgeagent.store.retention import Retention
 from edgeagent.store.room import Room
 from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
+from edgeagent.wellbeing import look_after_the_machines, look_after_the_store, look_after_the_users
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -146,10 +146,12 @@ class Agent:
                                                                            strict=True)],
             archive, audit, self._clock, as_now=authentication.as_now)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
-        self.health.add("users", users.health, is_needed=False)
-        self._watch(readers, wires.longest_wait_s, audit)
-        self.health.add("store's damage", lambda: archive.care.damage() or archive.care.rows(), is_needed=False)
-        self._alarm(alarms, audit, archive, users.health)
+        retention = Retention(self._database, journal, archive.consumers, self._configuration.store, self._clock,
+                              archive.steady)
+        look_after_the_store(self.health, alarms, self._database, archive, audit, retention)
+        look_after_the_users(self.health, alarms, users.health)
+        look_after_the_machines(self.health, self.units, readers, wires.longest_wait_s)
+        alarms.look()
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
         dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
@@ -159,7 +161,7 @@ class Agent:
         pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
                         delivery.notices, audit, self._clock)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit, pushes.lines)
+                            loop_lag, archive.lags, audit, pushes.lines, retention)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
         at_console = Access(CONSOLE | PUSH, room.console() | pages.console() | pushes.handlers(), refused)
@@ -171,11 +173,9 @@ class Agent:
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
         self._push(pushes, alarms)
-        self._tasks.append(asyncio.create_task(supervised("control", room.run)))
-        self._tasks.append(asyncio.create_task(supervised("own alarms", alarms.run)))
-        self._tasks.append(asyncio.create_task(supervised("store's care", archive.care.run)))
-        self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
-        self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
+        for name, run in (("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
+                          ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)):
+            self._tasks.append(asyncio.create_task(supervised(name, run)))
 
     def _push(self, pushes: Pushes, alarms: OwnAlarms) -> None:
         """Begin to tell those whom the configuration names."""
@@ -188,57 +188,11 @@ class Agent:
             self._tasks.append(asyncio.create_task(supervised(part, line.run)))
 
     def _watch_recipes(self, recipes: Recipes) -> None:
-        """Record what boards are judged by, and tell what of it the disk damaged."""
-        self.health.add("recipes", recipes.fault, is_needed=False)
+        """Record what boards are judged by."""
         if self._recorder:
             for recipe in recipes.all():
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
-
-    def _alarm(
-        self, alarms: OwnAlarms, audit: Audit, archive: Archive, users: Callable[[], str | None]
-    ) -> None:
-        """Make alarms of what is wrong with the agent itself."""
-        alarms.watch("store", "diskFull", lambda: self._database.room.spent)
-        alarms.watch("store", "diskNearlyFull", self._database.room.low, "warning")
-        alarms.watch("store", "storeRefuses", lambda: self._database.health().failing)
-        alarms.watch("store", "eventsLost", self._left_out)
-        alarms.watch("audit", "auditRefuses", lambda: audit.failing)
-        alarms.watch("audit", "auditBroken", lambda: audit.broken, "warning")
-        alarms.watch("store", "restoreRefused", lambda: refusal(self._database.path), "warning")
-        alarms.watch("store", "storeDamaged", archive.care.damage)
-        alarms.watch("store", "rowsDamaged", archive.care.rows, "warning")
-        alarms.watch("store", "eventsMissing", lambda: archive.journal.missing, "warning")
-        alarms.watch("store", "recipesDamaged", archive.recipes.fault, "warning")
-        alarms.watch("users", "usersUnusable", users, "warning")
-        alarms.look()
-
-    def _store_fault(self) -> str | None:
-        """Why nothing can be written, and what waits meanwhile: events are told once they are on disk."""
-        now = self._database.health()
-        if now.failing is None:
-            return None
-        return f"{now.failing}; {now.waiting} writes wait, the oldest for {now.lag_s:.0f} s; events are told after it"
-
-    def _left_out(self) -> str | None:
-        left_out = self._database.health().left_out
-        return f"no room in memory while the disk refuses: {left_out} writes are lost" if left_out else None
-
-    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
-        """Add to the health what the agent is made of."""
-        self.health.add("store", self._store_fault)
-        self.health.add("disk", lambda: self._database.room.spent)
-        self.health.add("room on the disk", self._database.room.low, is_needed=False)
-        self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
-        self.health.add("audit", audit.fault, is_needed=False)
-        self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
-        for unit in self.units:
-            self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
-        places = Counter[str]()
-        for machine, reader in readers:
-            places[machine] += 1
-            part = f"source {places[machine]} of {machine}"
-            self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
 
 
 def _room(store: Path, table: StoreTable) -> Room:

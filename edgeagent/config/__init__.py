@@ -1,6 +1,7 @@
 """The configuration: one TOML file, read once at start; every fault at once, with file, line, key and reason."""
 
 from edgeagent.config.exposure import beyond, listeners, role_of_anybody
+from edgeagent.config.kept import StoreTable
 from edgeagent.config.loading import FindMap, Maps, find_map, load, load_http, load_store, located, map_file
 from edgeagent.config.places import address_of, is_loopback, place_of, unit_of
 from edgeagent.config.secrets import file_of
@@ -21,7 +22,6 @@ from edgeagent.config.tables import (
     SerialInstrumentTable,
     SimulationTable,
     SourceTable,
-    StoreTable,
     TlsTable,
     TolerancesTable,
     WindowTable,

@@ -25,6 +25,9 @@ from firmware_iface.line_time import explain, share
 from firmware_iface.registers import RegisterMap, SerialSettings
 from firmware_iface.toml_lines import KeyPath
 
+_LEAST_STORE = 100
+"""Megabytes."""
+
 _UNITS = range(1, 248)
 """Modbus over serial line, section 2.2."""
 
@@ -43,6 +46,7 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
     http, lines = configuration.openapps.http, configuration.openapps.lines
     if http.enabled and lines.enabled and http.port == lines.port != 0 and http.host == lines.host:
         yield ("openapps", "lines", "port"), f"{lines.port} is the port of openapps.http too"
+    yield from _of_the_agent(configuration)
     seen: dict[str, int] = {}
     for m, machine in enumerate(configuration.machines):
         if machine.id in seen and machine.id != STAND_IN:
@@ -63,6 +67,13 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                     where = ("machines", m, "remote_windows", w, "functions")
                     yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"
     yield from _push_targets(configuration)
+
+
+def _of_the_agent(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    megabytes = configuration.store.megabytes
+    if 0 < megabytes < _LEAST_STORE:
+        reason = f"{megabytes} is too little for the work of a day: give {_LEAST_STORE} or more, or 0 for no limit"
+        yield ("store", "megabytes"), reason
     if configuration.control.time_zone is not None and not _is_zone(configuration.control.time_zone):
         yield ("control", "time_zone"), f"there is no time zone {configuration.control.time_zone}; try Europe/Berlin"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:

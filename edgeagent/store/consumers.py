@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.errors import StoreError
+from edgeagent.model.events import Kind, matches
 from edgeagent.store.backlog import Work
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Kept
@@ -49,12 +50,18 @@ class Consumer(msgspec.Struct, frozen=True):
     made_ns: int
     seen_ns: int
 
+    def wants(self, kind: Kind) -> bool:
+        """Say whether it is told the events of a machine and topic."""
+        machine, topic = kind
+        is_machine = self.machines is None or machine in self.machines
+        return is_machine and any(matches(pattern, topic) for pattern in self.topics)
+
 
 class Consumers:
     """All consumers; on the event loop only. What is answered from memory may be on its way to the disk.
 
     Attributes:
-        served: names of those that the agent itself serves now.
+        present: names of those that somebody listens for now, or that the agent itself serves.
     """
 
     def __init__(self, database: Database, found: dict[str, Consumer], patience_s: float) -> None:
@@ -62,12 +69,12 @@ class Consumers:
         self._consumers = found
         self._patience_s = patience_s
         self._pending = 0
-        self.served: set[str] = set()
+        self.present: set[str] = set()
 
     @classmethod
     async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
         """Read all consumers; `patience_s` is the longest wait for the disk, in real seconds."""
-        consumers = cls(database, await database.read(_load), patience_s)
+        consumers = cls(database, await database.read(load), patience_s)
         database.on_healed.append(consumers._put_all)
         return consumers
 
@@ -86,6 +93,8 @@ class Consumers:
 
     async def put(self, consumer: Consumer, *also: Kept) -> None:
         """Keep a consumer in place of the one of its name, and rows that belong to that; return when it is on disk.
+
+        Whoever moves a cursor because events were acknowledged gives a `Had` with it.
 
         Raises:
             StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time, and what
@@ -106,6 +115,10 @@ class Consumers:
         self.require_room()
         self._consumers.pop(name, None)
         await self._write(lambda connection: connection.execute("DELETE FROM consumers WHERE name = ?", (name,)))
+
+    def active(self, since_ns: int) -> list[Consumer]:
+        """Those that are there, or were since a wall time: they hold back what retention would delete."""
+        return [it for it in self._consumers.values() if it.name in self.present or it.seen_ns >= since_ns]
 
     def saw(self, name: str, wall_ns: int) -> None:
         """Note when a consumer's owner was last there; nobody waits for it."""
@@ -141,7 +154,8 @@ class Consumers:
             raise StoreError(f"a consumer is not on disk after {self._patience_s:g} s: {reason}") from error
 
 
-def _load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+def load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+    """Read all consumers, by name; a damaged one is left out and logged."""
     found = {}
     for row in connection.execute(_QUERY):
         try:

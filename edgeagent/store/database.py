@@ -22,18 +22,10 @@ from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.connection import connect_reader, connect_writer, lock
 from edgeagent.store.room import Room
-
-Outcome = tuple[Done[Any] | None, Any, BaseException | None]
-Doing = Callable[[sqlite3.Connection, Work[Any], Work[Any] | None], tuple[Any, BaseException | None]]
+from edgeagent.store.transaction import Outcome, commit
 
 _READERS = 2
 _MOST_READS = 64
-_PASSING = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOTADB,
-}  # fmt: skip
-"""Faults of the disk and not of the work: what was to be written is kept and tried again."""
 _HEALED_S = 600.0
 """Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
 
@@ -243,7 +235,7 @@ class Database:
                     return
                 continue
             try:
-                outcomes = self._commit(batch)
+                outcomes = commit(self._writer, batch)
             except sqlite3.Error as error:
                 if self.room.eases(error) or (healing.is_damage(error) and not last_try and self._heal(str(error))):
                     continue
@@ -254,27 +246,6 @@ class Database:
                 self._pause()
                 continue
             self._took(batch, outcomes)
-
-    def _commit(self, batch: tuple[Write, ...]) -> list[Outcome]:
-        """Write all of a batch as one; where one of it is refused, begin again and let each fail by itself."""
-        try:
-            return self._transact(batch, _trust)
-        except Exception as error:
-            if _is_passing(error):
-                raise
-            return self._transact(batch, _attempt)
-
-    def _transact(self, batch: tuple[Write, ...], do: Doing) -> list[Outcome]:
-        connection = self._writer
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [(w.done, *do(connection, work, w.refused)) for w in batch if (work := w.work)]
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    connection.rollback()
-        return outcomes
 
     def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
         with self._change:
@@ -365,32 +336,3 @@ class Database:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _trust(connection: sqlite3.Connection, work: Work[Any], _: Work[Any] | None) -> tuple[Any, None]:
-    return work(connection), None
-
-
-def _attempt(
-    connection: sqlite3.Connection, work: Work[Any], refused: Work[Any] | None
-) -> tuple[Any, BaseException | None]:
-    """Do work inside somebody's transaction: its result; or that of `refused` and what it raised, all of it undone.
-
-    Raises:
-        sqlite3.Error: a fault of the disk and not of the work: the whole transaction is to be tried again.
-    """
-    connection.execute("SAVEPOINT work")
-    try:
-        value = work(connection)
-    except Exception as error:
-        if _is_passing(error):
-            raise
-        connection.execute("ROLLBACK TO work")
-        connection.execute("RELEASE work")
-        return _attempt(connection, refused, None)[0] if refused else None, error
-    connection.execute("RELEASE work")
-    return value, None
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING

@@ -8,9 +8,9 @@ import sqlite3
 
 import msgspec
 
+from edgeagent.model.events import Kind
 from edgeagent.store import events as table
-from edgeagent.store import meta
-from edgeagent.store.events import Kind
+from edgeagent.store import gone, meta
 from edgeagent.store.mark import Reached
 
 _STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
@@ -42,7 +42,7 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     """
     stream, missing = meta.get(connection, _STREAM), None
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     written, last = _number(connection, _WRITTEN), last_number(connection)
     if stream is None:
         stream = _begin(connection)
@@ -58,13 +58,26 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     elif reached is None and newest:
         _log.warning("there is no mark beside the store that can be read: whether the end of its journal is missing, "
                      "nobody knows")  # fmt: skip
-    kinds = {kind: table.before(connection, kind, last + 1) for kind in table.kinds(connection)}
+    kinds = {
+        kind: table.before(connection, kind, last + 1) for kind in {*table.kinds(connection), *gone.kinds(connection)}
+    }
     return Standing(stream, first or last + 1, last, kinds, missing)
 
 
 def go_on(connection: sqlite3.Connection, stream: str) -> None:
     """Remember a stream that goes on in another file, inside somebody's transaction."""
     meta.put(connection, _STREAM, stream)
+
+
+def first_number(connection: sqlite3.Connection) -> int:
+    """The oldest number kept; that of the next event where none is."""
+    first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    return last_number(connection) + 1 if first is None else first
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """The newest number that was written, whether or not it is gone since."""
+    return max(connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0, gone.newest(connection))
 
 
 def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
@@ -74,7 +87,7 @@ def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
 
 def last_number(connection: sqlite3.Connection) -> int:
     """The last number given, as far as the file knows."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     return max(newest, *(_number(connection, name) for name in (_WRITTEN, _REFUSED)))
 
 
@@ -90,7 +103,7 @@ def last_stream(connection: sqlite3.Connection) -> str | None:
 
 def leave(connection: sqlite3.Connection, beyond: int) -> None:
     """Leave the stream inside somebody's transaction: the next start begins a new one, with numbers after `beyond`."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     last = max(beyond, last_number(connection))
     meta.put(connection, _LEFT, last_stream(connection) or "")
     meta.put(connection, _WRITTEN, str(newest))

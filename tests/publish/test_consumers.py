@@ -507,7 +507,7 @@ def test_the_place_of_a_push_target_is_nobodys_to_take_move_or_delete_while_the_
             kept = served.archive.consumers
             place = Consumer("push:mes", PUSHED, ("*",), None, served.journal.stream, 1, 0, 0)
             await kept.put(place)
-            kept.served.add("push:mes")
+            kept.present.add("push:mes")
             await served.journal.settled(served.happen(2))
             root = Caller("root", "administrator", "lines", "", is_authenticated=True)
             answers = consumers.ConsumerAnswers(served.archive, Cursors(kept, Clock()), Clock())
@@ -527,7 +527,7 @@ def test_the_place_of_a_push_target_is_nobodys_to_take_move_or_delete_while_the_
             assert (standing.name, standing.connected, standing.lag) == ("push:mes", True, 1)
             viewer = Caller("olga", "viewer", "lines", "", is_authenticated=True)
             assert not (await handlers["Event.Consumers"](Nothing(), viewer)).consumers
-            kept.served.discard("push:mes")
+            kept.present.discard("push:mes")
             with pytest.raises(CommandRefused, match="belongs to another user"):
                 await handlers["Event.DeleteConsumer"](OfConsumer("push:mes"), viewer)
             await handlers["Event.DeleteConsumer"](OfConsumer("push:mes"), root)

@@ -14,6 +14,7 @@ from edgeagent.publish.tally import Tally
 from edgeagent.store.audit import Audit
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Journal
+from edgeagent.store.retention import Retention
 
 
 class ObservedMachine(LiveMachine, Protocol):
@@ -63,7 +64,7 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
-        audit: None where no record is kept.
+        audit: None where no record is kept. retention: None where nothing is deleted.
     """
 
     machines: Sequence[ObservedMachine]
@@ -76,3 +77,4 @@ class Observed:
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
     audit: Audit | None = None
     pushes: Sequence[ObservedPush] = ()
+    retention: Retention | None = None

@@ -22,6 +22,7 @@ from edgeagent.publish.outlet import Subscriptions
 from edgeagent.publish.places import Place, place_of
 from edgeagent.store import Archive, Consumer
 from edgeagent.store.consumers import PUSH, PUSHED
+from edgeagent.store.had import Had
 
 MOST_CONSUMERS = 64
 """Of all callers."""
@@ -59,7 +60,8 @@ class ConsumerAnswers:
         """
         admitted = self._admitted(name, caller)
         place = place_of(admitted, self._journal) if first is None else Place(self._journal.stream, first)
-        cursor = Cursor(name, place.first - 1, place.first - 1, wanted.max_in_flight or _IN_FLIGHT)
+        most, before_first = wanted.max_in_flight or _IN_FLIGHT, place.first - 1
+        cursor = Cursor(name, before_first, before_first, most, wanted.topics, wanted.machines)
         subscription = await session.subscribe(wanted.topics, wanted.machines, place.first, cursor, place.lost)
         try:
             found, now_ns = self._admitted(name, caller), self._clock.wall_ns()
@@ -73,9 +75,9 @@ class ConsumerAnswers:
         except BaseException:
             session.unsubscribe(subscription)
             raise
-        if first is None and (before := self._cursors.get(name)):
+        if first is None and (before := self._cursors.get(name)) and before.tells_as(cursor):
             cursor.told = max(cursor.told, before.told)
-        cursor.acknowledge(kept.acknowledged)
+        cursor.move(kept.acknowledged)
         self._cursors.take(cursor)
         return subscription, place.first
 
@@ -93,9 +95,10 @@ class ConsumerAnswers:
             consumer, stream=stream if cursor else consumer.stream,
             acknowledged=max(consumer.acknowledged, done.sequence), seen_ns=self._clock.wall_ns(),
         )  # fmt: skip
-        await self._consumers.put(moved)
+        had = [Had(cursor.topics, cursor.machines, cursor.acknowledged, moved.acknowledged)] if cursor else []
+        await self._consumers.put(moved, *had)
         if cursor is not None:
-            cursor.acknowledge(moved.acknowledged)
+            cursor.move(moved.acknowledged)
         return Acknowledged(moved.name, moved.stream, moved.acknowledged)
 
     async def consumers(self, _: Nothing, caller: Caller) -> ConsumersFound:
@@ -107,7 +110,7 @@ class ConsumerAnswers:
     async def delete(self, wanted: OfConsumer, caller: Caller) -> Acknowledged:
         """Forget a consumer; answer when that is on disk."""
         consumer = self._existing(wanted.consumer)
-        if consumer.owner == PUSHED and consumer.name in self._consumers.served:
+        if consumer.owner == PUSHED and consumer.name in self._consumers.present:
             raise _pushed(consumer.name, "take the target out of the configuration to end it.")
         _require_owner(consumer, caller)
         self._cursors.drop(consumer.name, "the consumer was deleted")
@@ -115,7 +118,7 @@ class ConsumerAnswers:
         return Acknowledged(consumer.name, consumer.stream, consumer.acknowledged)
 
     async def _standing(self, it: Consumer) -> ConsumerStanding:
-        connected = self._cursors.listens(it.name) or it.name in self._consumers.served
+        connected = self._cursors.listens(it.name) or it.name in self._consumers.present
         lag = await self._journal.count(it.acknowledged, it.topics, it.machines)
         seen = iso(self._clock.wall_ns() if connected else it.seen_ns)
         return ConsumerStanding(

@@ -28,6 +28,7 @@ from edgeagent.publish.push.beside import MES, Beside
 from edgeagent.publish.push.post import Poster
 from edgeagent.store import Archive, Consumer
 from edgeagent.store.consumers import PUSH, PUSHED
+from edgeagent.store.had import Had
 
 _LOOK_S = 1.0
 """How often a stopped line looks whether somebody changed its files."""
@@ -179,7 +180,7 @@ class Line:
         """End the connection; the task has ended."""
         with suppress(ValueError):
             self._journal.on_commit.remove(self._committed)
-        self._consumers.served.discard(self.consumer)
+        self._consumers.present.discard(self.consumer)
         await self._poster.close()
 
     def _committed(self, _: Sequence[StoredEvent]) -> None:
@@ -201,7 +202,7 @@ class Line:
         if found is None:
             found = Consumer(
                 self.consumer, PUSHED, topics, self.machines, place.stream, place.first - 1, now_ns, now_ns)
-        self._consumers.served.add(self.consumer)
+        self._consumers.present.add(self.consumer)
         await self._consumers.put(replace(found, topics=topics, machines=self.machines))
         await journal.settled(place.first - 1)
         previous = await journal.previous(place.first, topics, self.machines)
@@ -305,8 +306,8 @@ class Line:
         place = self.place
         assert place is not None, "_take_up made it"
         self._noted_at = _now()
-        await self._consumers.put(replace(
-            place, stream=self._journal.stream, acknowledged=done, seen_ns=seen_ns or place.seen_ns))  # fmt: skip
+        moved = replace(place, stream=self._journal.stream, acknowledged=done, seen_ns=seen_ns or place.seen_ns)
+        await self._consumers.put(moved, Had(self.topics, self.machines, place.acknowledged, done))
 
     async def _idle(self) -> _Rest:
         """Nothing is owed: keep the place on disk near the end, and say now and then that all is well."""
