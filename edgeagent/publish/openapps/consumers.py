@@ -24,7 +24,7 @@ from edgeagent.publish.cursors import Cursor, Cursors
 from edgeagent.publish.outlet import Subscriptions
 from edgeagent.store import Archive, Consumer
 
-MOST_CONSUMERS = 64
+MOST_CONSUMERS = 256
 """Of all callers."""
 
 _IN_FLIGHT = 100
