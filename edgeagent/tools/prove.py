@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from edgeagent.tools.proving.ground import Ground
     from edgeagent.tools.proving.verdict import Seen
 
-SCENARIOS = ("kill", "disk", "behind", "deaf", "hundred")
+SCENARIOS = ("kill", "disk", "behind", "deaf", "hundred", "corruption")
 
 
 def add_to(add: Add) -> None:
@@ -78,11 +78,12 @@ async def _all(folder: Path, options: argparse.Namespace, seed: int, seen: list[
 
 
 def _proofs(kills: int, events: int) -> dict[str, Callable[[Ground], Awaitable[Sequence[Seen]]]]:
-    from edgeagent.tools.proving import behind, deaf, disk, hundred, kill  # noqa: PLC0415
+    from edgeagent.tools.proving import behind, corruption, deaf, disk, hundred, kill  # noqa: PLC0415
 
     return {
         "kill": lambda ground: kill.prove(ground, kills), "disk": disk.prove,
         "behind": lambda ground: behind.prove(ground, events), "deaf": deaf.prove, "hundred": hundred.prove,
+        "corruption": corruption.prove,
     }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -45,7 +45,8 @@ class Consumer(asyncio.Protocol):
         self.stream = ""
         self.last = self.acknowledged = self.told = 0
         self.refused = ""
-        self._file = log.open("ab")
+        self._asked = self._taken = 0
+        self._file: BinaryIO | None = None
         self._every = every
         self._in_flight = in_flight
         self._is_synced = is_synced
@@ -56,6 +57,7 @@ class Consumer(asyncio.Protocol):
         """Connect and go on where it was; raises AgentUnreachable."""
         loop = asyncio.get_running_loop()
         self._held = b""
+        self._file = self.log.open("ab")
         self._asked = self._taken = 0
         self._subscribed: asyncio.Future[None] = loop.create_future()
         self._gone: asyncio.Future[None] = loop.create_future()
@@ -74,14 +76,17 @@ class Consumer(asyncio.Protocol):
 
     @property
     def _place(self) -> int:
-        return min(self.last, self.acknowledged) if self._every == 1 else self.last
+        return min(self.last, self._taken) if self._every == 1 else self.last
 
     async def detach(self) -> None:
         """Let the connection go, if it is not gone already, and what was heard be on disk."""
         if self._transport:
             self._transport.abort()
             await self._gone
-        self._sync()
+        if self._file:
+            self._sync()
+            self._file.close()
+            self._file = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A new connection."""
@@ -142,9 +147,11 @@ class Consumer(asyncio.Protocol):
         self._transport.write(request(_DONE, "Event.Acknowledge", done))
 
     def _write(self, kind: bytes, text: bytes) -> None:
+        assert self._file
         self._file.write(kind + text + b"\n")
 
     def _sync(self) -> None:
+        assert self._file
         self._file.flush()
         if self._is_synced:
             os.fsync(self._file.fileno())

@@ -8,10 +8,21 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from edgeagent.model.events import ConfigurationChanged, Event
+from msgspec import Raw
+from msgspec.json import encode
+
+from edgeagent.clock import iso
+from edgeagent.model.alarms import Alarm
+from edgeagent.model.commands import Job
+from edgeagent.model.events import AlarmTold, ConfigurationChanged, Event
+from edgeagent.model.machine import Tolerances
+from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import Database, Journal
 from edgeagent.store.checksums import checksum
+from edgeagent.store.jobs import JobNote
 from edgeagent.store.migration import take
+from edgeagent.store.recipes import Made
+from edgeagent.store.requests import Asked, AskedNote
 from edgeagent.store.schema import MIGRATIONS
 from edgeagent.tools.proving.ground import MACHINE
 
@@ -41,6 +52,28 @@ async def fill(store: Path, count: int) -> None:
                 for number in range(first, last + 1)
             ])  # fmt: skip
             await journal.settled(last)
+    finally:
+        await asyncio.to_thread(database.close)
+
+
+async def fill_rest(store: Path) -> None:
+    """Make a store with what only commands and alarms make: a job, a request, a recipe, an alarm."""
+    database = Database(store)
+    database.open()
+    try:
+        now = iso(time.time_ns())
+        journal = await Journal.open(database)
+        alarm = Alarm("proof-1", "E001", "Emergency stop", "fault", "machine", now, False)
+        journal.append([Event("Alarm.Raised", time.time_ns(), MACHINE, AlarmTold(alarm))])
+        job = Job(id="proof-1", function="Alarm.ResetAll", machine=MACHINE, request_id="key", by="proof", state="done",
+                  accepted_at=now, ended_at=now)
+        asked = Asked("proof", "engineer", None, "key", "Alarm.ResetAll", MACHINE, Raw(b"{}"), job.id, Raw(b"{}"))
+        recipe = StoredRecipe(machine=MACHINE, name="PROOF", version=1, made_at=now, by="proof", settling_s=60.0,
+                              settings={"oxygen/1/setpoint": 600.0}, tolerances=Tolerances(), window=None)
+        made = Made(recipe, encode(recipe), ())
+        for kept in (JobNote(job), AskedNote(asked, time.time_ns()), made):
+            await database.write(kept.insert)
+        await journal.settled(journal.last_sequence)
     finally:
         await asyncio.to_thread(database.close)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -117,6 +118,11 @@ port = {port}
     def log(self) -> str:
         """All that it said to its log."""
         return self._log.read_text(encoding="utf-8", errors="replace") if self._log.exists() else ""
+
+    def replace(self, folder: Path) -> None:
+        """Put a copy of another agent's store, with what stands beside it, in the place of its own."""
+        for file in folder.glob(f"{self.store.name}*"):
+            shutil.copy(file, self.folder / file.name)
 
     async def begin(self) -> None:
         """Begin a process; nobody knows yet whether it will be up."""

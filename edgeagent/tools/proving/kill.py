@@ -14,7 +14,7 @@ from edgeagent.tools.proving.oven import BOARD_MM
 from edgeagent.tools.proving.verdict import Seen
 
 _FEED_S = 60.0
-_LIMIT_S = 2.0
+_LIMIT_S = 1.0
 _IN_START, _IN_MIGRATION = 0.3, 0.1
 """Shares of the kills."""
 
