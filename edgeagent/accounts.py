@@ -60,7 +60,7 @@ def sign_ins(audit: Audit, clock: Clock) -> Callable[[SignIn], None]:
 
 
 def refusals(audit: Audit, clock: Clock) -> Tell:
-    """What takes every call that was refused to somebody who may not make it."""
+    """What takes every call that was refused before its handler saw it, and is worth a record."""
 
     def tell(function: str, parameters: bytes | None, caller: Caller, refused: CommandRefused) -> None:
         audit.note(AuditEntry(

@@ -141,7 +141,8 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
-        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refusals(audit, self._clock), authentication.as_now))
+        refused, tally = refusals(audit, self._clock), delivery.notices.tally
+        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
                               self.health)
         self._stops.append(listeners.stop)
@@ -150,7 +151,8 @@ class Agent:
                             loop_lag, archive.lags, audit)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        console = Console(Dispatcher(Access(CONSOLE, room.console())), console_of(self._database.path))
+        at_console = Access(CONSOLE, room.console() | pages.console(), refused)
+        console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
         self.health.add("console", lambda: console.fault, is_needed=False)

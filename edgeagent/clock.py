@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
-import sys
 import time
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
@@ -105,13 +103,9 @@ def utc_offset(wall_ns: int) -> str:
 
 def _synchronised() -> bool:
     """Ask the kernel; where a sandbox forbids that, look when systemd-timesyncd last set the clock."""
-    if not sys.platform.startswith("linux"):
-        return False
-    try:
-        state: int = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512))
-    except (OSError, AttributeError):
-        return False
-    if state >= 0:
+    from edgeagent._core import kernel  # noqa: PLC0415 a command that only asks a running agent loads no core
+
+    if (state := kernel.clock_state()) >= 0:
         return state < _TIME_ERROR
     try:
         return abs(time.time() - _TIMESYNCD.stat().st_mtime) < _TIMESYNCD_S

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent import config
+from edgeagent._core import kernel
 from edgeagent.agent import Agent
 from edgeagent.errors import ConfigError
 from edgeagent.listeners import secured
@@ -113,6 +114,7 @@ class Service:
         # What is there now stays: walked through again and again, it would hold the loop for 20 ms each time.
         gc.collect()
         gc.freeze()
+        kernel.give_back()
 
     async def _feed(self) -> None:
         end = time.monotonic() + _LONGEST_START_S

@@ -13,7 +13,7 @@ from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from edgeagent.acquire.serial_port import Tap
-from edgeagent.acquire.source import Block, Words, unknown_outcome
+from edgeagent.acquire.source import Allows, Block, Words, always, unknown_outcome
 from edgeagent.acquire.turnstile import Turnstile
 from edgeagent.errors import BadAnswer, Broken, NotWritable, Refused, Silent, Unreachable
 from firmware_iface.frames.requests import BROADCAST
@@ -119,14 +119,17 @@ class TcpConnection:
         self._users.clear()
         self._client.close()
 
-    async def ask(self, user: ModbusTcp, request: ModbusPDU, is_urgent: bool = False) -> ModbusPDU:
-        """Ask once; raises Unreachable, Silent, BadAnswer."""
+    async def ask(
+        self, user: ModbusTcp, request: ModbusPDU, is_urgent: bool = False, allows: Allows = always
+    ) -> ModbusPDU:
+        """Ask once; raises Unreachable, Silent, BadAnswer, and what `allows` raises when the turn has come."""
         async with self._turnstile.turn(is_urgent):
             if (rest_s := user.rested_at - monotonic()) > 0:
                 await asyncio.sleep(rest_s)
             if not self.has(user):
                 # The library would connect by itself, and nobody would look who is at the other end now.
                 raise Unreachable(f"{self.name}: the connection was lost")
+            allows()
             self._client.ctx.comm_params.timeout_connect = user.timeout_s
             try:
                 answer: ModbusPDU = await self._client.execute(False, request)
@@ -188,21 +191,23 @@ class ModbusTcp:
             raise BadAnswer(f"{self.name} answered {len(data) - 1} bytes to {block}, {block.size} belong there")
         return data[1:]
 
-    async def write(self, words: Words) -> None:
+    async def write(self, words: Words, allows: Allows = always) -> None:
         """Write once; the answer's transaction, unit, function code, address and value or count must fit."""
         if self._unit == BROADCAST:
             raise NotWritable(f"{self.name}: unit {BROADCAST} is everybody, and nobody says what became of it")
         request = _WriteRequest(self._unit, write(words.table, words.address, words.values))
         with unknown_outcome():
-            data = await self._ask(words, request, is_urgent=True)
+            data = await self._ask(words, request, is_urgent=True, allows=allows)
         if data != request.raw[: ANSWER - 1]:
             self._connection.drop()
             raise BadAnswer(f"{self.name} answered {data[:_SHOWN].hex(' ')} to {words}, "
                             f"{request.raw[: ANSWER - 1].hex(' ')} belongs there")
 
-    async def _ask(self, what: Block | Words, request: ModbusPDU, is_urgent: bool) -> bytes:
+    async def _ask(
+        self, what: Block | Words, request: ModbusPDU, is_urgent: bool, allows: Allows = always
+    ) -> bytes:
         try:
-            return self._checked(what, request, await self._connection.ask(self, request, is_urgent))
+            return self._checked(what, request, await self._connection.ask(self, request, is_urgent, allows))
         except BadAnswer:
             self._connection.drop()
             raise

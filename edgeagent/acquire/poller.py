@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgeagent.acquire.awaited import Awaited
 from edgeagent.acquire.beats import Beats
 from edgeagent.acquire.recognition import Recognition
+from edgeagent.acquire.source import always
 from edgeagent.durations import Durations
 from edgeagent.errors import BadAnswer, MachineError, NotWritable, Refused, Silent, Unreachable
 from edgeagent.pulse import Pulse
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
-    from edgeagent.acquire.source import Source, Words
+    from edgeagent.acquire.source import Allows, Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from firmware_iface.registers import RegisterMap
@@ -87,16 +88,16 @@ class Poller:
         """Whether the device is connected, and was found to be what its map describes."""
         return self._is_known and self.source.connected
 
-    async def write(self, words: Words) -> None:
+    async def write(self, words: Words, allows: Allows = always) -> None:
         """Write once, as the next request on the wire.
 
         Raises:
-            Unreachable: the device is not known now; else as the source does.
+            Unreachable: the device is not known now; else as the source does, and as `allows` when the turn has come.
         """
         try:
             if not self.is_known:
                 raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
-            await self.source.write(words)
+            await self.source.write(words, allows)
         except MachineError as error:
             self.writes[error.cause] += 1
             self._doubt(error)

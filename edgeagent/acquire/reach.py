@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgeagent.acquire.poller import Poller
-from edgeagent.acquire.source import Words
+from edgeagent.acquire.source import Words, always
 from edgeagent.acquire.text_instrument import SPEAKS_TEXT
 from edgeagent.errors import Unreachable
 from firmware_iface.encoding import encode
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from edgeagent.acquire.listening import Listener
+    from edgeagent.acquire.source import Allows
     from edgeagent.acquire.text_stream import TextStream
     from edgeagent.model.machine import Machine
     from firmware_iface.registers import Register, RegisterMap
@@ -50,19 +51,22 @@ class Reach:
             return f"{self._machine.id} has no point {path}"
         return self._reasons.get(path)
 
-    async def write(self, path: str, value: float | str) -> None:
+    async def write(self, path: str, value: float | str, allows: Allows = always) -> None:
         """Write a value, in the point's unit, once, as the next request on its wire.
+
+        Args:
+            allows: asked once more when the turn has come, which may be a request's whole time-out later.
 
         Raises:
             ValueError: the point is never written, or cannot have this value; nothing was sent.
             NotWritable, Unreachable, Refused: it was not written; Unreachable too while the device is not recognised.
-            Silent, BadAnswer: it may be written or not.
+            Silent, BadAnswer: it may be written or not. Whatever `allows` raises: nothing was sent.
         """
         if reason := self.why_not(path):
             raise ValueError(reason)
         reader = self._reader(path)
         assert isinstance(reader, Poller)
-        await reader.write(words(self._registers[path], value))
+        await reader.write(words(self._registers[path], value), allows)
 
     async def refresh(self, paths: Collection[str]) -> None:
         """Read the groups of these points now, each by requests that begin after this call and before all that waits.

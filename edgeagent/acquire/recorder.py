@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgeagent.acquire.source import always
 from edgeagent.clock import boot_id
 from edgeagent.errors import MachineError
 from edgeagent.recording.entries import Beat, Directed, Failure, Kept, Memory, Part, Wire
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from edgeagent.acquire.plan import GroupPlan
-    from edgeagent.acquire.source import Block, Source, Words
+    from edgeagent.acquire.source import Allows, Block, Source, Words
     from edgeagent.clock import Clock
     from edgeagent.model.machine import Machine
     from edgeagent.model.recipes import StoredRecipe
@@ -110,10 +111,10 @@ class RecordedSource:
             self._recorder.failed(self.name, error)
             raise
 
-    async def write(self, words: Words) -> None:
-        """Write once; raises NotWritable, Unreachable, Silent, BadAnswer, Refused."""
+    async def write(self, words: Words, allows: Allows = always) -> None:
+        """Write once; raises NotWritable, Unreachable, Silent, BadAnswer, Refused, and what `allows` raises."""
         try:
-            await self._source.write(words)
+            await self._source.write(words, allows)
         except MachineError as error:
             self._recorder.failed(self.name, error)
             raise

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Protocol
 
 from edgeagent.acquire.serial_port import SerialPort, Tap
+from edgeagent.acquire.source import Allows, always
 from edgeagent.acquire.turnstile import Turnstile
 from edgeagent.errors import BadAnswer, Broken, Silent, Unreachable
 from firmware_iface.frames.rtu import SHORTEST, Refusal
@@ -112,14 +113,17 @@ class SerialLine:
         if not self._units:
             self._port.close()
 
-    async def ask(self, answer: Question, timeout_s: float, is_urgent: bool = False) -> bytes:
+    async def ask(
+        self, answer: Question, timeout_s: float, is_urgent: bool = False, allows: Allows = always
+    ) -> bytes:
         """Ask once, when the line is free and silent; a caller that is cancelled leaves the exchange to its end.
 
         Raises:
             Unreachable, Silent, BadAnswer: no answer that can be trusted. Refusal: the device refused.
+            Whatever `allows` raises when the turn has come and the line is silent: nothing was sent.
         """
         await self._turnstile.enter(is_urgent)
-        exchange = asyncio.ensure_future(self._exchange(answer, timeout_s))
+        exchange = asyncio.ensure_future(self._exchange(answer, timeout_s, allows))
         exchange.add_done_callback(self._ended)
         return await asyncio.shield(exchange)
 
@@ -129,8 +133,9 @@ class SerialLine:
             # The caller may be gone: what became of the exchange has been looked at then.
             exchange.exception()
 
-    async def _exchange(self, answer: Question, timeout_s: float) -> bytes:
+    async def _exchange(self, answer: Question, timeout_s: float, allows: Allows) -> bytes:
         await self._settle(answer.unit, timeout_s)
+        allows()
         is_proven = answer.unit in self._proven
         self._proven.discard(answer.unit)
         self._is_settled, self._is_listening, self._unasked = False, True, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -11,6 +12,14 @@ from firmware_iface.frames.writes import MAY_BE_WRITTEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+Allows = Callable[[], None]
+"""Asked when a write has its turn, just before it goes out; what it raises is raised, and nothing was sent."""
+
+
+def always() -> None:
+    """Let a write go that nothing can forbid while it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +90,13 @@ class Source(Protocol):
             Unreachable, Silent, BadAnswer, Refused: as `edgeagent.errors` says; nothing is retried here.
         """
 
-    async def write(self, words: Words) -> None:
+    async def write(self, words: Words, allows: Allows = always) -> None:
         """Write once; returns when the device has said that it took exactly this.
 
         Raises:
             NotWritable, Unreachable, Refused: it was not written.
             Silent, BadAnswer: it may be written or not; nothing is retried here.
-            ValueError: no Modbus request carries that.
+            ValueError: no Modbus request carries that. Whatever `allows` raises: it was not written.
         """
 
     def close(self) -> None:

@@ -19,11 +19,16 @@ MOST = 1000
 
 
 class Awaited(msgspec.Struct, frozen=True):
-    """One change: to what, by whom, and until when (monotonic ns) it is taken for theirs."""
+    """One change: to what, by whom, and until when (monotonic ns) it is taken for theirs.
+
+    Attributes:
+        former: what was awaited before it, and is again where it turns out not to be written; it has no former itself.
+    """
 
     value: float | str
     by: str
     until_ns: int
+    former: Awaited | None = None
 
 
 class Expected:
@@ -42,10 +47,19 @@ class Expected:
     def add(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
         """Await changes from now on."""
         for path, value in values.items():
-            self._memory.pop(path, None)
-            self._memory[path] = Awaited(value, by, now_ns + EXPECTED_NS)
+            former = self._memory.pop(path, None)
+            if former is not None:
+                is_again = (former.value, former.by) == (value, by)
+                former = former.former if is_again else msgspec.structs.replace(former, former=None)
+            self._memory[path] = Awaited(value, by, now_ns + EXPECTED_NS, former)
         while len(self._memory) > MOST:
             del self._memory[next(iter(self._memory))]
+
+    def take_back(self, path: str) -> None:
+        """Await no more what was added last of a point, but what was awaited before it."""
+        awaited = self._memory.pop(path, None)
+        if awaited is not None and awaited.former is not None:
+            self._memory[path] = awaited.former
 
     def who(self, path: str, value: float | str | None, now_ns: int, decimals: int | None = None) -> str:
         """Who set a point to a value that is new, as exact as it is told; what was awaited there is not any more."""
@@ -66,7 +80,12 @@ class Expected:
     def shift(self, shift_ns: int) -> None:
         """Move all times, after a restart of the computer."""
         for path, awaited in self._memory.items():
-            self._memory[path] = msgspec.structs.replace(awaited, until_ns=awaited.until_ns + shift_ns)
+            self._memory[path] = _shifted(awaited, shift_ns)
+
+
+def _shifted(awaited: Awaited, shift_ns: int) -> Awaited:
+    former = awaited.former and _shifted(awaited.former, shift_ns)
+    return msgspec.structs.replace(awaited, until_ns=awaited.until_ns + shift_ns, former=former)
 
 
 def _told(value: float | str | None, decimals: int | None) -> float | str | None:

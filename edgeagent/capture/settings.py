@@ -14,7 +14,7 @@ from edgeagent.model.points import Quality
 from edgeagent.model.samples import rounded
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from edgeagent.model.machine import Machine
     from edgeagent.model.points import Point
@@ -90,6 +90,11 @@ class SettingsWatch:
     def expect(self, values: Mapping[str, float | str], by: str, now_ns: int) -> None:
         """Take changes of these points to these values for somebody's, for a minute."""
         self._expected.add(values, by, now_ns)
+
+    def expect_no_more(self, paths: Collection[str]) -> None:
+        """Take back what was expected last of these points."""
+        for path in paths:
+            self._expected.take_back(path)
 
     def start(self, recipe: RecipeName, by: str) -> RecipeStarted | None:
         """Know what recipe the machine was given over the agent, until the machine tells another one than it does now.

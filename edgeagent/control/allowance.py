@@ -5,43 +5,43 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from edgeagent.clock import instant_ns
-
 if TYPE_CHECKING:
-    from edgeagent.store.jobs import Jobs
+    from edgeagent.store.steady import Steady
 
 RESETS = ("Alarm.Reset", "Alarm.ResetAll")
 """What counts, together."""
 
 _MINUTE_NS = 60_000_000_000
+_NAME = "resets"
 
 
 class Allowance:
-    """Resets of each machine within the time before, by wall time, as the store keeps it.
-
-    Where the clock was set back, those that seem to be still to come count as well.
+    """Resets of each machine within the time before, by a time that nobody can set.
 
     Args:
         most: resets of one machine within `minutes`.
     """
 
-    def __init__(self, most: int, minutes: int) -> None:
+    def __init__(self, most: int, minutes: int, steady: Steady) -> None:
         self._most = most
         self._minutes = minutes
+        self._steady = steady
         self._times: dict[str, deque[int]] = {}
 
-    async def load(self, jobs: Jobs, wall_ns: int) -> None:
+    async def load(self) -> None:
         """Take up what was reset before a restart."""
-        for job in await jobs.since(wall_ns - self._minutes * _MINUTE_NS, RESETS):
-            self.add(job.machine, instant_ns(job.accepted_at))
+        noted = await self._steady.noted(_NAME)
+        self._times = {machine: deque(times, maxlen=self._most) for machine, times in noted.items()}
 
-    def add(self, machine: str, wall_ns: int) -> None:
-        """Note a reset."""
-        self._times.setdefault(machine, deque(maxlen=self._most)).append(wall_ns)
+    def add(self, machine: str) -> None:
+        """Note a reset; it is on disk before whatever is written later."""
+        self._times.setdefault(machine, deque(maxlen=self._most)).append(self._steady.now_ns())
+        self._steady.note(_NAME, self._times)
 
-    def spent(self, machine: str, wall_ns: int) -> str | None:
+    def spent(self, machine: str) -> str | None:
         """Say why the machine's alarms must not be reset from afar now; None where they may."""
-        lately = sum(wall_ns - time < self._minutes * _MINUTE_NS for time in self._times.get(machine, ()))
+        since_ns = self._steady.now_ns() - self._minutes * _MINUTE_NS
+        lately = sum(time > since_ns for time in self._times.get(machine, ()))
         if lately < self._most:
             return None
         return (f"The alarms of {machine} were reset {lately} times from afar within {self._minutes} minutes: "

@@ -34,7 +34,7 @@ class Commanded:
     def look(self) -> Remote:
         """Its control state with what the panel says now; what changed is told."""
         status = self.machine.status()
-        self.remote.see(self.machine.switch(), status.state)
+        self.remote.see(self.machine.switch(), status.state, status.connected)
         now = self.remote.standing()
         if now.state != status.control:
             self.machine.turn(now.state, now.by, iso(now.until_ns) if now.until_ns else None)

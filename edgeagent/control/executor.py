@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from edgeagent.control.jobs import Jobs, ended_unseen
 from edgeagent.control.outcome import NEVER_BEGUN
 from edgeagent.control.ports import AsNow, Context
 from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn, Work
+from edgeagent.control.pulses import take_back
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
@@ -35,7 +36,7 @@ from edgeagent.store import Archive
 from edgeagent.store.requests import Asked, row_id
 
 KEPT_NS = 24 * 3600 * 1_000_000_000
-"""How long a caller's key is known."""
+"""How long a caller's key is known, by a time that nobody can set."""
 
 _ANSWERS_WITHIN_S = 120.0
 """How long after a start a machine is waited for before a job that ran there is given up, in real seconds."""
@@ -51,12 +52,13 @@ class Executor:
     Args:
         procedures: function → what makes its procedure. functions: what is known of each of them.
         as_now: asked before anything is decided, and before each write.
+        ended: called with each job that ran, once it has ended.
     """
 
     def __init__(
         self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory],
         functions: Mapping[str, Function], settings: ControlTable, archive: Archive, records: Records, clock: Clock,
-        as_now: AsNow = lambda caller: caller,
+        as_now: AsNow = lambda caller: caller, ended: Callable[[Running], None] = lambda running: None,
     ) -> None:  # fmt: skip
         self._machines = machines
         self._procedures = procedures
@@ -68,10 +70,12 @@ class Executor:
         self._as_now = as_now
         self._callers = Rates(settings.caller_per_minute)
         self._commanded = Rates(settings.machine_per_minute)
-        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes)
+        self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes, archive.steady)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
-        self._jobs = Jobs(records, clock, self._permit_again)
+        self._pulses: set[asyncio.Task[None]] = set()
+        self._told_end = ended
+        self._jobs = Jobs(records, clock, self._permit_again, self._ended)
 
     @property
     def jobs(self) -> tuple[Running, ...]:
@@ -101,8 +105,10 @@ class Executor:
             task.exception()  # whoever asked may be gone, and nobody else asks for it
 
     async def _call(self, name: str, parameters: CommandParameters, caller: Caller) -> Any:
-        function, commanded, caller = self._functions[name], self.find(parameters.machine), self._as_now(caller)
-        plain = msgspec.to_builtins(parameters) | {"machine": commanded.id}
+        function, caller, plain = self._functions[name], self._as_now(caller), msgspec.to_builtins(parameters)
+        with self._noting(caller, function=name, request_id=parameters.request_id, values=plain):
+            commanded = self.find(parameters.machine)
+        plain["machine"] = commanded.id
         if refused := entitled(function, caller):
             self._records.refusal(caller, function=name, machine=commanded.id, request_id=parameters.request_id,
                                   values=plain, reason=refused.reason)
@@ -110,14 +116,15 @@ class Executor:
         for member in ("requestId", "notAfter"):
             plain.pop(member, None)
         asked = Asked(caller.name, caller.role, caller.functions, parameters.request_id, name, commanded.id,
-                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token)  # fmt: skip
+                      Raw(msgspec.json.encode(plain)), new_id(self._clock.wall_ns()), token=caller.token,
+                      certificate=caller.certificate)  # fmt: skip
         if asked.key is None:
             return await self._first(function, parameters, asked, caller, commanded)
         while first := self._deciding.get(asked.id):
             await asyncio.wait((first,))
         self._deciding[asked.id] = decided = asyncio.get_running_loop().create_future()
         try:
-            known = await self._archive.requests.get(asked.id, self._clock.wall_ns() - KEPT_NS)
+            known = await self._archive.requests.get(asked.id, self._archive.steady.now_ns() - KEPT_NS)
             if known is None:
                 return await self._first(function, parameters, asked, caller, commanded)
             if known.is_as(asked):
@@ -136,10 +143,10 @@ class Executor:
         Raises:
             CommandRefused: it does not run, or the caller may not start it either.
         """
-        running = self._jobs.get(job)
+        running, caller = self._jobs.get(job), self._as_now(caller)
         if running is None:
-            raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
-        caller = self._as_now(caller)
+            with self._noting(caller, function="Command.Stop", job=job):
+                raise CommandRefused("notFound", f"There is no job {job!r} that runs.")
         refused = entitled(running.function, caller)
         if not caller.is_authenticated:
             refused = CommandRefused("unauthenticated", "Command.Stop is for known users.", running.job.machine)
@@ -155,7 +162,7 @@ class Executor:
 
     async def resume(self) -> None:
         """Take up the jobs that had not ended when the agent did; each ends in a task of its own."""
-        await self._resets.load(self._archive.jobs, self._clock.wall_ns())
+        await self._resets.load()
         for job in await self._archive.jobs.open():
             if commanded := self._machines.get(job.machine):
                 self._take_up(commanded, job, await self._archive.requests.get(_row_of(job)))
@@ -170,6 +177,9 @@ class Executor:
     async def close(self) -> None:
         """Take no more commands, and leave the jobs where they are: the next start takes them up."""
         await self._jobs.close()
+        for task in self._pulses:
+            task.cancel()
+        await asyncio.gather(*self._pulses, return_exceptions=True)
         await asyncio.gather(*self._calls, return_exceptions=True)
 
     def find(self, machine: str | None) -> Commanded:
@@ -198,7 +208,9 @@ class Executor:
             procedure = self._made(asked.function, parameters, caller, commanded)
         except CommandRefused as error:
             verdict: Permit | Refusal = Refusal("exists", error.kind, error.reason)
-        case = self._case(function, parameters, asked, caller, commanded, procedure, repeats)
+        with self._noting(caller, function=asked.function, machine=commanded.id, request_id=asked.key,
+                          values=asked.parameters):  # fmt: skip
+            case = self._case(function, parameters, asked, caller, commanded, procedure, repeats)
         if procedure is not None:
             verdict = decide(case)
         elif isinstance(earlier := decide(replace(case, interlocks=(), faults=())), Refusal):
@@ -232,9 +244,18 @@ class Executor:
             rival=rival if rival != asked.job else None,
             by_caller=self._callers.count(caller.name, now_ns), most_by_caller=settings.caller_per_minute,
             by_machine=self._commanded.count(commanded.id, now_ns), most_by_machine=settings.machine_per_minute,
-            spent=self._resets.spent(commanded.id, self._clock.wall_ns()) if asked.function in RESETS else None,
+            spent=self._resets.spent(commanded.id) if asked.function in RESETS else None,
             unrecordable=self._records.failing(),
         )  # fmt: skip
+
+    @contextmanager
+    def _noting(self, caller: Caller, **more: Any) -> Iterator[None]:
+        """Note in the audit that what was asked for cannot be decided on: it is not there, or is wrong."""
+        try:
+            yield
+        except CommandRefused as error:
+            self._records.refusal(caller, **more, reason=error.reason)
+            raise
 
     async def _refused(self, refusal: Refusal, case: Case, asked: Asked, commanded: Commanded) -> None:
         """Record a refusal: in the audit always; by itself, as a job and an event unless there is a flood of them."""
@@ -261,7 +282,7 @@ class Executor:
         running = Running(job=job, asked=asked, function=function, caller=caller, procedure=procedure,
                           commanded=commanded, records=self._records, as_now=self._as_now, permit=permit)
         if asked.function in RESETS:
-            self._resets.add(commanded.id, self._clock.wall_ns())
+            self._resets.add(commanded.id)
         await self._jobs.begin(running)
         if not procedure.answers_when_done:
             return job
@@ -285,15 +306,34 @@ class Executor:
             ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
             self._records.end(commanded.machine, ended, None)
             return
-        way = partial(_resumed, running) if running.function.needs_remote else running.procedure.resume
+        taken_back = self._take_back(running) if is_begun else None
+        way = partial(_resumed, running, taken_back) if running.function.needs_remote else running.procedure.resume
         self._jobs.take_up(running, way if is_begun else _never_begun)
+
+    def _ended(self, running: Running) -> None:
+        if running.left_set:
+            self._take_back(running)
+        self._told_end(running)
+
+    def _take_back(self, running: Running) -> asyncio.Task[None]:
+        """Let what its pulses left set be put to rest, however long its machine is silent."""
+        task = asyncio.create_task(take_back(running, self._clock), name=f"pulses of {running.job.id}")
+        self._pulses.add(task)
+        task.add_done_callback(self._taken_back)
+        return task
+
+    def _taken_back(self, task: asyncio.Task[None]) -> None:
+        self._pulses.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("%s could not be seen to", task.get_name(), exc_info=error)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
         if asked is None or asked.function not in self._procedures:
             return None
         function = self._functions[asked.function]
-        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token)
+        caller = Caller(asked.caller, asked.role, "restart", "", asked.functions, True, token=asked.token,
+                        certificate=asked.certificate)
         try:
             parameters = msgspec.json.decode(asked.parameters, type=function.parameters)
             procedure = self._made(asked.function, parameters, caller, commanded)
@@ -312,13 +352,15 @@ class Executor:
         return verdict
 
 
-async def _resumed(running: Running, work: Work) -> str | None:
-    """Take up a job once its machine answers; the agent has only just been started."""
+async def _resumed(running: Running, taken_back: asyncio.Task[None] | None, work: Work) -> str | None:
+    """Take up a job once its machine answers and its pulses are at rest; the agent has only just been started."""
     machine = running.commanded.machine
     with suppress(TimeoutError):
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             while not machine.status().connected:
                 await machine.next_beat()
+            if taken_back and running.commanded.look().standing().state != "offline":
+                await asyncio.wait((taken_back,))
     return await running.procedure.resume(work)
 
 

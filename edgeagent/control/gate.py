@@ -1,23 +1,27 @@
-"""The gate before a machine's registers: it opens for a permit of a job that runs, and for nothing else."""
+"""The gate before a machine's registers: it opens for a permit of a job that runs; without one a pulse only ends."""
 
 from __future__ import annotations
 
 import asyncio
 
 from edgeagent.control.authority import Permit
-from edgeagent.control.ports import Reach, Written
+from edgeagent.control.ports import Allows, Reach, Written
 
 
 class Gate:
     """One machine's registers; every write of this agent passes here, one at a time.
 
+    Args:
+        pulses: paths that pulses, and nothing else, are given at: at 0 they are at rest.
+
     Attributes:
         turn: whose it is to write; held over a whole pulse or handshake.
     """
 
-    def __init__(self, machine: str, reach: Reach) -> None:
+    def __init__(self, machine: str, reach: Reach, pulses: frozenset[str] = frozenset()) -> None:
         self._machine = machine
         self._reach = reach
+        self._pulses = pulses
         self._admitted: set[int] = set()
         self.turn = asyncio.Lock()
 
@@ -31,11 +35,32 @@ class Gate:
         """The job has ended."""
         self._admitted.discard(id(permit))
 
-    async def write(self, permit: Permit | None, path: str, value: Written) -> None:
+    async def write(self, permit: Permit | None, path: str, value: Written, allows: Allows) -> None:
         """Write one point; raises PermissionError, and what `Reach.write` raises."""
-        if type(permit) is not Permit or id(permit) not in self._admitted:
-            raise PermissionError(f"{path} of {self._machine} is written for a job that is permitted and runs only")
-        await self._reach.write(path, value)
+
+        def demand() -> None:
+            if type(permit) is not Permit or id(permit) not in self._admitted:
+                raise PermissionError(f"{path} of {self._machine} is written for a job that is permitted and runs only")
+
+        def is_still_allowed() -> None:
+            demand()
+            allows()
+
+        demand()
+        await self._reach.write(path, value, is_still_allowed)
+
+    async def take_back(self, path: str, allows: Allows) -> None:
+        """Put a pulse's point to rest, which takes a command away and gives none: needs no permit.
+
+        Args:
+            allows: asked when the write has its turn.
+
+        Raises:
+            PermissionError: no pulse is given there; and what `Reach.write` raises.
+        """
+        if path not in self._pulses:
+            raise PermissionError(f"{path} of {self._machine} is no point of a pulse")
+        await self._reach.write(path, 0.0, allows)
 
     async def refresh(self, *paths: str) -> None:
         """Read anew, as `Reach.refresh`."""

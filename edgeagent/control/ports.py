@@ -26,6 +26,9 @@ Value = float | bool | str | None
 """What a point says: a number in its unit, true or false, a text; None where it says nothing that is good."""
 
 
+Allows = Callable[[], None]
+"""Raises where a write must not go out."""
+
 AsNow = Callable[[Caller], Caller]
 """Gives a caller with what it may at this moment; one who may nothing any more is not authenticated."""
 
@@ -33,12 +36,16 @@ AsNow = Callable[[Caller], Caller]
 class Reach(Protocol):
     """The way to a machine's registers, whatever source each is at."""
 
-    async def write(self, path: str, value: Written) -> None:
+    async def write(self, path: str, value: Written, allows: Allows) -> None:
         """Write one point, ahead of what is read.
+
+        Args:
+            allows: asked when the turn on the wire has come, just before it goes out.
 
         Raises:
             MachineError: it was not written, or nobody knows whether it was.
             ValueError: the point has no such register or cannot hold the value.
+            Whatever `allows` raises: nothing was sent.
         """
 
     async def refresh(self, paths: Sequence[str]) -> None:
@@ -103,11 +110,23 @@ class CommandedMachine(Protocol):
     def expect(self, values: Mapping[str, Written], by: str) -> None:
         """Settings that somebody is about to change over this agent: told with `by`; others are the machine's own."""
 
+    def expect_no_more(self, paths: Collection[str]) -> None:
+        """Take back what was expected last of these points: it was surely not written."""
+
     def recipe_started(self, recipe: RecipeName, by: str) -> None:
         """The machine was given this recipe: known and told from now on, if it does not tell it itself."""
 
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
+
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands.
+
+        Its code has a colon, which none of a map has; after a restart of the agent it has ended.
+        """
+
+    def clear_alarm(self, code: str, by: str) -> None:
+        """End such an alarm and tell it; nothing where none stands."""
 
     async def next_beat(self) -> None:
         """Wait until the pace-keeping group was read again, or missed."""

@@ -40,6 +40,7 @@ class Start(Procedure):
     """
 
     takes_long = True
+    commands = frozenset(("recipeStart",))
 
     def __init__(self, machine: CommandedMachine, wanted: StartRecipe, context: Context) -> None:
         self._machine = machine
@@ -178,7 +179,10 @@ class Start(Procedure):
         if todo:
             await work.step(f"says that it is recipe {self._recipe.name} version {self._recipe.version}")
             self._machine.expect(todo, self._by)
-            await self._send(work, todo)
+            try:
+                await self._send(work, todo)
+            finally:
+                self._machine.expect_no_more([path for path in todo if not work.was_sent(path)])
             read = await work.read(*todo)
             if any(not is_same(value, read[path]) for path, value in todo.items()):
                 raise NotConfirmed("The machine did not take the name or the version of the recipe.")

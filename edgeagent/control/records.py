@@ -122,7 +122,7 @@ class Records:
         """
         notes: list[Kept] = [JobNote(job)]
         if asked is not None:
-            notes.append(AskedNote(asked, self._clock.wall_ns()))
+            notes.append(AskedNote(asked, self._archive.steady.now_ns()))
         try:
             async with asyncio.timeout(self._patience_s):
                 await self._archive.database.write(lambda c: [note.insert(c) for note in notes])
@@ -141,7 +141,7 @@ class Records:
         """
         notes: list[Kept] = [JobNote(job), *rows]
         if asked is not None:
-            notes.append(AskedNote(asked, self._clock.wall_ns(), is_over=True))
+            notes.append(AskedNote(asked, self._archive.steady.now_ns(), is_over=True))
         return machine.tell(*events, self._executed(job), rows=notes)
 
     def end_elsewhere(self, job: Job) -> None:

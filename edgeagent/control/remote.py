@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 _MINUTE_NS = 60_000_000_000
+_TURNED_NS = 2_000_000_000
+"""So long the switch must be off before its turning on counts, and the machine be heard before its turning off does.
+
+A key is hardly turned off and on faster; a controller that starts has not read its inputs for less.
+"""
+_STARTS = frozenset(("unknown", "off", "starting"))
+"""What a machine's state may become when its controller starts."""
 _MACHINE = "machine"
 _CONFIGURATION = "configuration"
 _AGENT = "agent"
@@ -71,30 +78,44 @@ class Remote:
         self._switch: bool | None = None
         self._last: bool | None = None
         """The switch as it was last read good."""
-        self._was_off = False
+        self._state = ""
+        self._heard_ns: int | None = None
+        """Monotonic time since which the machine was heard at each look, and did not seem to start."""
+        self._is_by_hand = False
+        """The switch was turned off at the panel, as far as can be told."""
+        self._off_ns: int | None = None
+        """Since when it is off so and the machine was heard; None where it is on."""
         self._lease: _Lease | None = None
         self._given_back = False
         self._ended_by = "restart"
         self._is_maintained = False
         self.wish: Wish | None = None
 
-    def see(self, switch: bool | None, state: str) -> None:
-        """Take the panel's switch, None while it is not read good, and the machine's state.
+    def see(self, switch: bool | None, state: str, is_connected: bool = True) -> None:
+        """Take the panel's switch, None while it is not read good, the machine's state, and whether it answers.
 
-        The switch's turning on begins a lease, its turning off ends every one. One that was on, and is off when the
-        machine is heard again, may be a controller that has only just started: nobody has turned it yet.
+        The switch's turning off ends every lease at once, its turning on begins one after two seconds off. One that
+        was on, and is off soon after the machine is heard again or seems to start, may be a controller that has not
+        read its inputs yet: nobody has turned it.
         """
-        was_silent, self._switch = self._switch is None, switch
-        self._is_maintained = state == "maintenance"
+        now_ns, seems_to_start = self._clock.monotonic_ns(), state in _STARTS and self._state not in ("", state)
+        self._switch, self._state, self._is_maintained = switch, state, state == "maintenance"
+        if switch is None or not is_connected or seems_to_start:
+            self._heard_ns = self._off_ns = None
+        elif self._heard_ns is None:
+            self._heard_ns = now_ns
         if not self._has_switch or switch is None:
             return
-        if not switch:
+        if switch:
+            if _is_long(self._off_ns, now_ns):
+                self._begin(_MACHINE, self._settings.lease_minutes)
+            self._off_ns = None
+        else:
             if self._last is not False:
-                self._was_off = not (was_silent and self._last)
-            self._lease, self._given_back, self._ended_by = None, False, _MACHINE
-        elif self._was_off:
-            self._was_off = False
-            self._begin(_MACHINE, self._settings.lease_minutes)
+                self._is_by_hand = self._last is None or _is_long(self._heard_ns, now_ns)
+            if self._is_by_hand and self._heard_ns is not None and self._off_ns is None:
+                self._off_ns = now_ns
+            self._lease, self._ended_by = None, _MACHINE
         self._last = switch
 
     def grant(self, by: str, minutes: int | None) -> None:
@@ -125,8 +146,9 @@ class Remote:
             return Standing("offline", _MACHINE if self._is_maintained else _CONFIGURATION, reason=reason)
         if self._lease and self._lease.ends_ns <= now_ns:
             self._ended_by, self._lease = _AGENT, None
-        open_ = openings(self._windows, wall_ns) if self._clock.trusted else []
-        if not open_:
+        is_trusted = self._clock.trusted
+        open_ = openings(self._windows, wall_ns) if is_trusted else []
+        if is_trusted and not open_:
             self._given_back = False
         if reason := self._switched_off():
             return Standing("local", _MACHINE, reason=reason)
@@ -176,8 +198,13 @@ class Remote:
 
     def _how_granted(self) -> str:
         if self._has_switch:
-            return "turn the switch at its panel off and on, or grant it on the oven PC (edgeagent remote grant)"
+            return ("turn the switch at its panel off for two seconds and on, or grant it on the oven PC "
+                    "(edgeagent remote grant)")  # fmt: skip
         return "somebody must grant it on the oven PC (edgeagent remote grant)"
+
+
+def _is_long(since_ns: int | None, now_ns: int) -> bool:
+    return since_ns is not None and now_ns - since_ns >= _TURNED_NS
 
 
 def _zone(name: str) -> ZoneInfo:

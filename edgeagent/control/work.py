@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from edgeagent.clock import Clock
 from edgeagent.control import interlocks
 from edgeagent.control.authority import Permit
-from edgeagent.control.ports import Value, Written
-from edgeagent.control.procedure import Failed, NotConfirmed, Withdrawn
+from edgeagent.control.ports import Allows, Value, Written
+from edgeagent.control.procedure import CommandEnded, Failed, NotConfirmed, Withdrawn
 from edgeagent.control.running import Running
 from edgeagent.errors import BadAnswer, Broken, MachineError, NotWritable, Refused, StoreError, Unreachable
 from edgeagent.model.conditions import Condition
@@ -19,7 +20,7 @@ from edgeagent.model.samples import plain
 from edgeagent.store.journal import Kept
 from firmware_iface.commands import Command
 
-_NOT_WRITTEN = (NotWritable, Refused, Unreachable, ValueError, PermissionError)
+_NOT_WRITTEN = (NotWritable, Refused, Unreachable, ValueError, PermissionError, CommandEnded)
 """What says that nothing was written; a connection that broke with the request under way does not."""
 
 
@@ -107,7 +108,7 @@ class JobWork:
 
     async def _write(self, path: str, value: Written, name: str) -> None:
         await self._record(path, value, name)
-        await self._send(path, value)
+        await self._send(path, value, partial(self._running.demand_writing, name))
 
     async def _record(self, path: str, value: Written, name: str) -> None:
         """Put a write into the audit; name: by what it may be written, the path or the command that it belongs to."""
@@ -119,7 +120,7 @@ class JobWork:
             )  # fmt: skip
         except StoreError as error:
             raise Withdrawn(f"It cannot be recorded any more: {error}.") from error
-        # The record took its time: all is asked once more, and nothing comes between this and the gate.
+        # The record took its time: what is not allowed any more need not wait for its turn on the wire.
         running.demand_writing(name)
 
     def _demand(self, name: str) -> None:
@@ -129,18 +130,28 @@ class JobWork:
             self._running.permit = self._ask_permit(self._running)
             self._gate.admit(self._running.permit)
 
-    async def _send(self, path: str, value: Written) -> int:
-        """Write, and return when that was; what was surely not written does not count as sent."""
+    async def _send(self, path: str, value: Written, allows: Allows) -> int:
+        """Write, and return when that was; what was surely not written is not expected and does not count as sent.
+
+        Args:
+            allows: asked once more when the write has its turn.
+        """
         running, was_sent = self._running, self.was_sent(path)
         self._machine.expect({path: value}, running.job.by)
         running.sent.add(path)
         try:
-            await self._gate.write(running.permit, path, value)
+            await self._gate.write(running.permit, path, value, allows)
         except _NOT_WRITTEN as error:
-            if not was_sent and not isinstance(error, Broken):
-                running.sent.discard(path)
+            if not isinstance(error, Broken):
+                self._machine.expect_no_more((path,))
+                if not was_sent:
+                    running.sent.discard(path)
             raise
         return self._clock.monotonic_ns()
+
+    def _demand_command(self, command: Command) -> None:
+        self._running.demand_writing(command.name)
+        self._require(command)
 
     def _require(self, command: Command) -> None:
         if reasons := " ".join(interlocks.preconditions(self._machine, command.preconditions, command.name)):
@@ -151,17 +162,19 @@ class JobWork:
 
     async def _level(self, command: Command) -> int:
         await self._record(command.write, command.value, command.name)
-        return await self._send(command.write, command.value)
+        return await self._send(command.write, command.value, partial(self._demand_command, command))
 
     async def _pulse(self, command: Command) -> int:
         """Write and take back; a pulse that has begun is ended whatever happens meanwhile, the panel's switch too."""
         await self._record(command.write, command.value, command.name)
         try:
-            sent_ns = await self._send(command.write, command.value)
+            sent_ns = await self._send(command.write, command.value, partial(self._demand_command, command))
             await self._clock.sleep((command.pulse_ms or 0) / 1000)
         finally:
             if self.was_sent(command.write):
-                await self._send(command.write, 0.0)
+                self._running.left_set = True
+                await self._send(command.write, 0.0, _always)
+                self._running.left_set = False
         return sent_ns
 
     async def _confirm(self, command: Command, sent_ns: int) -> None:
@@ -206,3 +219,7 @@ class JobWork:
         if self._running.ends is not None:
             await asyncio.Event().wait()
         await self._running.stop_asked.wait()
+
+
+def _always() -> None:
+    """Nothing keeps a command from being taken back."""

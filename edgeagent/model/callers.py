@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgeagent.model.users import Certificate
 
 ROLES = ("viewer", "operator", "engineer", "administrator")
 """Each role includes the ones before it."""
@@ -25,6 +29,7 @@ class Caller:
         is_authenticated: it proved that it is the user `name`.
         session: what can be pushed to, as its outlet knows it; None where nothing can.
         token: id of the token that proved it; empty where something else did.
+        certificate: what proved it; None where something else did.
     """
 
     name: str
@@ -35,6 +40,7 @@ class Caller:
     is_authenticated: bool = False
     session: object | None = None
     token: str = ""
+    certificate: Certificate | None = None
 
     @property
     def is_user(self) -> bool:

@@ -130,14 +130,20 @@ def renewed(users: Iterable[User], identity: Identity, now: datetime) -> Identit
     return by_certificate(users, identity.proof, now)
 
 
-def as_now(users: Iterable[User], name: str, token: str, now: datetime) -> User | None:
-    """Find a user by name; None where it is there no more, is revoked, or the token with this id is over."""
-    for user in users:
-        if user.name == name and user.revoked is None:
-            proof = next((each for each in user.tokens if each.id == token), None)
-            is_over = proof is None or _fault(user, proof, now) is not None
-            return None if token and is_over else user
-    return None
+def as_now(users: Iterable[User], name: str, proof: str | Certificate, now: datetime) -> User | None:
+    """Find a user by name; None where it is there no more, is revoked, or what proved that it is this one is over.
+
+    Args:
+        proof: a certificate, or the id of a token; empty where nothing is known of it.
+    """
+    if isinstance(proof, Certificate):
+        found = by_certificate(users, proof, now)
+        return found.user if found and found.user.name == name and found.fault is None else None
+    user = next((user for user in users if user.name == name and user.revoked is None), None)
+    if user is None or not proof:
+        return user
+    token = next((each for each in user.tokens if each.id == proof), None)
+    return None if token is None or _fault(user, token, now) else user
 
 
 def _fault(user: User, proof: Token | Certificate, now: datetime) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
@@ -10,19 +11,26 @@ import msgspec
 from msgspec import Raw
 
 from edgeagent.errors import CommandRefused
+from edgeagent.logs import Detail
 from edgeagent.model.callers import Caller, rank
 from edgeagent.model.functions import Function
 from edgeagent.model.functions.rights import entitled
+from edgeagent.publish.tally import Tally
 
 Handler = Callable[[Any, Caller], Awaitable[Any]]
 """Takes the function's parameters (its Struct) and the caller; answers what msgspec can encode."""
 
 Tell = Callable[[str, bytes | Raw | None, Caller, CommandRefused], None]
-"""Takes a function that was refused to somebody who may not call it, with the parameters as they were written."""
+"""Takes a function that was refused, with the parameters as they were written."""
+
+_log = logging.getLogger(__name__)
 
 
 class _Entry(NamedTuple):
+    """A function with its handler; it is a reading one where a viewer may call it."""
+
     function: Function
+    is_reading: bool
     names: tuple[str, ...]
     handler: Handler
     decoder: msgspec.json.Decoder[Any]
@@ -32,7 +40,9 @@ class Access:
     """Binds every function of a catalogue to its handler.
 
     Args:
-        refused: takes each call by somebody who may not, for the audit.
+        refused: takes, for the audit, each call by somebody who may not, and each with wrong parameters of what does
+            more than read.
+        tally: counts calls of functions that there are not: of those a peer can make up as many as it likes.
         as_now: gives a caller with what it may at that moment: in a batch one call may wait for long.
 
     Raises:
@@ -42,16 +52,17 @@ class Access:
     def __init__(
         self, functions: Mapping[str, Function], handlers: Mapping[str, Handler],
         refused: Tell = lambda *_: None, as_now: Callable[[Caller], Caller] = lambda caller: caller,
+        tally: Tally | None = None,
     ) -> None:  # fmt: skip
         self._refused = refused
+        self._tally = tally or Tally()
         self._as_now = as_now
         if odd := functions.keys() ^ handlers.keys():
             raise ValueError(f"without function or without handler: {', '.join(sorted(odd))}")
-        for function in functions.values():
-            rank(function.role)
         self._entries = {
             name: _Entry(
                 function,
+                rank(function.role) <= rank("viewer"),
                 tuple(field.encode_name for field in msgspec.structs.fields(function.parameters)),
                 handlers[name],
                 msgspec.json.Decoder(function.parameters),
@@ -63,12 +74,21 @@ class Access:
         """Call a function; see `Outlet.call`."""
         entry = self._entries.get(function)
         if entry is None:
+            self._tally.unknown_functions += 1
+            _log.warning("%s asked over %s for a function that there is not: %s, from %s", caller.name,
+                         caller.transport, Detail(function[:64]), Detail(caller.peer))
             raise CommandRefused("methodNotFound", f"There is no function {function[:64]!r}; rpc.discover lists all.")
         caller = self._as_now(caller)
         if refused := entitled(entry.function, caller):
             self._refused(function, parameters, caller, refused)
             raise refused
-        return await entry.handler(_taken(entry, parameters), caller)
+        try:
+            taken = _taken(entry, parameters)
+        except CommandRefused as wrong:
+            if not entry.is_reading:
+                self._refused(function, parameters, caller, wrong)
+            raise
+        return await entry.handler(taken, caller)
 
 
 def _number(text: str) -> int | float:

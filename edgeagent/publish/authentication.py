@@ -148,7 +148,7 @@ class Authentication:
         """The same caller with what it may at this moment: nothing, where its user or its token is gone."""
         if not caller.is_user:
             return caller
-        user = known.as_now(self._users.now(), caller.name, caller.token, self.now())
+        user = known.as_now(self._users.now(), caller.name, caller.certificate or caller.token, self.now())
         if user is None:
             return replace(caller, role=NO_ROLE, functions=None, is_authenticated=False)
         return replace(caller, role=user.role or NO_ROLE, functions=_functions(user))
@@ -265,8 +265,9 @@ class Peer:
 def caller_of(identity: Identity, transport: str, address: str, session: object | None = None) -> Caller:
     """The caller that a user is."""
     user, proof = identity.user, identity.proof
-    token = "" if isinstance(proof, Certificate) else proof.id
-    return Caller(user.name, user.role or NO_ROLE, transport, address, _functions(user), True, session, token)
+    token, certificate = ("", proof) if isinstance(proof, Certificate) else (proof.id, None)
+    return Caller(user.name, user.role or NO_ROLE, transport, address, _functions(user), True, session, token,
+                  certificate)
 
 
 def _functions(user: User) -> frozenset[str] | None:

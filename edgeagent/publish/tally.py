@@ -15,6 +15,7 @@ class Tally:
         forbidden: transport → requests refused for the page that asks: Host, Origin.
         authentications: "right", "wrong", "slowed" → tokens that were sent, and how they were taken.
         handshakes: transport → TLS handshakes that failed.
+        unknown_functions: calls of functions that there are not.
     """
 
     def __init__(self) -> None:
@@ -25,3 +26,4 @@ class Tally:
         self.forbidden: Counter[str] = Counter()
         self.authentications: Counter[str] = Counter()
         self.handshakes: Counter[str] = Counter()
+        self.unknown_functions = 0

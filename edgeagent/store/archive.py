@@ -16,6 +16,7 @@ from edgeagent.store.journal import Journal
 from edgeagent.store.recipes import Recipes
 from edgeagent.store.requests import Requests
 from edgeagent.store.states import States
+from edgeagent.store.steady import Steady
 
 
 class Archive(NamedTuple):
@@ -32,6 +33,7 @@ class Archive(NamedTuple):
     consumers: Consumers
     recipes: Recipes
     requests: Requests
+    steady: Steady
 
     def lags(self) -> list[tuple[str, int]]:
         """Each consumer, and how many events the journal has after those that it has acknowledged."""
@@ -49,4 +51,5 @@ class Archive(NamedTuple):
             database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
             consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
+            steady=await Steady.open(database, clock),
         )  # fmt: skip

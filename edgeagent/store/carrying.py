@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from edgeagent.store import standing, states
+from edgeagent.store import standing, states, steady
 from edgeagent.store.audit import anchor
 from edgeagent.store.checksums import checksum, is_whole
 from edgeagent.store.connection import connect_reader
@@ -54,6 +54,10 @@ def carry(present: Path, into: sqlite3.Connection) -> Carried:
             carried.last = standing.last_number(source)
         except (sqlite3.Error, ValueError):
             carried.unread.append("its last number")
+        try:
+            steady.carry(source, into)
+        except (sqlite3.Error, ValueError):
+            carried.unread.append("how old its requests are")
         try:
             anchor.carry(source, into)
         except (sqlite3.Error, ValueError):

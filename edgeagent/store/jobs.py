@@ -47,7 +47,6 @@ class Jobs:
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return list(pages.whole(rows[:limit], "job")), following
 
-
     async def since(self, since_ns: int, functions: Collection[str]) -> list[Job]:
         """Read the jobs of these functions that were accepted from a time (wall ns) on, the first accepted first."""
         query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE accepted_ns >= ? ORDER BY accepted_ns, id"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from edgeagent.model.users import Certificate
 from edgeagent.store.checksums import checksum, is_whole
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ class Asked(msgspec.Struct, frozen=True):
     """What was asked for, and what was answered.
 
     Attributes:
-        caller, role, functions, token: who asked, with which rights, by which token.
+        caller, role, functions: who asked, with which rights.
         key: its request id; None where it gave none.
         parameters: JSON, with the machine's id and without key and time.
         answer: JSON of what was answered, unset until then. refused: kind and reason of a refusal, None for none.
-        token: id of the token that showed who it is; empty where something else did.
+        token: id of the token that showed who it is; empty where something else did. certificate: what else did.
     """
 
     caller: str
@@ -38,6 +39,7 @@ class Asked(msgspec.Struct, frozen=True):
     answer: Raw | UnsetType = UNSET
     refused: tuple[str, str] | None = None
     token: str = ""
+    certificate: Certificate | None = None
 
     @property
     def id(self) -> str:
@@ -56,13 +58,13 @@ def row_id(caller: str, key: str) -> str:
 
 
 class Requests:
-    """Reads what was asked for; `AskedNote` writes it, `forget` deletes what is too old."""
+    """Reads what was asked for; `AskedNote` writes it, `forget` deletes what is too old; times are of `Steady`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def get(self, id: str, since_ns: int = 0) -> Asked | None:  # noqa: A002
-        """Read one; None where there is none, it is older than a wall time, or damaged.
+        """Read one; None where there is none, it is older than a time, or damaged.
 
         Raises:
             StoreError: the file cannot be read.
@@ -72,7 +74,7 @@ class Requests:
         return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
 
     def forget(self, before_ns: int) -> None:
-        """Delete those from before a wall time; nobody waits for it."""
+        """Delete those from before a time; nobody waits for it."""
         query = "DELETE FROM requests WHERE at_ns < ?"
         self._database.submit(lambda c: c.execute(query, (before_ns,)) and None, replaces="forget requests")
 

@@ -28,11 +28,16 @@ def frame(tid: int, unit: int, pdu: bytes, protocol: int = 0, length: int | None
 
 
 class Device:
-    """Counts what it is asked; `answer` may be changed at any time. None answers nothing, b"" closes."""
+    """Counts what it is asked; `answer` may be changed at any time. None answers nothing, b"" closes.
+
+    Attributes:
+        holds: no answer is given before it is set.
+    """
 
     def __init__(self) -> None:
         self.answer: Answer = right
         self.answers_after_s = 0.0
+        self.holds: asyncio.Event | None = None
         self.requests: list[bytes] = []
         self.connects = 0
         self.accepts = True
@@ -53,6 +58,8 @@ class Device:
                 self.requests.append(request)
                 self._arrived.set()
                 await asyncio.sleep(self.answers_after_s)
+                if self.holds is not None:
+                    await self.holds.wait()
                 answer = self.answer(request)
                 if answer == b"":
                     break

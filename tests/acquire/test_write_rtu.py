@@ -253,3 +253,37 @@ def test_no_unit_that_does_not_answer_is_written(tmp_path):
     line.is_echoed = False
     with pytest.raises(ValueError, match="1 to 247"):
         asyncio.run(ModbusRtu(line, 0, LATENCY_S).write(ONE))
+
+
+@pytest.mark.parametrize("in_flight", ["a read that is answered", "a read that nobody answers"])
+def test_a_write_that_is_forbidden_while_it_waits_for_its_turn_is_not_sent(in_flight, tmp_path):
+    async def go():
+        async with connected(tmp_path) as (unit, source):
+            await source.read(ANY)
+            unit.answer = lambda q: [0.02, right(q)] if in_flight == "a read that is answered" else []
+            reading = asyncio.create_task(source.read(ANY))
+            await unit.was_asked(2)
+            is_allowed = True
+
+            def allows() -> None:
+                if not is_allowed:
+                    raise Forbidden
+
+            writing = asyncio.create_task(source.write(ONE, allows))
+            await asyncio.sleep(0)
+            is_allowed = False
+            with pytest.raises(Forbidden):
+                await writing
+            await asyncio.wait({reading})
+            assert isinstance(reading.exception(), (Silent, type(None)))
+            unit.answer = lambda q: [right(q)]
+            assert await source.read(ANY) == ANY_RIGHT
+            is_allowed = True
+            await source.write(ONE, allows)
+            assert [request[1] for request in unit.requests] == [4, 4, 4, 6]
+
+    asyncio.run(go())
+
+
+class Forbidden(Exception):
+    """Something came in between."""

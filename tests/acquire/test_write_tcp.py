@@ -166,3 +166,40 @@ def test_a_unit_rests_before_and_behind_a_write():
             await asyncio.sleep(0.01)
 
     asyncio.run(go())
+
+
+def test_a_write_that_is_forbidden_while_it_waits_for_its_turn_is_not_sent():
+    async def go():
+        async with device() as made:
+            may_answer = asyncio.Event()
+            source = ModbusTcp(TcpConnection("127.0.0.1", made.port, 10.0), 1)
+            await source.connect()
+            made.holds = may_answer
+            reading = asyncio.create_task(source.read(Block("input", 7, 1)))
+            await made.was_asked(1)
+            is_allowed = True
+
+            def allows() -> None:
+                if not is_allowed:
+                    raise Forbidden
+
+            writing = asyncio.create_task(source.write(ONE, allows))
+            await asyncio.sleep(0)
+            is_allowed = False
+            may_answer.set()
+            with pytest.raises(Forbidden):
+                await writing
+            await reading
+            await source.read(Block("input", 7, 1))
+            assert [request[7] for request in made.requests] == [4, 4]
+            is_allowed = True
+            await source.write(ONE, allows)
+            assert made.requests[-1][7] == 6
+            source.close()
+            await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+
+
+class Forbidden(Exception):
+    """Something came in between."""

@@ -1,9 +1,9 @@
 """What an event costs that is on disk before it is told: `python tests/benchmarks/bench_durable.py [ROUNDS] [FOLDER]`.
 
-The journal's `append` and `settled`: one after the other, in groups of 100, by many callers at once. Beside it stand the
-same records appended to a file that is synced, and put into a bare SQLite file (WAL, FULL). All take turns in each round,
-so that a busy computer meets them alike; a ratio is of one round, and their median counts. Then what an event takes from
-`append` until it is told, how fast one who is 100,000 events behind catches up, and the memory of 100 consumers.
+The journal's `append` and `settled`: one after the other, in groups of 100, by many callers at once. Beside it stand
+the same records appended to a file that is synced, and put into a bare SQLite file (WAL, FULL). All take turns in each
+round, so that a busy computer meets them alike; a ratio is of one round, and their median counts. Then what an event
+takes from `append` until it is told, how fast one who is 100,000 events behind catches up, the memory of consumers.
 """
 
 from __future__ import annotations

@@ -320,6 +320,19 @@ def test_what_somebody_was_about_to_write_is_told_as_theirs_and_everything_else_
     assert tunnel.only("Recipe.SettingChanged")[-1].data.by == "machine", "a minute later it is somebody else's"
 
 
+def test_what_was_surely_not_written_is_awaited_no_more_and_what_was_before_it_is_again(tunnel):
+    settings = tunnel.machine.groups[tunnel.machine.point("zone/3/top/setpoint").group].name
+    tunnel.feed(settings)
+    tunnel.pipeline.expect({"zone/3/top/setpoint": 178.0}, "anna", tunnel.now_ns)
+    tunnel.pipeline.expect({"zone/3/top/setpoint": 190.0, "zone/4/top/setpoint": 191.0}, "otto", tunnel.now_ns)
+    tunnel.pipeline.expect_no_more(["zone/3/top/setpoint", "zone/4/top/setpoint", "zone/5/top/setpoint"])
+    tunnel.set("zone/3/top/setpoint", 178.0)
+    tunnel.set("zone/4/top/setpoint", 191.0)
+    tunnel.feed(settings)
+    told = {(c.object, e.data.by) for e in tunnel.only("Recipe.SettingChanged") for c in e.data.changes}
+    assert told == {("zone/3/top", "anna"), ("zone/4/top", "machine")}
+
+
 def test_boards_that_enter_while_something_settles_are_not_ready(tunnel):
     tunnel.pipeline.hold_ready("recipe SAC305-B settles")
     tunnel.insert()

@@ -40,11 +40,16 @@ _READS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
 class HandClock(Clock):
-    """Stands still until it is set."""
+    """Stands still until it is set.
+
+    Attributes:
+        ahead_ns: by how much somebody set the time of the day forward.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.now_ns = 1_000_000_000_000
+        self.ahead_ns = 0
         self.sleepers = 0
         self.is_trusted = True
 
@@ -52,7 +57,7 @@ class HandClock(Clock):
         return self.now_ns
 
     def wall_ns(self) -> int:
-        return 1_795_298_000_000_000_000 + self.now_ns
+        return 1_795_298_000_000_000_000 + self.now_ns + self.ahead_ns
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         self.sleepers += 1
@@ -75,6 +80,7 @@ class ShortReach:
 
     Attributes:
         wrote: each write that was tried. meets: called before each write; what it raises is raised instead of it.
+        waits: called while a write waits for its turn on the wire, before it is asked once more whether it may go.
         deaf: paths whose writes the oven acknowledges and does not take. is_dark: it does not answer.
     """
 
@@ -82,11 +88,14 @@ class ShortReach:
         self._bench = bench
         self.wrote: list[tuple[str, float | str]] = []
         self.meets: Callable[[str, float | str], None] = lambda *_: None
+        self.waits: Callable[[str, float | str], None] = lambda *_: None
         self.deaf: set[str] = set()
         self.is_dark = False
 
-    async def write(self, path: str, value: float | str) -> None:
+    async def write(self, path: str, value: float | str, allows: Callable[[], None]) -> None:
         await asyncio.sleep(0)
+        self.waits(path, value)
+        allows()
         self.wrote.append((path, value))
         self.meets(path, value)
         if self.is_dark:
@@ -135,7 +144,8 @@ class Bench:
                            self.clock, PROCEDURES | self.procedures, self._as_now)
 
     def _as_now(self, caller: Caller) -> Caller:
-        is_revoked = bool(self.revoked & {caller.name, caller.token})
+        proof = caller.certificate.fingerprint if caller.certificate else caller.token
+        is_revoked = bool(self.revoked & {caller.name, proof})
         return replace(caller, role=NO_ROLE, is_authenticated=False) if is_revoked else caller
 
     @property

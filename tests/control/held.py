@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from edgeagent.errors import StoreError, Unreachable
 from edgeagent.model.audit import AuditEntry
@@ -36,7 +36,7 @@ class HeldAudit:
 class Nowhere:
     """A way to no machine at all."""
 
-    async def write(self, path: str, value: float | str) -> None:
+    async def write(self, path: str, value: float | str, allows: Callable[[], None]) -> None:
         raise Unreachable("there is no wire")
 
     async def refresh(self, paths: Collection[str]) -> None:

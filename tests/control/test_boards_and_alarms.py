@@ -1,23 +1,23 @@
 """What operators do to boards and alarms: booked out, taken notice of, reset where the map lets it be from afar."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from edgeagent.clock import iso
 from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
-from edgeagent.control.allowance import RESETS, Allowance
+from edgeagent.control.allowance import Allowance
 from edgeagent.control.boards import Empty, Remove
-from edgeagent.control.procedure import Unknown
+from edgeagent.control.procedure import Unknown, Withdrawn
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.alarms import AlarmRecord
-from edgeagent.model.commands import Job
 from edgeagent.model.functions.alarms import AcknowledgeAlarm, ResetAlarm
 from edgeagent.model.functions.boards import ConfirmEmpty, RemoveBoard
 from edgeagent.model.functions.forms import CommandParameters
-from edgeagent.store.jobs import JobNote, Jobs
+from edgeagent.store.steady import Steady
+from tests.control.bench import HandClock
 from tests.control.rig import HandWork, Stand, cold, done, warm
-from tests.store.samples import NOON, with_store
+from tests.store.samples import with_store
 
 
 class History:
@@ -224,6 +224,53 @@ def test_what_the_map_does_not_mark_is_reset_at_the_machine_only():
     kept(it)
     (reason,) = reset(it, standing(it, "E086").id).procedure.interlocks()
     assert "can only be reset at the machine" in reason
+
+
+def declared(it: Stand) -> Stand:
+    """The same machine, whose map says that its one reset is for all alarms."""
+    its = it.machine.map
+    commands = tuple(replace(each, resets_all=each.name == "alarmReset") for each in its.commands)
+    it.machine.map = replace(its, commands=commands)
+    return it
+
+
+def tripped() -> Stand:
+    """Air was lost for a moment, which may be reset from afar, and the cut-out tripped, which may not."""
+    it = warm()
+    it.fault("overtemperature@0+5")
+    it.fault("air-lost@0+5")
+    it.run(10)
+    return kept(it)
+
+
+@pytest.mark.parametrize("asked", ["E082", None])
+def test_a_reset_of_all_alarms_is_not_given_while_one_stands_that_the_map_does_not_mark(asked):
+    it = tripped()
+    work = reset(it, asked and standing(it, asked).id)
+    (reason,) = work.procedure.interlocks()
+    assert "E086 'Overtemperature cut-out tripped, to be reset at the panel'" in reason
+    assert "E082" not in reason
+
+
+@pytest.mark.parametrize("asked", ["E082", None])
+def test_an_alarm_that_comes_after_it_was_permitted_keeps_the_reset_from_being_given(asked):
+    it = lost_air()
+    work = reset(it, asked and standing(it, asked).id)
+    assert not list(work.procedure.interlocks())
+
+    async def slow_disk(text: str) -> None:
+        it.fault("overtemperature@0+5")
+        it.run(10)
+
+    work.step = slow_disk
+    with pytest.raises(Withdrawn, match="E086"):
+        done(work)
+    assert work.wrote == []
+
+
+def test_a_map_that_declares_it_resets_all_and_what_it_does_not_mark_is_never_asked_for_by_itself():
+    it = declared(tripped())
+    assert list(reset(it, standing(it, "E086").id).procedure.interlocks())
     work = reset(it)
     done(work)
     answer = work.procedure.answer(None)
@@ -249,38 +296,34 @@ def test_nothing_is_reset_during_an_emergency_stop():
     it = lost_air()
     it.fault("emergency-stop")
     it.run(5)
-    (reason,) = reset(it).procedure.interlocks()
+    (reason,) = reset(declared(it)).procedure.interlocks()
     assert "emergency stop" in reason
 
 
 MINUTE = 60_000_000_000
 
 
-def test_alarms_are_reset_five_times_in_a_quarter_of_an_hour_also_over_a_restart(tmp_path):
-    allowance = Allowance(5, 15)
-    times = [NOON + n * MINUTE for n in range(5)]
-    for time in times:
-        assert allowance.spent("RO0001", time) is None
-        allowance.add("RO0001", time)
-    assert "reset 5 times" in allowance.spent("RO0001", NOON + 14 * MINUTE)
-    assert allowance.spent("RO0002", NOON + 14 * MINUTE) is None
-    assert allowance.spent("RO0001", NOON + 15 * MINUTE) is None
-    assert "reset 5 times" in allowance.spent("RO0001", NOON - 60 * MINUTE), "the clock was set back"
+def test_alarms_are_reset_five_times_in_a_quarter_of_an_hour_also_over_a_restart_and_by_a_clock_that_is_set(tmp_path):
+    async def work(database) -> None:
+        clock = HandClock()
+        allowance = Allowance(5, 15, await Steady.open(database, clock))
+        for _ in range(5):
+            assert allowance.spent("RO0001") is None
+            allowance.add("RO0001")
+            clock.now_ns += MINUTE
+        assert "reset 5 times" in allowance.spent("RO0001")
+        assert allowance.spent("RO0002") is None
+        for hours in (25, -50):
+            clock.ahead_ns += hours * 60 * MINUTE
+            assert "reset 5 times" in allowance.spent("RO0001"), "the clock was set"
+        await database.write(lambda _: None)
+        again = Allowance(5, 15, await Steady.open(database, clock))
+        assert again.spent("RO0001") is None
+        await again.load()
+        clock.now_ns += 9 * MINUTE
+        assert "reset 5 times" in again.spent("RO0001")
+        clock.now_ns += MINUTE
+        assert again.spent("RO0001") is None
+        assert again._times.keys() == {"RO0001"}
 
-    async def restarted(database) -> Allowance:
-        def write(connection) -> None:
-            for n, time in enumerate(times):
-                JobNote(Job(id=f"j{n}", function=RESETS[n % 2], machine="RO0001", request_id=None, by="anna",
-                            state="done", accepted_at=iso(time))).insert(connection)
-            for n, (function, state) in enumerate((("Alarm.Reset", "refused"), ("Status.PowerOn", "done"))):
-                JobNote(Job(id=f"k{n}", function=function, machine="RO0002", request_id=None, by="anna",
-                            state=state, accepted_at=iso(NOON))).insert(connection)  # type: ignore[arg-type]
-
-        await database.write(write)
-        again = Allowance(5, 15)
-        await again.load(Jobs(database), NOON + 10 * MINUTE)
-        return again
-
-    again = with_store(tmp_path / "s.db", restarted)
-    assert "reset 5 times" in again.spent("RO0001", NOON + 14 * MINUTE)
-    assert again._times.keys() == {"RO0001"}
+    with_store(tmp_path / "s.db", work)

@@ -70,6 +70,23 @@ def test_the_same_request_again_is_answered_as_the_first_was_and_does_nothing(tm
     on_bench(tmp_path, work)
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+@pytest.mark.parametrize("hours", [25, -25])
+def test_a_clock_that_is_set_forgets_no_request(tmp_path, hours, is_restarted):
+    async def work(it):
+        it.grant()
+        first = await it.set(178.0, requestId="a")
+        await it.ended(first["id"])
+        it.clock.ahead_ns += hours * 3600 * 1_000_000_000
+        it.room._archive.requests.forget(it.archive.steady.now_ns() - KEPT_NS)
+        if is_restarted:
+            await it.die_and_start_again()
+        assert (await it.set(178.0, requestId="a"))["id"] == first["id"]
+        assert len(it.reach.wrote) == 1
+
+    on_bench(tmp_path, work)
+
+
 def test_a_repeated_request_is_known_after_a_restart(tmp_path):
     async def work(it):
         it.grant()

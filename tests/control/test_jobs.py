@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -12,6 +13,7 @@ from edgeagent.control.procedure import Failed, NotConfirmed, Procedure, Stopped
 from edgeagent.errors import BadAnswer, Broken, CommandRefused, NotWritable, Refused, Silent, Unreachable
 from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job
+from edgeagent.model.users import Certificate
 from tests.control.bench import ENGINEER, SETPOINT, bench
 from tests.control.test_executor import SET, on_bench
 
@@ -61,14 +63,14 @@ def staged(**more):
     return Staged
 
 
-def on_stages(tmp_path, work, **more):
+def on_stages(tmp_path, work, caller=ENGINEER, /, **more):
     stage = staged(**more)
 
     async def go():
         stage.gate = asyncio.Event()
         async with bench(tmp_path, procedures={SET: stage}) as it:
             it.grant()
-            answer = await it.set(requestId="a")
+            answer = await it.set(178.0, caller, requestId="a")
             await it.until(lambda: (SETPOINT, 170.0) in it.reach.wrote)
             await work(it, stage, answer["id"])
 
@@ -161,17 +163,22 @@ def test_after_a_restart_a_job_writes_only_when_control_is_remote_again(tmp_path
     on_stages(tmp_path, work, writes_again=True)
 
 
-@pytest.mark.parametrize("user_or_token", ["mes", "0d5e1a7c"])
-def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path, user_or_token):
+CARD = Certificate("ab" * 32, "mes.plant", datetime(2099, 1, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("user_or_proof", ["mes", "0d5e1a7c", CARD.fingerprint])
+def test_after_a_restart_a_job_of_a_user_who_was_revoked_meanwhile_writes_nothing(tmp_path, user_or_proof):
+    by_card = dataclasses.replace(ENGINEER, token="", certificate=CARD)
+
     async def work(it, stage, job):
-        it.revoked.add(user_or_token)
+        it.revoked.add(user_or_proof)
         await it.die_and_start_again()
         it.grant()
         ended = await it.ended(job)
         assert (ended["state"], "may not command it any more" in ended["reason"]) == ("stopped", True), ended
         assert it.reach.wrote == [(SETPOINT, 170.0)]
 
-    on_stages(tmp_path, work, writes_again=True)
+    on_stages(tmp_path, work, by_card if user_or_proof == CARD.fingerprint else ENGINEER, writes_again=True)
 
 
 def test_a_user_who_is_revoked_while_a_job_runs_writes_nothing_but_what_is_safe(tmp_path):
@@ -262,8 +269,8 @@ def test_a_value_that_the_machine_takes_for_another_is_put_back_and_said(tmp_pat
         it.grant()
         write = it.reach.write
 
-        async def off_by_one(path, value):
-            await write(path, value + 1 if value == 178.0 else value)
+        async def off_by_one(path, value, allows):
+            await write(path, value + 1 if value == 178.0 else value, allows)
 
         it.reach.write = off_by_one
         job = await it.ended((await it.set(178.0))["id"])
@@ -417,3 +424,76 @@ def test_a_job_that_is_taken_up_keeps_the_token_of_its_caller(tmp_path):
         await it.ended(running.job.id)
 
     on_bench(tmp_path, work)
+
+
+def a_board_enters(it, stage):
+    stage.interlocked = "A board is inside."
+
+
+def the_switch_is_turned(it, stage):
+    it.device.remote = False
+    it.run(0.3)
+
+
+def the_lease_runs_out(it, stage):
+    it.remote.release("console:anna")
+
+
+def the_user_is_revoked(it, stage):
+    it.revoked.add("mes")
+
+
+def somebody_stops_it(it, stage):
+    (running,) = it.room.executor.jobs
+    running.stopped_by = "anna"
+    running.stop_asked.set()
+
+
+@pytest.mark.parametrize("happens", [a_board_enters, the_switch_is_turned, the_lease_runs_out, the_user_is_revoked,
+                                     somebody_stops_it])
+def test_what_happens_while_a_write_waits_for_its_turn_on_the_wire_keeps_it_back(tmp_path, happens):
+    async def work(it, stage, job):
+        it.reach.waits = lambda path, _: happens(it, stage) if path == OTHER else None
+        stage.gate.set()
+        ended = await it.ended(job)
+        assert ended["state"] == "stopped", ended
+        assert OTHER not in dict(it.reach.wrote)
+        safe = [] if happens is the_switch_is_turned else [(SETPOINT, 165.0)]
+        assert it.reach.wrote == [(SETPOINT, 170.0), *safe]
+
+    on_stages(tmp_path, work)
+
+
+@pytest.mark.parametrize("error", [Refused("it refused", 3), Unreachable("no connection"), NotWritable("never")])
+def test_the_same_value_set_at_the_panel_after_a_write_that_surely_failed_is_the_machines(tmp_path, error):
+    async def work(it):
+        it.grant()
+        it.reach.meets = lambda *_: fails(error)
+        ended = await it.ended((await it.set(178.0))["id"])
+        assert ended["state"] == "failed", ended
+        it.device.write(SETPOINT, 178.0)
+        it.run(5)
+        await it.settled()
+        assert [(e["by"], e["changes"][0]["to"]) for e in await it.told("Recipe.SettingChanged")] == [
+            ("machine", 178.0)]
+
+    on_bench(tmp_path, work)
+
+
+@pytest.mark.parametrize("error", [Silent("no answer"), BadAnswer("another"), Broken("the connection broke")])
+def test_a_value_that_may_have_been_written_is_the_callers_where_it_comes(tmp_path, error):
+    async def work(it):
+        it.grant()
+        it.reach.meets = lambda *_: fails(error)
+        ended = await it.ended((await it.set(178.0))["id"])
+        assert ended["state"] == "unknown", ended
+        it.device.write(SETPOINT, 178.0)
+        it.run(5)
+        await it.settled()
+        assert [e["by"] for e in await it.told("Recipe.SettingChanged")] == ["mes"]
+
+    on_bench(tmp_path, work)
+
+
+def fails(error):
+    raise error

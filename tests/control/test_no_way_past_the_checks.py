@@ -16,6 +16,7 @@ from edgeagent.config import ControlTable
 from edgeagent.control import authority
 from edgeagent.control.authority import CHECKS, Permit, decide
 from edgeagent.control.gate import Gate
+from edgeagent.control.procedure import Withdrawn
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE, ROLES, Caller
 from tests.control import test_authority
@@ -176,21 +177,36 @@ def test_the_gate_opens_for_the_permit_of_a_job_that_runs_and_for_nothing_else(t
     wrote = []
 
     class Reached:
-        async def write(self, path, value):
+        async def write(self, path, value, allows):
+            meanwhile()
+            allows()
             wrote.append((path, value))
 
+    def nothing():
+        """It goes out at once, and nobody minds."""
+
+    def lease_ends():
+        raise Withdrawn("the lease has run out")
+
+    meanwhile = nothing
+
     async def work():
+        nonlocal meanwhile
         gate, permit = Gate("RO0001", Reached()), decide(GOOD)
         for ticket in (None, "permit", permit, object()):
             with pytest.raises(PermissionError):
-                await gate.write(ticket, SETPOINT, 1.0)
+                await gate.write(ticket, SETPOINT, 1.0, nothing)
         gate.admit(permit)
-        await gate.write(permit, SETPOINT, 1.0)
+        await gate.write(permit, SETPOINT, 1.0, nothing)
+        with pytest.raises(Withdrawn):
+            await gate.write(permit, SETPOINT, 4.0, lease_ends)
         with pytest.raises(PermissionError):
-            await gate.write(decide(GOOD), SETPOINT, 2.0)
-        gate.dismiss(permit)
+            await gate.write(decide(GOOD), SETPOINT, 2.0, nothing)
+        meanwhile = lambda: gate.dismiss(permit)  # noqa: E731
         with pytest.raises(PermissionError):
-            await gate.write(permit, SETPOINT, 3.0)
+            await gate.write(permit, SETPOINT, 5.0, nothing)
+        with pytest.raises(PermissionError):
+            await gate.write(permit, SETPOINT, 3.0, nothing)
         with pytest.raises(PermissionError):
             Gate("RO0002", Reached()).admit(permit)
         assert wrote == [(SETPOINT, 1.0)]

@@ -299,8 +299,8 @@ def test_a_stop_while_it_waits_leaves_the_recipe_and_a_stop_while_it_writes_brin
 
         write = it.reach.write
 
-        async def stopped(path, value):
-            await write(path, value)
+        async def stopped(path, value, allows):
+            await write(path, value, allows)
             if path == "zone/2/top/setpoint" and value == CHANGED[path]:
                 await it.call("Command.Stop", job=jobs[0])
 
@@ -372,11 +372,11 @@ async def killed(it, when):
     holds = asyncio.Event()
     write = it.reach.write
 
-    async def stuck(path, value):
+    async def stuck(path, value, allows):
         if path == when:
             reached.set()
             await holds.wait()
-        await write(path, value)
+        await write(path, value, allows)
 
     it.reach.write = stuck
     id_ = await started(it, settlingSeconds=60)

@@ -20,8 +20,11 @@ def remote(has_switch=True, windows=(), **settings) -> tuple[Remote, HandClock]:
     return Remote(ControlTable(**({"enabled": True, "time_zone": "UTC"} | settings)), table, has_switch, clock), clock
 
 
-def seen(it: Remote, *levels: bool | None) -> str:
+def seen(it: Remote, clock: HandClock, *levels: bool | None, seconds: float = 2.0) -> str:
+    """Look at the switch as it is turned, each position for some seconds."""
     for level in levels:
+        it.see(level, "ready")
+        clock.now_ns += round(seconds * 1e9)
         it.see(level, "ready")
     return it.standing().state
 
@@ -29,38 +32,96 @@ def seen(it: Remote, *levels: bool | None) -> str:
 @pytest.mark.parametrize(("levels", "state"), [
     ((True,), "local"),  # it stood so when the agent came: nobody has turned it
     ((False, True), "remote"),
-    ((False, None, True), "remote"),
+    ((False, None, True), "local"),  # nobody looked whether it was off for long enough
+    ((False, None, False, True), "remote"),
     ((False, True, None), "local"),
     ((False, True, None, True), "remote"),
     ((False, True, False), "local"),
     ((False, True, None, False, True), "local"),  # a controller that starts again: nobody has turned it
     ((False, True, None, False, False, True), "local"),
+    ((False, True, None, False, None, False, True), "local"),
     ((False, True, None, False, True, False, True), "remote"),
     ((None,), "local"),
 ])
 def test_turning_the_switch_on_begins_a_lease_and_off_ends_every_one(levels, state):
-    assert seen(remote()[0], *levels) == state
+    assert seen(*remote(), *levels) == state
+
+
+@pytest.mark.parametrize(("off_s", "state"), [(0.1, "local"), (1.9, "local"), (2.0, "remote")])
+def test_a_switch_that_was_off_for_a_moment_only_was_not_turned_and_yet_ends_the_lease(off_s, state):
+    it, clock = remote()
+    assert seen(it, clock, False, True) == "remote"
+    seen(it, clock, False, seconds=off_s)
+    assert seen(it, clock, True) == state
+
+
+def looks(it: Remote, clock: HandClock, *what: tuple[bool, str, bool], seconds: float = 3.0) -> str:
+    for look in what:
+        it.see(*look)
+        clock.now_ns += round(seconds * 1e9)
+        it.see(*look)
+    return it.standing().state
+
+
+ON, OFF = (True, "ready", True), (False, "ready", True)
+
+
+@pytest.mark.parametrize("reboots", [
+    [(True, "ready", False), OFF],
+    [(True, "ready", False), (False, "ready", False), OFF],
+    [(False, "off", True), OFF],
+    [(False, "starting", True)],
+    [(False, "unknown", True), OFF],
+], ids=str)  # fmt: skip
+def test_a_controller_that_starts_in_less_than_two_seconds_has_turned_no_switch(reboots):
+    it, clock = remote()
+    assert looks(it, clock, OFF, ON) == "remote"
+    assert looks(it, clock, *reboots, ON) == "local"
+    assert looks(it, clock, OFF, ON) == "remote", "somebody turns it"
+
+
+def test_a_controller_that_starts_again_and_again_has_turned_no_switch():
+    it, clock = remote()
+    looks(it, clock, OFF, ON)
+    for _ in range(3):
+        assert looks(it, clock, (True, "ready", False), (True, "ready", True), seconds=0.5) != "offline"
+        assert looks(it, clock, OFF) == "local"
+        assert looks(it, clock, ON, seconds=0.5) == "local"
+
+
+def test_an_outage_while_the_switch_is_off_lets_its_time_begin_anew():
+    it, clock = remote()
+    assert looks(it, clock, OFF, (False, "ready", False)) == "local"
+    assert looks(it, clock, OFF, seconds=1.0) == "local"
+    assert looks(it, clock, ON) == "local"
+    assert looks(it, clock, OFF, ON) == "remote"
+
+
+def test_a_machine_that_is_off_all_the_time_can_be_given_away_by_its_switch():
+    it, clock = remote()
+    assert looks(it, clock, (True, "off", True), (False, "off", True), (True, "off", True)) == "remote"
 
 
 def test_a_lease_runs_out_and_the_switch_must_be_turned_again():
     it, clock = remote(lease_minutes=10)
-    seen(it, False, True)
+    seen(it, clock, False)
+    it.see(True, "ready")
     now = it.standing()
     assert (now.state, now.by, now.until_ns) == ("remote", "machine", clock.wall_ns() + 10 * MINUTE_NS)
     clock.now_ns += 10 * MINUTE_NS
     now = it.standing()
     assert (now.state, now.by) == ("local", "agent")
-    assert seen(it, True) == "local"
-    assert seen(it, False, True) == "remote"
+    assert seen(it, clock, True) == "local"
+    assert seen(it, clock, False, True) == "remote"
 
 
 def test_the_switch_wins_over_a_grant():
-    it, _ = remote()
-    seen(it, False)
+    it, clock = remote()
+    seen(it, clock, False)
     with pytest.raises(CommandRefused, match="switch at its panel"):
         it.grant("console:anna", 5)
-    assert seen(it, True) == "remote"
-    assert seen(it, False) == "local"
+    assert seen(it, clock, True) == "remote"
+    assert seen(it, clock, False) == "local"
 
 
 def test_a_grant_lasts_as_long_as_it_says_and_no_longer_than_is_configured():
@@ -86,8 +147,8 @@ def test_to_ask_grants_nothing():
 
 
 def test_offline_and_maintenance_win_over_everything():
-    it, _ = remote(enabled=False)
-    assert seen(it, False, True) == "offline"
+    it, clock = remote(enabled=False)
+    assert seen(it, clock, False, True) == "offline"
     with pytest.raises(CommandRefused, match="switched off in the agent's configuration"):
         it.grant("console:anna", 5)
     it, _ = remote()
@@ -110,6 +171,29 @@ def test_a_window_counts_for_its_functions_and_only_by_a_clock_that_is_known_to_
     assert it.allows("Status.PowerOn")[0] == "local"
     clock.now_ns += 23 * 3600 * 1_000_000_000
     assert it.allows("Status.PowerOn")[0] == "remote", "the next day"
+
+
+def given_back_in_a_window():
+    """Somebody has released control inside a window that is open."""
+    it, clock = remote(windows=(RemoteWindowTable("22:00", "23:00"),))
+    assert seen(it, clock, True) == "remote"
+    it.release("mes")
+    assert it.standing().state == "local"
+    return it, clock
+
+
+def test_what_was_given_back_stays_so_over_a_moment_without_a_trusted_clock():
+    it, clock = given_back_in_a_window()
+    clock.is_trusted = False
+    assert it.standing().state == "local"
+    clock.is_trusted = True
+    assert it.standing().state == "local"
+
+
+def test_what_was_given_back_stays_so_over_a_start_of_the_controller_until_somebody_turns_the_switch():
+    it, clock = given_back_in_a_window()
+    assert seen(it, clock, None, False, True) == "local"
+    assert seen(it, clock, False, True) == "remote"
 
 
 def test_a_grant_counts_for_every_function_within_a_window_for_some():

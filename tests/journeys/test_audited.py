@@ -7,12 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from edgeagent.store.audit.segments import raw_lines, segment_files
 from tests.journeys.floor import PATIENT, SETPOINT, WAYS, Floor, floor, outcome
 
 SET = "Configuration.SetObjectParameter"
+UNKNOWN = "edgeagent_unknown_functions_total"
 
 
 def refusals(it: Floor) -> list[dict[str, Any]]:
@@ -56,3 +58,43 @@ def test_each_refused_command_of_a_known_user_is_an_entry_of_its_own(tmp_path: P
     refused = refusals(on_floor(tmp_path, steps))
     assert [each["values"]["value"] for each in refused] == [170.0, 171.0, 172.0]
     assert not [each for each in refused if "count" in each]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_call_with_wrong_parameters_is_recorded_where_it_does_more_than_read(tmp_path: Path, way: str) -> None:
+    async def steps(it: Floor) -> None:
+        async with it.caller(way, it.tokens["anna"]) as anna:
+            assert outcome(await anna.call("Board.Get", id=7)) == "invalidParameters"
+            assert outcome(await anna.call("Board.Remove", id="x", why="no such name")) == "invalidParameters"
+            assert outcome(await anna.call("Status.PowerOn", machine="NONE")) == "notFound"
+            assert outcome(await anna.call("Board.ConfirmEmpty", reason="trial", notAfter="soon")) == (
+                "invalidParameters")
+            assert outcome(await anna.call("Command.Stop", job="none")) == "notFound"
+
+    refused = refusals(on_floor(tmp_path, steps))
+    assert [(each["function"], each["who"], each["outcome"]) for each in refused] == [
+        (name, "anna", "refused") for name in ("Board.Remove", "Status.PowerOn", "Board.ConfirmEmpty", "Command.Stop")]
+    assert refused[0]["values"] == {"id": "x", "why": "no such name"}
+    assert "why" in refused[0]["reason"]
+    assert refused[1]["values"]["machine"] == "NONE"
+    assert "notAfter" in refused[2]["reason"]
+
+
+def test_a_flood_of_wrong_parameters_is_a_sum_and_functions_that_there_are_not_are_counted_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted = []
+
+    async def steps(it: Floor) -> None:
+        async with it.caller("lines", it.tokens["anna"]) as anna:
+            for number in range(50):
+                assert outcome(await anna.call("Board.Remove", id=number)) == "invalidParameters"
+                assert outcome(await anna.call(f"Board.Burn{number}", id="x")) == "methodNotFound"
+        address = it.agent.addresses["HTTP"].removeprefix("http://").partition("/")[0]
+        async with aiohttp.ClientSession() as session, session.get(f"http://{address}/metrics") as answer:
+            counted.extend(line for line in (await answer.text()).splitlines() if line.startswith(UNKNOWN))
+
+    first, rest = refusals(on_floor(tmp_path, steps))
+    assert (first["function"], rest["function"], rest["count"]) == ("Board.Remove", "Board.Remove", 49)
+    assert counted == [f"{UNKNOWN} 50.0"]
+    assert {record.args[0] for record in caplog.records if "function that there is not" in record.msg} == {"anna"}

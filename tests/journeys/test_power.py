@@ -1,6 +1,7 @@
 """Power over a real wire: on by command, boards that forbid it, off after the cool-down; and what comes between."""
 
 import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import resources
 
@@ -46,18 +47,21 @@ class Engineer:
         return (await self.status())["state"] in states
 
     async def turn_switch(self):
-        """Off and on again at the panel: remote control begins when the agent has seen both."""
+        """Off and on again at the panel: remote control begins when the agent has seen it off for two seconds."""
         async def is_remote():
             return (await self.status())["control"] == "remote"
 
         async def is_local():
             return not await is_remote()
 
-        self.oven.remote = False
-        await asyncio.sleep(1.5)
-        await self.until(is_local)
-        self.oven.remote = True
-        await self.until(is_remote)
+        for seconds in (3.5, 7.0, 14.0):
+            self.oven.remote = False
+            await asyncio.sleep(seconds)
+            await self.until(is_local)
+            self.oven.remote = True
+            with suppress(TimeoutError):
+                return await self.until(is_remote, 2 * seconds)
+        raise AssertionError("the switch was turned and control is not remote")
 
     async def refused(self, function, **params):
         message = await self.mes.answer(function, **params)

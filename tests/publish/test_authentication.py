@@ -17,7 +17,7 @@ from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.tokens import digest, new_token
 from edgeagent.model.users import Certificate, Token, User
-from edgeagent.publish.authentication import Authentication, SignIn
+from edgeagent.publish.authentication import Authentication, SignIn, caller_of
 from edgeagent.publish.throttle import FREE
 from edgeagent.publish.transports.admission import Admission
 from edgeagent.store.users import KnownUsers, change
@@ -333,3 +333,42 @@ def test_an_address_that_guesses_is_slowed_down_and_told_how_long(
     asyncio.run(main())
     assert "127.0.0.1 sent 10 wrong tokens" in caplog.text
     assert TOKEN not in caplog.text
+
+
+CARD = Certificate("ab" * 32, "mes.plant", NOW + timedelta(days=1))
+HAD = User(name="mes", role="engineer", created=NOW, fingerprints=(CARD.fingerprint,))
+
+
+@pytest.mark.parametrize(("had", "becomes", "is_over"), [
+    (HAD, (HAD,), False),
+    (HAD, (replace(HAD, revoked=NOW),), True),
+    (HAD, (), True),
+    (HAD, (replace(HAD, fingerprints=()),), True),
+    (HAD, (replace(HAD, fingerprints=("cd" * 32,)),), True),
+    (HAD, (replace(HAD, fingerprints=()), replace(HAD, name="other")), True),
+    (replace(HAD, fingerprints=(), common_names=("mes.plant",)), (replace(HAD, fingerprints=()),), True),
+    (replace(HAD, fingerprints=(), common_names=("mes.plant",)),
+     (replace(HAD, fingerprints=(), common_names=("mes.plant",)),), False),
+], ids=["nothing", "user revoked", "user gone", "certificate gone", "another certificate", "another user's now",
+        "name gone", "still its name"])  # fmt: skip
+def test_whoever_showed_a_certificate_may_nothing_once_the_file_has_it_no_more(had, becomes, is_over) -> None:
+    known = Known((had,))
+    authentication = Authentication(known)
+    identity = authentication.by_certificate(CARD, "http", "192.0.2.7")
+    assert identity is not None
+    caller = caller_of(identity, "http", "192.0.2.7")
+    assert authentication.as_now(caller).role == "engineer"
+    known.become(*becomes)
+    now = authentication.as_now(caller)
+    assert (now.role, now.is_authenticated) == ((NO_ROLE, False) if is_over else ("engineer", True))
+
+
+def test_whoever_showed_a_certificate_may_nothing_once_it_has_expired() -> None:
+    now = [NOW]
+    authentication = Authentication(Known((HAD,)), now=lambda: now[0])
+    identity = authentication.by_certificate(CARD, "http", "192.0.2.7")
+    assert identity is not None
+    caller = caller_of(identity, "http", "192.0.2.7")
+    assert authentication.as_now(caller).is_authenticated
+    now[0] += timedelta(days=2)
+    assert not authentication.as_now(caller).is_authenticated

@@ -176,6 +176,8 @@ METRICS = (
            lambda o: (((result,), o.tally.authentications[result]) for result in ("right", "wrong", "slowed"))),
     Metric("edgeagent_handshakes_failed", "counter", "TLS handshakes that failed, or that there was no room for.",
            _TRANSPORT, _of_transport(lambda o, name: o.tally.handshakes[name])),
+    Metric("edgeagent_unknown_functions", "counter", "Calls of functions that there are not.", (),
+           _one(lambda o: o.tally.unknown_functions)),
     Metric("edgeagent_telemetry_coalesced", "counter", "Telemetry messages that a newer one took the place of, because "
            "the peer was slow.", (), _one(lambda o: o.tally.coalesced)),
     Metric("edgeagent_events_lost", "counter", "Wanted events that were told to a subscriber as a gap.", (),
