@@ -59,7 +59,6 @@ async def _prove(options: argparse.Namespace, stop: asyncio.Event) -> bool:
 
 async def _all(folder: Path, options: argparse.Namespace, seed: int, seen: list[Seen]) -> None:
     """Make every proof that is wanted; each adds its lines to `seen`."""
-    from edgeagent.errors import EdgeAgentError  # noqa: PLC0415
     from edgeagent.tools.proving.ground import Ground  # noqa: PLC0415
     from edgeagent.tools.proving.verdict import Seen  # noqa: PLC0415
 
@@ -71,7 +70,7 @@ async def _all(folder: Path, options: argparse.Namespace, seed: int, seen: list[
         ground = Ground(folder / name, seed)
         try:
             seen += await proof(ground)
-        except (EdgeAgentError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  what broke has not held, and the others go on
             seen.append(Seen(name, "the scenario as a whole", 1, "it came to no end", (str(error) or repr(error),)))
         finally:
             await ground.close()

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 
-from edgeagent.tools.proving import behind, deaf, disk, hundred, kill, oracle
+from edgeagent.tools.proving import behind, corruption, deaf, disk, hundred, kill, oracle
 from edgeagent.tools.proving.ground import Ground
 
 
@@ -35,12 +35,6 @@ def hold(seen):
         print(line.tried, line.times, line.seen, sep="; ")
     faults = [fault for line in seen for fault in line.faults]
     assert not faults, faults
-
-
-def test_killed_twenty_times_the_agent_loses_no_board_and_no_event(tmp_path):
-    seen = proven(tmp_path, lambda ground: kill.prove(ground, 20))
-    hold(seen)
-    assert sum(line.times for line in seen) >= 20
 
 
 @pytest.mark.slow
@@ -76,6 +70,11 @@ def test_who_never_reads_costs_the_others_nothing_and_keeps_its_place(tmp_path):
 @pytest.mark.slow
 def test_a_hundred_consumers_are_told_everything_over_a_kill(tmp_path):
     hold(proven(tmp_path, hundred.prove))
+
+
+@pytest.mark.slow
+def test_a_corruption_in_any_table_is_told_and_nothing_that_was_changed_is(tmp_path):
+    hold(proven(tmp_path, corruption.prove))
 
 
 # That the proof can fail
@@ -152,32 +151,50 @@ def delete_the_newest(lived):
         connection.execute("DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events)")
 
 
-def hide_a_board(lived):
-    lines = lived.oven.truth.read_text().splitlines(keepends=True)
-    lived.oven.truth.write_text("".join(lines).replace("PROOF00001", "NEVERTOLD"))
+def hide_the_boards(lived):
+    lived.oven.truth.write_text(lived.oven.truth.read_text().replace("PROOF", "HIDDEN"))
 
 
-def test_sabotage_after_a_kill_is_found_out(tmp_path):
-    async def sabotaged(ground):
-        lived = await kill.live(ground, 1)
-        honest = await kill.judged(lived)
-        logs = [(file, file.read_bytes()) for file in (*(c.log for c in lived.consumers), lived.oven.truth)]
-        found = {}
-        for sabotage in (drop, reorder, repeat, hide_a_board, delete, delete_the_newest):
-            sabotage(lived)
-            found[sabotage] = (await kill.judged(lived)).faults
-            for file, content in logs:
-                file.write_bytes(content)
-        return honest, found
+async def killed_and_sabotaged(ground, kills):
+    """What the proof says of it as it was, and of each sabotage of what is left of it."""
+    lived = await kill.live(ground, kills)
+    stored = await kill.read_back(lived)
+    honest = kill.judged(lived, *stored)
+    found = {}
+    for sabotage in (drop, reorder, repeat, hide_the_boards):
+        files = [lived.consumers[0].log, lived.oven.truth]
+        contents = [file.read_bytes() for file in files]
+        sabotage(lived)
+        found[sabotage] = str(kill.judged(lived, *stored).faults)
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+    for sabotage in (delete, delete_the_newest):
+        sabotage(lived)
+        found[sabotage] = str(kill.judged(lived, *await kill.read_back(lived)).faults)
+    return honest, await kill.migrations(ground, 2), found
 
-    honest, found = proven(tmp_path, sabotaged)
-    assert not honest.faults, honest.faults
-    assert "each: not told" in str(found[drop])
-    assert "out of order" in str(found[reorder])
-    assert "told again though acknowledged" in str(found[repeat])
-    assert "NEVERTOLD went in and was told 0 times" in str(found[hide_a_board])
-    assert "gone" in str(found[delete])
-    assert "told, and not in the journal" in str(found[delete_the_newest])
+
+def test_killed_twenty_times_the_agent_loses_no_board_and_no_event_and_sabotage_is_found_out(tmp_path):
+    honest, migrated, found = proven(tmp_path, lambda ground: killed_and_sabotaged(ground, 18))
+    hold([honest, migrated])
+    assert honest.times + migrated.times >= 20
+    assert "each: not told" in found[drop]
+    assert "out of order" in found[reorder]
+    assert "told again though acknowledged" in found[repeat]
+    assert "was told and never was in the oven" in found[hide_the_boards]
+    assert "gone" in found[delete]
+    assert "told, and not in the journal" in found[delete_the_newest]
+
+
+def test_an_event_that_the_disk_changed_and_one_that_it_swallowed_are_found_out(tmp_path):
+    def event(number, what="a"):
+        return json.loads(told(number, what)[1])["params"] | {"method": "Configuration.Changed"}
+
+    whole = corruption.Whole(tmp_path, {number: event(number) for number in (1, 2, 3)}, "s", {}, b"")
+    gap = {"from": 3, "to": 3}
+    assert corruption.held(whole, "s", [event(1), event(2)], [gap]) == ([], 1)
+    faults, _ = corruption.held(whole, "s", [event(1, "b")], [gap])
+    assert faults == ["event 1 is told otherwise than it was", "event 2 is not there, and not told as gone"]
 
 
 def prove_command(folder, *options):

@@ -22,6 +22,7 @@ _COMPLETED = 2
 _FIRST_BOARDS_S = 300.0
 _SHOWN = 200
 _LOOK_S = 0.2
+_TRIES = 20
 
 
 class Whole(NamedTuple):
@@ -113,7 +114,7 @@ async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str
     try:
         await agent.start()
         client = await agent.client()
-        stream, events, gaps = await client.journal()
+        stream, events, gaps = await _journal(client)
         rows = await _rows(client, whole.rows)
         client.close()
         await asyncio.to_thread(log.write_bytes, whole.log)
@@ -125,7 +126,7 @@ async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str
         await agent.kill()
         return "", [str(error)]
     await agent.end()
-    faults, gone = _events(whole, stream, events, gaps)
+    faults, gone = held(whole, stream, events, gaps)
     changed = [name for name, (_, row) in rows.items() if row is not None and row != whole.rows[name][1]]
     faults += [f"{name} is told otherwise than it was" for name in changed]
     missing = [name for name, (_, row) in rows.items() if row is None and whole.rows[name][1] is not None]
@@ -137,7 +138,17 @@ async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str
     return ", ".join(parts), faults
 
 
-def _events(
+async def _journal(client: Client) -> tuple[str, list[dict[str, Any]], list[dict[str, int]]]:
+    """Read the journal, and again where the agent asks for it: it may be about to mend its store."""
+    for _ in range(_TRIES):
+        try:
+            return await client.journal()
+        except AgentRefused:
+            await asyncio.sleep(1.0)
+    return await client.journal()
+
+
+def held(
     whole: Whole, stream: str, events: list[dict[str, Any]], gaps: list[dict[str, int]]
 ) -> tuple[list[str], int]:
     """Hold the journal against what it was: what must not be, and how many events are told as gone."""

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from edgeagent.tools.proving import oracle
 from edgeagent.tools.proving.consumer import Consumer
 from edgeagent.tools.proving.filling import LAYOUTS, fill_earlier, what
-from edgeagent.tools.proving.ground import BELT_MM_S, Agent, Ground, Oven, ProofFailed, fitting
+from edgeagent.tools.proving.ground import BELT_MM_S, Agent, Ground, Oven, ProofFailed, comes, fitting
 from edgeagent.tools.proving.oven import BOARD_MM
 from edgeagent.tools.proving.verdict import Seen
 
@@ -17,6 +17,9 @@ _FEED_S = 60.0
 _LIMIT_S = 1.0
 _IN_START, _IN_MIGRATION = 0.3, 0.1
 """Shares of the kills."""
+
+_FIRST_EVENTS = 4
+"""By then it has read everything once: a board that is scanned before has no barcode."""
 
 _LAST_KILLS = 30
 """Of many kills, so many meet the boards that are inside by then; a longer way there is not."""
@@ -54,7 +57,7 @@ async def prove(ground: Ground, kills: int) -> list[Seen]:
     """Kill so many times in all."""
     in_migration = max(1, round(kills * _IN_MIGRATION)) if kills > 1 else 0
     lived = await live(ground, kills - in_migration)
-    return [await judged(lived), *([await migrations(ground, in_migration)] if in_migration else [])]
+    return [judged(lived, *await read_back(lived)), *([await migrations(ground, in_migration)] if in_migration else [])]
 
 
 async def live(ground: Ground, kills: int) -> Lived:
@@ -68,12 +71,16 @@ async def live(ground: Ground, kills: int) -> Lived:
     life = _Life(ground, agent, oven, consumers, start_s)
     await agent.start()
     await life.attach()
-    await oven.order(boards=_FEED_S, limit=_LIMIT_S)
+    await oven.order(limit=_LIMIT_S)
+    if not await comes(lambda: all(consumer.last > _FIRST_EVENTS for consumer in consumers)):
+        raise ProofFailed("the agent hears nothing of the oven")
+    await oven.order(boards=_FEED_S)
     await life.board_inside()
     for number in range(kills):
         if number == max(kills // 4, kills - _LAST_KILLS):
             await oven.order(boards=0)
         await life.kill(in_start=ground.chance.random() < _IN_START)
+    await oven.order(boards=0)
     await life.empty()
     return await life.end(kills)
 
@@ -175,13 +182,18 @@ class _Life:
         return abs(place - truth[code]) > _AWRY_MM + self._doubt_mm.get(code, 0.0)
 
 
-async def judged(lived: Lived) -> Seen:
-    """Hold the logs of all consumers against the journal as it is in the end, and against the oven's own truth."""
+async def read_back(lived: Lived) -> tuple[list[oracle.Told], list[dict[str, int]]]:
+    """What the journal holds in the end: its events, and the ranges that are gone."""
     await lived.agent.start()
     client = await lived.agent.client()
     _, stored, gaps = await client.journal()
     client.close()
     await lived.agent.end()
+    return stored, gaps
+
+
+def judged(lived: Lived, stored: list[oracle.Told], gaps: list[dict[str, int]]) -> Seen:
+    """Hold the logs of all consumers against the journal as it is in the end, and against the oven's own truth."""
     faults = list(lived.faults)
     repeated = 0
     for consumer in lived.consumers:
