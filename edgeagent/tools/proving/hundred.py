@@ -29,7 +29,7 @@ async def prove(ground: Ground) -> list[Seen]:
     ]  # fmt: skip
     for consumer in consumers:
         await consumer.attach(agent)
-    delays.values.clear()
+    delays.begin()
     await _told(consumers, FEWEST)
     grown_mb = agent.rss_mb() - before_mb
     faults = delays.faults()

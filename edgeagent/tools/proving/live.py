@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from edgeagent.tools.proving.ground import Agent
@@ -20,11 +21,17 @@ class Delays:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self.values: list[float] = []
+        self._since = 0.0
+
+    def begin(self) -> None:
+        """Count what happens from now on; what is told later and happened before was not live."""
+        self.values.clear()
+        self._since = time.time()
 
     def hear(self, method: str, params: dict[str, Any], now: float) -> None:
         """Note a reading's delay."""
-        if method == "Board.BarcodeRead":
-            self.values.append(now - self._agent.real_s(params["time"]))
+        if method == "Board.BarcodeRead" and (happened := self._agent.real_s(params["time"])) >= self._since:
+            self.values.append(now - happened)
 
     @property
     def ninety_ninth_s(self) -> float:
