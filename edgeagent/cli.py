@@ -33,7 +33,7 @@ Exit codes: 0 well, 1 failed, 2 wrong usage, 3 the agent cannot be reached, 4 th
 _GROUPS = {
     "run": ("demo", "run", "check", "remote", "push"),
     "look at a running agent": ("status", "boards", "board", "recipes", "tail", "call"),
-    "tools for the field": ("scan", "record", "replay", "simulate", "firmware", "client"),
+    "tools for the field": ("scan", "record", "replay", "simulate", "prove", "firmware", "client"),
     "administer": ("install", "uninstall", "users", "keys", "backup", "restore", "store", "audit", "support", "schema",
                    "completion"),
 }

@@ -24,7 +24,7 @@ from edgeagent.store import Archive, Consumer
 from edgeagent.store.consumers import PUSH, PUSHED
 from edgeagent.store.had import Had
 
-MOST_CONSUMERS = 64
+MOST_CONSUMERS = 256
 """Of all callers."""
 
 _IN_FLIGHT = 100
