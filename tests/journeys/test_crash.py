@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from edgeagent.clock import instant_ns
+from tests.journeys.mes import Mes
 from tests.journeys.plant import Plant, plant
-from tests.journeys.test_kill import Mes
 
 BOARDS = 10
 BOARD_MM = 120.0
