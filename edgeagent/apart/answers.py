@@ -125,8 +125,10 @@ class Answers:
         caller = ITSELF if session is None else self._guests.caller(session)
         return await self._dispatcher.answer(message, caller)
 
-    def _open(self, address: str, token: str | None, fingerprint: str | None, expires_s: float | None) -> Identity:
-        return self._guests.open(address, token, fingerprint, expires_s)
+    def _open(
+        self, address: str, token: str | None, fingerprint: str | None, expires_s: float | None, user: str | None
+    ) -> Identity:  # fmt: skip
+        return self._guests.open(address, token, fingerprint, expires_s, user)
 
     def _history(
         self, machine: str, columns: list[int], since_ns: int, until_ns: int, limit: int

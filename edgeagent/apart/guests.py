@@ -39,7 +39,10 @@ class Guests:
         """How many there are."""
         return len(self._guests)
 
-    def open(self, address: str, token: str | None, fingerprint: str | None, expires_s: float | None) -> Identity:
+    def open(
+        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None,
+        user: str | None = None,
+    ) -> Identity:  # fmt: skip
         """Let a client say who it is; see `AgentPort`.
 
         Raises:
@@ -51,7 +54,7 @@ class Guests:
         guest = _Guest(next(self._numbers), self._lost)
         guest.peer = peer = Peer(self._authentication, self._anonymous, TRANSPORT, address, guest, identity)
         if token is not None:
-            peer.authenticate(token)
+            peer.authenticate(token, user)
         elif identity is None and self._anonymous == NO_ROLE:
             self._authentication.tell(None, TRANSPORT, address, "a session did not say whose it is")
             raise CommandRefused("unauthenticated", "Everybody must say who it is: a user, and its token as password.")

@@ -75,10 +75,12 @@ class AgentLink:
         raise CommandRefused(data["kind"], data["reason"], data["machine"], **more)
 
     async def open(
-        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None
+        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None,
+        user: str | None = None,
     ) -> Identity:  # fmt: skip
         """See `AgentPort`."""
-        return msgspec.convert(await self._channel.call("open", address, token, fingerprint, expires_s), Identity)
+        identity = await self._channel.call("open", address, token, fingerprint, expires_s, user)
+        return msgspec.convert(identity, Identity)
 
     def close(self, session: int) -> None:
         """See `AgentPort`."""
