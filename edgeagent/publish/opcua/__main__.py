@@ -21,9 +21,9 @@ _log = logging.getLogger("edgeagent.publish.opcua")
 
 
 def main() -> int:
-    """Serve over the inherited socket whose number is the first argument; return the exit code."""
+    """Serve over the inherited socket whose number is the last argument; return the exit code."""
     _step_back()
-    end = socket.socket(fileno=int(sys.argv[1]))
+    end = socket.socket(fileno=int(sys.argv[-1]))
     if sys.platform == "win32":
         return asyncio.run(_served(end))
     import uvloop  # noqa: PLC0415
