@@ -95,8 +95,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        if self._room is not None:
-            await self._room.close()
+        room, self._room = self._room, None
+        if room is not None:
+            await room.close()
         await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
@@ -154,7 +155,8 @@ class Agent:
                             loop_lag, archive.lags, audit, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        console = Console(Dispatcher(Access(CONSOLE, room.console(), refused)), console_of(self._database.path))
+        at_console = Access(CONSOLE, room.console() | pages.console(), refused)
+        console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
         self.health.add("console", lambda: console.fault, is_needed=False)

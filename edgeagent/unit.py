@@ -10,6 +10,7 @@ import msgspec
 
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
+from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.events import TOPICS, Event
 from edgeagent.model.machine import Judging, Machine
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
-    from edgeagent.model.alarms import Alarm
     from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
@@ -199,6 +199,18 @@ class Unit:
         self._direct("hold_ready", (reason,))
         self.pipeline.hold_ready(reason or "")
 
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands."""
+        now, wall = self._direct("raise_alarm", alarm)
+        if events := self.pipeline.raise_alarm(alarm, now, wall):
+            self._append(events)
+
+    def clear_alarm(self, code: str, by: str) -> None:
+        """End an alarm of the agent's own and tell it; nothing where none stands."""
+        now, wall = self._direct("clear_alarm", (code, by))
+        if events := self.pipeline.clear_alarm(code, by, now, wall):
+            self._append(events)
+
     def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
         """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
         place = self.pipeline.place_of(board)
@@ -237,6 +249,10 @@ class Unit:
             self.recipe_started(RecipeName(name, version), by)
         elif said == "hold_ready":
             self.hold_ready(*told)
+        elif said == "raise_alarm":
+            self.raise_alarm(msgspec.convert(told, Alarm))
+        elif said == "clear_alarm":
+            self.clear_alarm(*told)
         elif said == "book_out":
             self.book_out(*told)
 
