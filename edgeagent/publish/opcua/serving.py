@@ -8,8 +8,10 @@ from typing import cast
 
 from asyncua import ua
 from asyncua.server.server import Server
+from asyncua.server.user_managers import UserManager
 
 from edgeagent.publish.opcua.port import AgentPort, Load
+from edgeagent.publish.opcua.standard.server import LazyServer
 
 _PAGE_BYTES = 4096
 """What /proc counts in."""
@@ -20,7 +22,7 @@ class Serving:
 
     def __init__(self, port: AgentPort) -> None:
         self._port = port
-        self._server = Server(user_manager=_Nobody())  # type: ignore[arg-type]
+        self._server = Server(iserver=LazyServer(_Nobody()), user_manager=_Nobody())
 
     async def start(self) -> str:
         """Make everything and listen; return the endpoint.
@@ -48,7 +50,7 @@ class Serving:
         return Load(resident_bytes=resident_bytes())
 
 
-class _Nobody:
+class _Nobody(UserManager):
     """Lets nobody in."""
 
     def get_user(self, *_: object, **__: object) -> None:
