@@ -177,6 +177,8 @@ class OpcuaProcess:
             await asyncio.gather(stopping, ended, return_exceptions=True)
 
     async def _how_it_ended(self, answers: Answers, ended: asyncio.Task[int]) -> str:
+        if answers.failure:
+            return answers.failure
         with suppress(TimeoutError):
             return f"ended with code {await asyncio.wait_for(asyncio.shield(ended), _FAREWELL_S)}"
         return f"cannot be spoken with: {answers.over.result()}"
@@ -195,10 +197,11 @@ class OpcuaProcess:
 
 async def _begun(command: Sequence[str], far: socket.socket) -> asyncio.subprocess.Process:
     """Start the process with its end of the socket pair."""
+    # In a session of its own, so that Ctrl-C reaches the agent alone: it ends when the agent has let go of it.
     environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD}
     return await asyncio.create_subprocess_exec(
         *command, str(far.fileno()), pass_fds=(far.fileno(),), stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL, env=environment)  # fmt: skip
+        stdout=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True)  # fmt: skip
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

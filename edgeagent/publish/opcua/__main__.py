@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
@@ -17,11 +18,11 @@ _REPORT_S = 1.0
 _MORE_LIKELY_KILLED = "500"
 """Where memory runs out, this process goes before the agent does."""
 
-_log = logging.getLogger("edgeagent.publish.opcua")
-
 
 def main() -> int:
     """Serve over the inherited socket whose number is the last argument; return the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # systemd sends them to all; it ends with the agent, and after it
     _step_back()
     end = socket.socket(fileno=int(sys.argv[-1]))
     if sys.platform == "win32":
@@ -61,7 +62,7 @@ async def _serve(link: AgentLink) -> int:
     try:
         endpoint = await serving.start()
     except OSError as error:
-        _log.error("OPC UA cannot listen at %s:%s: %s", link.settings.host, link.settings.port, error)
+        link.failed(f"cannot listen at {link.settings.host}:{link.settings.port}: {error.strerror or error}")
         return 1
     gc.collect()
     gc.freeze()  # what is there now stays
