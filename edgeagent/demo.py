@@ -97,6 +97,7 @@ class Demo:
         agent = Agent(configuration, {"RO0001": (register_map,)}, folder / "edgeagent.sqlite3", clock)
         try:
             await _started(agent, options)
+            agent.addresses["OPC UA certificates"] = str(folder / "pki")
             agent.addresses["Modbus TCP of the oven"] = f"{_HOST}:{modbus_port}"
             yield agent
         finally:
