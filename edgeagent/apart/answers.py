@@ -88,7 +88,7 @@ class Answers:
             self._authentication.turned_away(TRANSPORT, address, reason)
         elif name == "follow":
             self._tasks.append(asyncio.create_task(self._follow(*arguments), name="OPC UA: values and events"))
-        elif name == "listening":
+        elif name == "listening" and not self.endpoint.done():
             self.endpoint.set_result(*arguments)
         elif name == "failed":
             [self.failure] = arguments
