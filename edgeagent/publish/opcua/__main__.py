@@ -56,13 +56,18 @@ async def _served(end: socket.socket) -> int:
 
 
 async def _serve(link: AgentLink) -> int:
-    from edgeagent.publish.opcua.serving import Serving  # noqa: PLC0415  what it imports is told to the agent if it fails
+    # Imported here, so that the agent is told what it says while it is imported.
+    from edgeagent.publish.opcua.certificates import Unreadable  # noqa: PLC0415
+    from edgeagent.publish.opcua.serving import Serving  # noqa: PLC0415
 
     serving = Serving(link)
     try:
         endpoint = await serving.start()
     except OSError as error:
         link.failed(f"cannot listen at {link.settings.host}:{link.settings.port}: {error.strerror or error}")
+        return 1
+    except Unreadable as error:
+        link.failed(str(error))
         return 1
     gc.collect()
     gc.freeze()  # what is there now stays
