@@ -15,7 +15,7 @@ from edgeagent.apart.answers import Answers
 from edgeagent.apart.feed import Feed
 from edgeagent.apart.guests import Guests
 from edgeagent.apart.served import served
-from edgeagent.publish.opcua.frames import Channel
+from edgeagent.publish.opcua.frames import LEFT, Channel
 from edgeagent.publish.opcua.port import Load, OpcuaSettings
 
 if TYPE_CHECKING:
@@ -182,9 +182,11 @@ class OpcuaProcess:
     async def _how_it_ended(self, answers: Answers, ended: asyncio.Task[int]) -> str:
         if answers.failure:
             return answers.failure
+        if answers.over.done() and answers.over.result() != LEFT:
+            return f"cannot be spoken with: {answers.over.result()}"
         with suppress(TimeoutError):
             return f"ended with code {await asyncio.wait_for(asyncio.shield(ended), _FAREWELL_S)}"
-        return f"cannot be spoken with: {answers.over.result()}"
+        return "closed its socket, and did not end"
 
     def _hear(self, load: Load) -> None:
         self._heard_s = asyncio.get_running_loop().time()
