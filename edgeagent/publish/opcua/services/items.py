@@ -16,6 +16,7 @@ from asyncua.server.monitored_item_service import (
     MonitoredItemValues,
     WhereClauseEvaluator,
 )
+from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
@@ -182,7 +183,7 @@ class Items(MonitoredItemService):
             part = reading.parsed(wanted.IndexRange)
         except reading.WrongRange as wrong:
             raise Refused(wrong.status) from None
-        if isinstance(asked, ua.DataChangeFilter):
+        if isinstance(asked, uaprotocol_auto.DataChangeFilter):
             self._check_deadband(wanted, asked)
         elif not _is_nothing(asked):
             raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
