@@ -165,7 +165,18 @@ def test_a_process_that_ends_is_started_anew_and_its_sessions_are_over(tmp_path:
     run(body())
 
 
-@pytest.mark.parametrize(("mode", "words"), [("silent", "said nothing"), ("large", "more than 256")])
+def test_why_nobody_can_connect_is_told(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with beside(tmp_path, "fail", start=False) as its:
+            await its.process.start(0.0)
+            await until(lambda: its.process.fault() == "cannot listen at 127.0.0.1:1: it is taken")
+
+    run(body())
+
+
+@pytest.mark.parametrize(("mode", "words"), [
+    ("silent", "said nothing"), ("large", "more than 256"), ("ahead", "the events after 4711 cannot be followed"),
+])  # fmt: skip
 def test_a_process_that_goes_wrong_is_ended_and_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: str, words: str
 ) -> None:
