@@ -332,7 +332,7 @@ def test_an_independent_client_acknowledges_an_alarm_that_json_rpc_tells_as_ackn
             await connect("shift", "operator")
             assert await client.ask(**knows) == "Good"
             past = (await mes.call("Alarm.GetHistory"))["alarms"]
-            assert [each["alarm"]["acknowledgedBy"] for each in past if each["alarm"]["id"] == alarm["id"]] == ["shift"]
+            assert [each["acknowledgedBy"] for each in past if each["alarm"]["id"] == alarm["id"]] == ["shift"]
             mes.close()
 
     asyncio.run(body())

@@ -52,13 +52,17 @@ class Oven:
         self.session: int | None = None
         self.foreign: set[int] = set()
         self.journal: list[dict[str, Any]] = []
+        self.ids = {machine.id for machine in port.machines}
         for function in _ASKED:
-            port.answers[function] = said(function)
-        if not any(machine.id == "RO0001" for machine in port.machines):
-            port.answers["Event.Snapshot"]["machines"] = []
+            port.answers[function] = self._of_its_machine(said(function))
         port.answers["Event.Read"] = self._read
         snapshot = port.answers["Event.Snapshot"]
         snapshot["stream"], snapshot["sequence"] = port.stream, 0
+
+    def _of_its_machine(self, answer: Any) -> Any:
+        """What an agent would say of this machine in place of the one that it was asked about then."""
+        [machine] = self.ids
+        return msgspec.json.decode(msgspec.json.encode(answer).replace(b"RO0001", machine.encode()))
 
     def node(self, key: str) -> Node:
         """A node of a machine by the name that its number is made from."""
@@ -114,14 +118,12 @@ async def serving(folder: Path, machines: Sequence[ServedMachine] | None = None)
 Body = Callable[[Oven], Coroutine[Any, Any, None]]
 
 
-def run(folder: Path, body: Body, machines: Sequence[ServedMachine] | None = None) -> None:
-    """Let a client do something at an oven."""
-
-    async def main() -> None:
-        async with serving(folder, machines) as oven:
-            await body(oven)
-
-    asyncio.run(main())
+async def until(node: Node, wanted: Any) -> None:
+    """Wait until a node has a value, or one of which a callable says that it is wanted."""
+    is_wanted = wanted if callable(wanted) else lambda value: value == wanted
+    async with asyncio.timeout(30):
+        while not is_wanted((await node.read_data_value(raise_on_bad_status=False)).Value.Value):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 def refuse(kind: str) -> Callable[[dict[str, Any], int | None], Any]:
