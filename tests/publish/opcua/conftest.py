@@ -1,3 +1,5 @@
+"""A server for each test that is about the server, and one oven for all tests of a module: it takes a while to make."""
+
 from __future__ import annotations
 
 import asyncio
