@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -139,3 +141,19 @@ def status(answer: Any) -> str:
     if isinstance(answer, ua.ErrorMessage):
         return answer.Error.name
     return str(answer.ResponseHeader.ServiceResult.name)
+
+
+async def _alone(folder: Path, application: Path) -> None:
+    """Serve in a process of its own, until its input ends; the first line says where."""
+    loop = asyncio.get_running_loop()
+    async with guarded(folder, Application(application), variables=200) as its:
+        await its.temperature.write_value(1.0)
+        gc.collect()
+        print(its.url, flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(_alone(Path(sys.argv[1]), Path(sys.argv[2])))
