@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import edgeagent
@@ -34,10 +35,10 @@ from edgeagent.unit import Unit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
+    from edgeagent.apart.process import OpcuaProcess
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration
     from edgeagent.store.recipes import Recipes
@@ -94,8 +95,9 @@ class Agent:
 
     async def stop(self) -> None:
         """End all tasks, write the last checkpoints, close everything."""
-        if self._room is not None:
-            await self._room.close()
+        room, self._room = self._room, None
+        if room is not None:
+            await room.close()
         await asyncio.gather(*(ended(task) for task in self._tasks))
         for stop in reversed(self._stops):
             await stop()
@@ -142,16 +144,19 @@ class Agent:
         self._watch(readers, wires.longest_wait_s, audit)
         self.health.add("users", users.health, is_needed=False)
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
-        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
+        access = Access(FUNCTIONS, handlers, refused, authentication.as_now, tally)
+        dispatcher = Dispatcher(access)
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
+        opcua = self._opcua(access, dispatcher, delivery, authentication)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit)
+                            loop_lag, archive.lags, audit, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        console = Console(Dispatcher(Access(CONSOLE, room.console(), refused)), console_of(self._database.path))
+        at_console = Access(CONSOLE, room.console() | pages.console(), refused)
+        console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
         self.health.add("console", lambda: console.fault, is_needed=False)
@@ -161,6 +166,26 @@ class Agent:
         self._tasks.append(asyncio.create_task(supervised("control", room.run)))
         self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
         self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
+        if opcua is not None:
+            listeners.loads["opcua"] = opcua.connections
+            self._stops.append(opcua.stop)
+            self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
+
+    def _opcua(
+        self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication
+    ) -> OpcuaProcess | None:  # fmt: skip
+        """The OPC UA outlet, if it is wanted; it has not begun."""
+        table = self._configuration.opcua
+        if table is None:
+            return None
+        from edgeagent.apart.process import OpcuaProcess  # noqa: PLC0415  only where it is served
+        from edgeagent.apart.served import role_of_anybody, settings  # noqa: PLC0415
+
+        told = settings(table, self._database.path, self._file.parent if self._file else Path())
+        opcua = OpcuaProcess(told, role_of_anybody(table), access, dispatcher, delivery, authentication, self.units,
+                             self._clock)
+        self.health.add("OPC UA", opcua.fault, is_needed=False)
+        return opcua
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by, and tell what of it the disk damaged."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edgeagent.publish.authentication import Authentication
     from edgeagent.publish.delivery import Delivery
     from edgeagent.publish.jsonrpc import Dispatcher
-    from edgeagent.publish.observe.pages import Show
+    from edgeagent.publish.observe.pages import View
     from firmware_iface.toml_lines import KeyPath
 
 
@@ -100,7 +100,7 @@ class Listeners:
         self._servers: list[HttpServer | LineServer] = []
         self.loads: dict[str, Callable[[], tuple[int, int]]] = {}
 
-    async def start(self, pages: Mapping[str, Show]) -> dict[str, str]:
+    async def start(self, pages: Mapping[str, View]) -> dict[str, str]:
         """Listen; return the name of each outlet and its address. Raises CannotListen."""
         addresses: dict[str, str] = {}
         if self._table.http.enabled:
@@ -114,7 +114,7 @@ class Listeners:
         for server in reversed(self._servers):
             await server.stop()
 
-    async def _start_http(self, table: config.HttpTable, pages: Mapping[str, Show]) -> dict[str, str]:
+    async def _start_http(self, table: config.HttpTable, pages: Mapping[str, View]) -> dict[str, str]:
         admission, patience_s = self._admission(table), self._table.patience_s
         route = WebSocketRoute(self._dispatcher, self._delivery, admission=admission)
         server = HttpServer(

@@ -10,6 +10,7 @@ import msgspec
 
 from edgeagent.capture.pipeline import MemoryUnreadable, Pipeline
 from edgeagent.clock import boot_id
+from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.events import TOPICS, Event
 from edgeagent.model.machine import Judging, Machine
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.clock import Clock
     from edgeagent.config import MachineTable
-    from edgeagent.model.alarms import Alarm
     from edgeagent.model.boards import BoardInProcess
     from edgeagent.model.functions.machines import MachineStatus
     from edgeagent.model.samples import MeasuredValue
@@ -57,6 +57,8 @@ class Unit:
         self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
         self.resumed = ""
         """How the machine's memory was found at start, in words for the log."""
+        self.on_beat: list[Callable[[int], None]] = []
+        """Called with the group after each beat, once all else is done."""
         self._clock = clock
         self._journal = journal
         self._checkpoints = checkpoints
@@ -119,6 +121,8 @@ class Unit:
             self._wake()
         if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
+        for heard in self.on_beat:
+            heard(group)
 
     def _append(self, events: Sequence[Event], rows: Sequence[Kept] = ()) -> int:
         return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
@@ -195,6 +199,18 @@ class Unit:
         self._direct("hold_ready", (reason,))
         self.pipeline.hold_ready(reason or "")
 
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands."""
+        now, wall = self._direct("raise_alarm", alarm)
+        if events := self.pipeline.raise_alarm(alarm, now, wall):
+            self._append(events)
+
+    def clear_alarm(self, code: str, by: str) -> None:
+        """End an alarm of the agent's own and tell it; nothing where none stands."""
+        now, wall = self._direct("clear_alarm", (code, by))
+        if events := self.pipeline.clear_alarm(code, by, now, wall):
+            self._append(events)
+
     def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
         """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
         place = self.pipeline.place_of(board)
@@ -233,6 +249,10 @@ class Unit:
             self.recipe_started(RecipeName(name, version), by)
         elif said == "hold_ready":
             self.hold_ready(*told)
+        elif said == "raise_alarm":
+            self.raise_alarm(msgspec.convert(told, Alarm))
+        elif said == "clear_alarm":
+            self.clear_alarm(*told)
         elif said == "book_out":
             self.book_out(*told)
 
@@ -256,6 +276,12 @@ class Unit:
     def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
         """Values with quality and time; of all objects for None."""
         return self.pipeline.values(objects, self._clock.monotonic_ns())
+
+    def recent(self, since_ns: int) -> tuple[Sequence[int], Sequence[float], Sequence[int], int]:
+        """The rows of the last minutes, from a wall time on; see `Pipeline.recent`, but for the times: wall ns."""
+        shift = self._clock.wall_ns() - self._clock.monotonic_ns()
+        times, values, quality, width = self.pipeline.recent(since_ns - shift)
+        return [time + shift for time in times], values, quality, width
 
     def alarms(self) -> tuple[Alarm, ...]:
         """The alarms that stand."""

@@ -24,6 +24,7 @@ class Command:
         confirm: terms that hold when the command has worked, within `timeout_s`.
         preconditions: terms that must hold, on good values, before it is written.
         repeatable: the agent itself may write it a second time; otherwise it never does.
+        resets_all: of alarmReset, that it may take back alarms without `remote_reset` too.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Command:
     timeout_s: float
     preconditions: tuple[Term, ...]
     repeatable: bool
+    resets_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

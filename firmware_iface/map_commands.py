@@ -32,6 +32,8 @@ def read_commands(reader: Reader, tables: Mapping[str, dict[str, Any]]) -> tuple
             _check_value(reader, (*where, "value"), command["write"], command["value"])
             if command["style"] == "pulse" and command["value"] != 0:
                 _check_value(reader, (*where, "style"), command["write"], 0.0)
+        if command.get("resets_all") and name != "alarmReset":
+            reader.fault((*where, "resets_all"), f"{name} resets no alarms", "leave it out; it belongs to alarmReset")
         with suppress(KeyError):
             if command["handshake"] and command["handshake_value"] is not None:
                 _check_value(reader, (*where, "handshake_value"), command["handshake"], command["handshake_value"])

@@ -262,6 +262,7 @@ COMMAND = (
     Key("timeout_s", "number", "longest wait for that", 10.0, 0.1, 3600),
     Key("preconditions", "conditions", "it may be given when all hold, on good values", ()),
     Key("repeatable", "boolean", "whether the agent itself may write it a second time", False),
+    Key("resets_all", "boolean", "of alarmReset: whether it may reset alarms without remote_reset too", False),
 )
 POWER = (
     Key("warning_s", "number", "time from the warning before powerOn to the command", 0.0, 0, 600),

@@ -246,6 +246,10 @@ def _alarms(m: RegisterMap) -> Iterator[str]:
     heads = ("Code", "Severity", "About", "What is wrong", "When", "Hysteresis", "Delay on, off", "In states",
              "Remote reset")
     yield from _section("Alarms", heads, rows)
+    reset = m.command("alarmReset")
+    if m.alarms and reset:
+        yield ("`alarmReset` may reset those without remote reset too.\n" if reset.resets_all else
+               "`alarmReset` is not given while one without remote reset stands.\n")
 
 
 def _models(m: RegisterMap) -> Iterator[str]:

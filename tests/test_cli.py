@@ -132,9 +132,9 @@ def test_the_help_names_every_command_once_in_80_columns_with_the_exit_codes():
         assert group in lines
     codes = (cli.OK, cli.FAILED, cli.USAGE, cli.UNREACHABLE, cli.REFUSED, cli.BAD_CONFIGURATION)
     assert re.findall(r"(\d+) (?:well|failed|wrong|the agent)", " ".join(lines)) == [str(code) for code in codes]
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    assert all(f"`edgeagent {name}" in readme for name in commands())
-    assert all(f"| {code} |" in readme for code in codes)
+    page = (Path(__file__).parents[1] / "docs" / "commands.md").read_text()
+    assert all(f"`edgeagent {name}" in page for name in commands())
+    assert all(f"| {code} |" in page for code in codes)
 
 
 @pytest.mark.parametrize(("typed", "expected"), [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgeagent.acquire.line_unit import LineUnit
 from edgeagent.acquire.serial_line import SerialLine
 from edgeagent.acquire.serial_port import MARGIN_S
 from edgeagent.acquire.source import Allows, Block, Words, always, unknown_outcome
@@ -12,31 +13,19 @@ from firmware_iface.frames.writes import write
 _FUNCTION = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 
 
-class ModbusRtu:
+class ModbusRtu(LineUnit):
     """One unit on a serial line.
 
     Args:
-        unit: 1 to 247, one ModbusRtu for each on a line.
-        latency_s: longest time between the end of the question and the beginning of the unit's answer.
+        unit: 1 to 247. latency_s: see LineUnit.
         pause_s: how long the unit rests between two requests, whoever makes them.
     """
 
+    _unit: int
+
     def __init__(self, line: SerialLine, unit: int, latency_s: float, pause_s: float = 0.0) -> None:
-        self.name = f"{line.port}/{unit}"
-        self._line = line
-        self._unit = unit
-        self._latency_s = latency_s
+        super().__init__(line, unit, latency_s)
         line.rest(unit, pause_s)
-        line.quarantine_s = max(line.quarantine_s, latency_s)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the port is open."""
-        return self._line.has(self._unit)
-
-    async def connect(self) -> None:
-        """Open the port, or use it together with the line's other units; raises Unreachable."""
-        self._line.join(self._unit)
 
     async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask once; the answer's unit, function, length and checksum must fit the question."""
@@ -65,7 +54,3 @@ class ModbusRtu:
             raise Refused(f"{self.name} refused {what}: {refusal}", refusal.code) from refusal
         except MachineError as error:
             raise type(error)(f"{error} ({what})") from error
-
-    def close(self) -> None:
-        """Leave the line; it is closed when no unit uses it any more."""
-        self._line.leave(self._unit)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from edgeagent.acquire.line_unit import LineUnit
 from edgeagent.acquire.serial_port import MARGIN_S
 from edgeagent.acquire.source import always
 from edgeagent.errors import NotWritable
@@ -53,33 +54,33 @@ class Causes:
             self.tell(address, causes.get(address, ""))
 
 
-class Bisynch:
+class _TextUnit(LineUnit):
+    """An instrument that is asked in text and never written."""
+
+    def __init__(self, line: SerialLine, register_map: RegisterMap, unit: int | str) -> None:
+        super().__init__(line, unit, register_map.device.latency_ms / 1000)
+        self._causes = Causes(self.name, register_map)
+
+    async def write(self, _words: Words, _allows: Allows = always) -> None:
+        """Never: this agent only reads instruments that speak text; raises NotWritable."""
+        raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
+
+
+class Bisynch(_TextUnit):
     """One EI-Bisynch unit; every reading is a question of its own, with a pause between two for the others' questions.
 
     Args:
         register_map: with an instrument of the protocol.
-        unit: 1 to 99, one Bisynch for each on a line.
+        unit: 1 to 99.
     """
+
+    _unit: int
 
     def __init__(self, line: SerialLine, register_map: RegisterMap, unit: int) -> None:
         assert register_map.instrument is not None
-        self.name = f"{line.port}/{unit}"
-        self._line = line
-        self._unit = unit
+        super().__init__(line, register_map, unit)
         self._readings = register_map.instrument.readings
-        self._latency_s = register_map.device.latency_ms / 1000
         self._pause_s = register_map.device.pause_ms / 1000
-        self._causes = Causes(self.name, register_map)
-        line.quarantine_s = max(line.quarantine_s, self._latency_s)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the port is open."""
-        return self._line.has(self._unit)
-
-    async def connect(self) -> None:
-        """Open the port, or use it together with the line's other units; raises Unreachable."""
-        self._line.join(self._unit)
 
     async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask for the block's readings one after the other; a parameter that the unit does not know has no value."""
@@ -92,10 +93,6 @@ class Bisynch:
             answers[mnemonic] = await self._ask(mnemonic, is_urgent)
         values = {reading.address: self._value(reading, answers[reading.mnemonic or ""]) for reading in wanted}
         return registers(values, block.address, block.count)
-
-    async def write(self, _words: Words, _allows: Allows = always) -> None:
-        """Never: this agent only reads instruments that speak text; raises NotWritable."""
-        raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
 
     async def _ask(self, mnemonic: str, is_urgent: bool) -> bytes:
         answer = bisynch.Answer(self._unit, mnemonic)
@@ -110,52 +107,29 @@ class Bisynch:
         self._causes.tell(reading.address, refusal or wrong)
         return value
 
-    def close(self) -> None:
-        """Leave the line; it is closed when no unit uses it any more."""
-        self._line.leave(self._unit)
 
-
-class PolledText:
+class PolledText(_TextUnit):
     """An instrument that answers a poll with a line of text.
 
     Args:
         register_map: with an instrument that has a poll.
-        address: the instrument's own, one PolledText for each on a line.
+        address: the instrument's own.
     """
+
+    _unit: str
 
     def __init__(self, line: SerialLine, register_map: RegisterMap, address: str) -> None:
         assert register_map.instrument is not None
-        self.name = f"{line.port}/{address}"
-        self._line = line
-        self._address = address
+        super().__init__(line, register_map, address)
         self._instrument = register_map.instrument
         self._phrases = text_line.Phrases(register_map.instrument, address)
         self._timeout_s = register_map.device.timeout_ms / 1000
-        self._causes = Causes(self.name, register_map)
-        line.quarantine_s = max(line.quarantine_s, register_map.device.latency_ms / 1000)
-
-    @property
-    def connected(self) -> bool:
-        """Whether the port is open."""
-        return self._line.has(self._address)
-
-    async def connect(self) -> None:
-        """Open the port, or use it together with the line's other instruments; raises Unreachable."""
-        self._line.join(self._address)
 
     async def read(self, block: Block, is_urgent: bool = False) -> bytes:
         """Ask for one line; of an instrument that is not ready no reading has a value."""
-        answer = text_line.Answer(self._instrument, self._phrases, self._address)
+        answer = text_line.Answer(self._instrument, self._phrases, self._unit)
         line = await self._line.ask(answer, self._timeout_s, is_urgent)
         said = self._phrases.understand(line.decode("ascii"))
         assert said is not None
         self._causes.tell_all(said.causes)
         return registers(said.values, block.address, block.count)
-
-    async def write(self, _words: Words, _allows: Allows = always) -> None:
-        """Never: this agent only reads instruments that speak text; raises NotWritable."""
-        raise NotWritable(f"{self.name}: {SPEAKS_TEXT}")
-
-    def close(self) -> None:
-        """Leave the line; it is closed when nobody uses it any more."""
-        self._line.leave(self._address)

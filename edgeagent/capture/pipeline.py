@@ -16,6 +16,7 @@ from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import (
+    AlarmTold,
     ConfigurationChanged,
     ControlChanged,
     Event,
@@ -27,7 +28,7 @@ from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.machine import Machine
@@ -100,6 +101,15 @@ class Pipeline:
     def telemetry(self, group: int) -> list[MeasuredValue]:
         """The group's values that are worth telling after the last beat."""
         return self._telemetry.update(group, self._now_ns)
+
+    def recent(self, since_ns: int) -> tuple[Sequence[int], Sequence[float], Sequence[int], int]:
+        """The rows of the last minutes, from a monotonic time on, oldest first.
+
+        Returns:
+            Times; values and qualities, row after row; and how many columns a row has. Only those of
+            `judged_columns` are kept, the others are NaN and bad.
+        """
+        return *self._ring.since(since_ns), len(self.machine.map.registers)
 
     def second(self) -> bytes | None:
         """A row of history while boards are inside, once a second; None when it is not time."""
@@ -240,6 +250,17 @@ class Pipeline:
         """Boards that enter from now on are not ready, for this reason; empty ends it."""
         self._memory.state.held = reason
 
+    def raise_alarm(self, alarm: Alarm, now_ns: int, wall_ns: int) -> list[Event]:
+        """Let an alarm stand that no rule of the map raised; nothing is told where one of its code stands."""
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        return [] if alarm.code in self._alarms.standing else [self._raised(AlarmTold(alarm=alarm))]
+
+    def clear_alarm(self, code: str, by: str, now_ns: int, wall_ns: int) -> list[Event]:
+        """End an alarm that `raise_alarm` let stand; nothing is told where none stands."""
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        alarm = self._alarms.standing.pop(code, None)
+        return [self._event(*cleared(alarm, by))] if alarm else []
+
     # What the machine is now, for those who ask
 
     def status(self, now_ns: int) -> MachineStatus:
@@ -294,10 +315,7 @@ class Pipeline:
         if group == self.machine.pace:
             yield from self._beat(now, wall)
         for topic, told in self._alarms.update(row, group, self._memory.state.state, now, wall):
-            if topic == "Alarm.Raised":
-                for lane in self._lanes:
-                    lane.note_alarm(told.alarm.code)
-            yield self._event(topic, told)
+            yield self._raised(told) if topic == "Alarm.Raised" else self._event(topic, told)
 
     def _beat(self, now: int, wall: int) -> Iterator[Event]:
         row = self.row
@@ -312,6 +330,12 @@ class Pipeline:
         yield from self._busy()
         if status := self._state.update(row, self.count, now, wall):
             yield self._event("Status.MachineStatusChanged", status)
+
+    def _raised(self, told: AlarmTold) -> Event:
+        self._alarms.standing[told.alarm.code] = told.alarm
+        for lane in self._lanes:
+            lane.note_alarm(told.alarm.code)
+        return self._event("Alarm.Raised", told)
 
     def _busy(self) -> Iterator[Event]:
         if self.has_boards != self._memory.busy:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
 from edgeagent.config.checks import Found, contradictions, misfits, on_lines
 from edgeagent.config.exposure import exposed
 from edgeagent.config.secrets import take_out
-from edgeagent.config.tables import Configuration, HttpTable, OpenAppsTable, SourceTable
+from edgeagent.config.tables import AgentTable, Configuration, HttpTable, OpenAppsTable, SourceTable
 from edgeagent.errors import ConfigError
 from edgeagent.every_fault import STAND_IN, Faults
 from firmware_iface import catalog
@@ -63,11 +63,12 @@ def load(path: str | Path, find: FindMap | None = None) -> tuple[Configuration, 
 
 def load_http(path: Path) -> HttpTable:
     """Read where the agent of a configuration answers, and nothing else of it; raises ConfigError."""
-    document, faults = _read(path)
-    outlets = faults.convert(document, _Outlets)
-    if outlets is None or faults.found:
-        raise ConfigError(faults.found)
-    return outlets.openapps.http
+    return _part(path, _Outlets).openapps.http
+
+
+def load_store(path: Path) -> Path:
+    """Read where the store of a configuration is, and nothing else of it; raises ConfigError."""
+    return path.parent / _part(path, _Kept).agent.store
 
 
 def located(file: Path, where: KeyPath, reason: str, mend: str) -> FileFault:
@@ -81,6 +82,24 @@ class _Outlets(msgspec.Struct, frozen=True):
     """A configuration of which only the outlets are looked at."""
 
     openapps: OpenAppsTable = OpenAppsTable()
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    """A configuration of which only the agent itself is looked at."""
+
+    agent: AgentTable = AgentTable()
+
+
+_Part = TypeVar("_Part")
+
+
+def _part(path: Path, kind: type[_Part]) -> _Part:
+    """Read a part of a configuration, whatever is wrong with the rest; raises ConfigError."""
+    document, faults = _read(path)
+    part = faults.convert(document, kind)
+    if part is None or faults.found:
+        raise ConfigError(faults.found)
+    return part
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Faults]:

@@ -71,6 +71,7 @@ class ResetAll(Procedure):
     """Reset every alarm that the map lets be reset from afar, by its one command for that."""
 
     answers_when_done = True
+    commands = frozenset(("alarmReset",))
 
     def __init__(self, it: CommandedMachine, _: CommandParameters, context: Context) -> None:
         self._it = it
@@ -84,6 +85,13 @@ class ResetAll(Procedure):
         yield from interlocks.state(self._it)
         if command := self._it.machine.map.command("alarmReset"):
             yield from interlocks.preconditions(self._it, command.preconditions, "An alarm reset")
+            yield from () if command.resets_all else self._would_go_too()
+
+    def _would_go_too(self) -> Iterator[str]:
+        """The alarms that stand and are not marked: the one command is for all, whoever asked for which."""
+        rules = [self._rules[alarm.code] for alarm in self._it.alarms() if alarm.code in self._rules]
+        if others := ", ".join(f"{rule.code} {rule.text!r}" for rule in rules if not rule.remote_reset):
+            yield f"The machine has one reset for all alarms, and some can only be reset at the machine: {others}."
 
     def limits(self) -> Iterator[str]:
         """The map must have a command for it."""
@@ -140,11 +148,15 @@ class Reset(ResetAll):
         self._asked = tuple(alarm for alarm in self._asked if alarm.id == asked.id)
 
     def interlocks(self) -> Iterator[str]:
-        """Only what the map marks is reset from afar."""
+        """Only what the map marks is reset from afar; for an alarm that is over nothing is given."""
         for alarm in self._asked:
             if not alarm.remote_reset:
                 yield f"{alarm.code} {alarm.text!r} can only be reset at the machine."
         yield from super().interlocks()
+
+    def _would_go_too(self) -> Iterator[str]:
+        if any(alarm.remote_reset for alarm in self._asked):
+            yield from super()._would_go_too()
 
     def limits(self) -> Iterator[str]:
         """Without a command for it the alarm is only looked at anew: it ends by itself when its cause is gone."""

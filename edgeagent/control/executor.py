@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -22,6 +22,7 @@ from edgeagent.control.jobs import Jobs, ended_unseen
 from edgeagent.control.outcome import NEVER_BEGUN
 from edgeagent.control.ports import AsNow, Context
 from edgeagent.control.procedure import Factory, Failed, Procedure, Withdrawn, Work
+from edgeagent.control.pulses import take_back
 from edgeagent.control.rates import Rates
 from edgeagent.control.records import Records
 from edgeagent.control.running import Running
@@ -51,12 +52,13 @@ class Executor:
     Args:
         procedures: function → what makes its procedure. functions: what is known of each of them.
         as_now: asked before anything is decided, and before each write.
+        ended: called with each job that ran, once it has ended.
     """
 
     def __init__(
         self, machines: Mapping[str, Commanded], procedures: Mapping[str, Factory],
         functions: Mapping[str, Function], settings: ControlTable, archive: Archive, records: Records, clock: Clock,
-        as_now: AsNow = lambda caller: caller,
+        as_now: AsNow = lambda caller: caller, ended: Callable[[Running], None] = lambda running: None,
     ) -> None:  # fmt: skip
         self._machines = machines
         self._procedures = procedures
@@ -71,7 +73,9 @@ class Executor:
         self._resets = Allowance(settings.alarm_resets, settings.alarm_reset_minutes, archive.steady)
         self._deciding: dict[str, asyncio.Future[None]] = {}
         self._calls: set[asyncio.Task[Any]] = set()
-        self._jobs = Jobs(records, clock, self._permit_again)
+        self._pulses: set[asyncio.Task[None]] = set()
+        self._told_end = ended
+        self._jobs = Jobs(records, clock, self._permit_again, self._ended)
 
     @property
     def jobs(self) -> tuple[Running, ...]:
@@ -173,6 +177,9 @@ class Executor:
     async def close(self) -> None:
         """Take no more commands, and leave the jobs where they are: the next start takes them up."""
         await self._jobs.close()
+        for task in self._pulses:
+            task.cancel()
+        await asyncio.gather(*self._pulses, return_exceptions=True)
         await asyncio.gather(*self._calls, return_exceptions=True)
 
     def find(self, machine: str | None) -> Commanded:
@@ -299,8 +306,26 @@ class Executor:
             ended = ended_unseen(job, self._records, reason, "unknown" if is_begun else "failed")
             self._records.end(commanded.machine, ended, None)
             return
-        way = partial(_resumed, running) if running.function.needs_remote else running.procedure.resume
+        taken_back = self._take_back(running) if is_begun else None
+        way = partial(_resumed, running, taken_back) if running.function.needs_remote else running.procedure.resume
         self._jobs.take_up(running, way if is_begun else _never_begun)
+
+    def _ended(self, running: Running) -> None:
+        if running.left_set:
+            self._take_back(running)
+        self._told_end(running)
+
+    def _take_back(self, running: Running) -> asyncio.Task[None]:
+        """Let what its pulses left set be put to rest, however long its machine is silent."""
+        task = asyncio.create_task(take_back(running, self._clock), name=f"pulses of {running.job.id}")
+        self._pulses.add(task)
+        task.add_done_callback(self._taken_back)
+        return task
+
+    def _taken_back(self, task: asyncio.Task[None]) -> None:
+        self._pulses.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("%s could not be seen to", task.get_name(), exc_info=error)
 
     def _found(self, commanded: Commanded, job: Job, asked: Asked | None) -> Running | None:
         """Make the procedure of a job once more; None where what was asked for is lost, or cannot be made any more."""
@@ -327,13 +352,15 @@ class Executor:
         return verdict
 
 
-async def _resumed(running: Running, work: Work) -> str | None:
-    """Take up a job once its machine answers; the agent has only just been started."""
+async def _resumed(running: Running, taken_back: asyncio.Task[None] | None, work: Work) -> str | None:
+    """Take up a job once its machine answers and its pulses are at rest; the agent has only just been started."""
     machine = running.commanded.machine
     with suppress(TimeoutError):
         async with asyncio.timeout(_ANSWERS_WITHIN_S):
             while not machine.status().connected:
                 await machine.next_beat()
+            if taken_back and running.commanded.look().standing().state != "offline":
+                await asyncio.wait((taken_back,))
     return await running.procedure.resume(work)
 
 

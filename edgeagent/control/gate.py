@@ -1,4 +1,4 @@
-"""The gate before a machine's registers: it opens for a permit of a job that runs, and for nothing else."""
+"""The gate before a machine's registers: it opens for a permit of a job that runs; without one a pulse only ends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,17 @@ from edgeagent.control.ports import Allows, Reach, Written
 class Gate:
     """One machine's registers; every write of this agent passes here, one at a time.
 
+    Args:
+        pulses: paths that pulses, and nothing else, are given at: at 0 they are at rest.
+
     Attributes:
         turn: whose it is to write; held over a whole pulse or handshake.
     """
 
-    def __init__(self, machine: str, reach: Reach) -> None:
+    def __init__(self, machine: str, reach: Reach, pulses: frozenset[str] = frozenset()) -> None:
         self._machine = machine
         self._reach = reach
+        self._pulses = pulses
         self._admitted: set[int] = set()
         self.turn = asyncio.Lock()
 
@@ -44,6 +48,19 @@ class Gate:
 
         demand()
         await self._reach.write(path, value, is_still_allowed)
+
+    async def take_back(self, path: str, allows: Allows) -> None:
+        """Put a pulse's point to rest, which takes a command away and gives none: needs no permit.
+
+        Args:
+            allows: asked when the write has its turn.
+
+        Raises:
+            PermissionError: no pulse is given there; and what `Reach.write` raises.
+        """
+        if path not in self._pulses:
+            raise PermissionError(f"{path} of {self._machine} is no point of a pulse")
+        await self._reach.write(path, 0.0, allows)
 
     async def refresh(self, *paths: str) -> None:
         """Read anew, as `Reach.refresh`."""

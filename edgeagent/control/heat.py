@@ -16,6 +16,9 @@ STEP_CELSIUS = 50.0
 ON = frozenset(("starting", "warmingUp", "changeover", "ready", "running"))
 """States in which the heaters are on, or about to be."""
 
+WITHOUT_HEAT = frozenset(("off", "standby", "coolingDown"))
+"""States in which they are off."""
+
 _SAME = 0.5
 """A setpoint is what was written when it is this near, in its unit."""
 

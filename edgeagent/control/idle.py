@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from edgeagent.control import interlocks
+from edgeagent.control.heat import ON
 from edgeagent.control.power import IDLE
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edgeagent.clock import Clock
     from edgeagent.control.commanded import Commanded
     from edgeagent.control.executor import Executor
+    from edgeagent.control.unfollowed import Unfollowed
 
 _FUNCTION = "Status.PowerOff"
 
@@ -22,15 +24,20 @@ _log = logging.getLogger(__name__)
 
 
 class Idle:
-    """Watches one machine; after a restart of the agent its time begins anew."""
+    """Watches one machine; after a restart of the agent its time begins anew.
 
-    def __init__(self, commanded: Commanded, executor: Executor, clock: Clock) -> None:
+    Args:
+        unfollowed: says whether it is on without a job that follows it, which is idle before it is ready too.
+    """
+
+    def __init__(self, commanded: Commanded, executor: Executor, clock: Clock, unfollowed: Unfollowed) -> None:
         self._commanded = commanded
         self._executor = executor
         self._clock = clock
+        self._unfollowed = unfollowed
         self._minutes = commanded.settings.auto_off_minutes
         self._since_ns = clock.monotonic_ns()
-        self._caller = Caller("agent: idle", "engineer", IDLE, "", frozenset((_FUNCTION,)), is_authenticated=True)
+        self._caller = Caller(IDLE, "engineer", "agent", "", frozenset((_FUNCTION,)), is_authenticated=True)
 
     async def look(self) -> None:
         """Look once, and command it off when it is due."""
@@ -40,7 +47,9 @@ class Idle:
     def is_due(self) -> bool:
         """Look once: whether it has been ready, without a board and without a command, for the configured time."""
         now_ns, it = self._clock.monotonic_ns(), self._commanded.machine
-        is_idle = it.status().state == "ready" and not any(interlocks.boards_inside(it))
+        state = it.status().state
+        is_idle = (state == "ready" or (state in ON and self._unfollowed.stands)) and \
+            not any(interlocks.boards_inside(it))
         is_commanded = any(running.commanded is self._commanded for running in self._executor.jobs)
         if not is_idle or is_commanded:
             self._since_ns = now_ns

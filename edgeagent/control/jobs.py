@@ -30,15 +30,20 @@ class Jobs:
 
     Args:
         permit_again: gives a permit to a job that was taken up after a restart; raises Withdrawn.
+        ended: called with each job that ran, once it has ended.
 
     Attributes:
         last_ns: machine → monotonic time when a command was last begun there.
     """
 
-    def __init__(self, records: Records, clock: Clock, permit_again: Callable[[Running], Permit]) -> None:
+    def __init__(
+        self, records: Records, clock: Clock, permit_again: Callable[[Running], Permit],
+        ended: Callable[[Running], None] = lambda running: None,
+    ) -> None:  # fmt: skip
         self._records = records
         self._clock = clock
         self._permit_again = permit_again
+        self._ended = ended
         self._running: dict[str, Running] = {}
         self._is_closing = False
         self.last_ns: dict[str, int] = {}
@@ -126,6 +131,8 @@ class Jobs:
             _log.exception("the end of job %s (%s) could not be told", job.id, job.function)
         finally:
             self._running.pop(running.job.id, None)
+            if running.job.ended_at is not None:
+                self._ended(running)
 
     async def _done(self, running: Running, do: Do) -> tuple[JobState, str | None, Exception | None]:
         """Do it; how it ended, the reason, and what ended it."""

@@ -119,6 +119,15 @@ class CommandedMachine(Protocol):
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
 
+    def raise_alarm(self, alarm: Alarm) -> None:
+        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands.
+
+        Its code has a colon, which none of a map has; after a restart of the agent it has ended.
+        """
+
+    def clear_alarm(self, code: str, by: str) -> None:
+        """End such an alarm and tell it; nothing where none stands."""
+
     async def next_beat(self) -> None:
         """Wait until the pace-keeping group was read again, or missed."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 
 from edgeagent.control import heat, interlocks
@@ -13,8 +13,8 @@ from edgeagent.errors import MachineError
 from edgeagent.model.functions import power
 from firmware_iface.commands import Power
 
-IDLE = "idle"
-"""The way by which `control.idle` commands it."""
+IDLE = "agent: idle"
+"""The caller as which `control.idle` commands it; no user has a colon in its name."""
 
 _BEGINS_S = 30.0
 """From the command's confirmation until the machine's state must show it."""
@@ -23,7 +23,8 @@ _LOOKS_S = 10.0
 """All zones must be cool twice, so long apart, before belt and blowers stop."""
 
 
-_WITHOUT_HEAT = ("off", "standby", "coolingDown")
+SWITCH_ON = "Switch on"
+"""The step in which the command is given."""
 
 
 class _Powers(Procedure):
@@ -65,22 +66,33 @@ class _Powers(Procedure):
         command = self._map.command(name)
         return interlocks.preconditions(self._it, command.preconditions if command else (), what)
 
-    async def _hear(self) -> None:
-        """Wait, whoever has control, until the machine tells its state; after a restart nothing is known of it."""
+    async def _hear(self, work: Work) -> None:
+        """Wait, whoever has control, until the machine tells its state; after a restart only a former one is known."""
+        terms = [term for rule in self._map.states for term in rule.when]
         while not self._presence.is_lost():
-            if self._presence.is_known:
-                return
+            was_known = self._presence.is_known
+            if was_known:
+                with suppress(MachineError):
+                    await work.read(*{path for term in terms for path in (term.path, term.minus) if path})
             await self._it.next_beat()
+            if was_known and self._presence.is_known:
+                return
         raise Unknown("The machine does not answer, and what it made of the command is not known.")
 
 
 class PowerOn(_Powers):
     """Warn, switch on, and wait until the machine is ready."""
 
+    commands = frozenset(("powerOn", "standby"))
+
     def __init__(self, it: CommandedMachine, _: power.PowerOn, context: Context) -> None:
         super().__init__(it, context)
         self._was_told = False
         """It was told to start: from here on everything that is still written takes heat away."""
+        self._is_resumed = False
+        self._is_confirmed = False
+        self._is_seen_to = False
+        """It is ready, or began and was brought to rest: nothing of the command is left."""
 
     @property
     def safe(self) -> frozenset[str]:
@@ -102,15 +114,20 @@ class PowerOn(_Powers):
         """What the map must say."""
         return self._lacks("powerOn")
 
+    def leaves_open(self, sent: Collection[str]) -> bool:
+        """Once the command was sent, until it is ready, or did begin and was brought to rest."""
+        command = self._map.command("powerOn")
+        return not self._is_seen_to and (self._is_resumed or (command is not None and command.write in sent))
+
     async def run(self, work: Work) -> str | None:
         """Warn, switch on, warm up; whatever ends it before leaves no heat behind."""
         if self._state in ON:
             return f"It is on already: {self._it.status().reason}."
         await self._warn(work)
-        await work.step("Switch on")
+        await work.step(SWITCH_ON)
         try:
             await work.command("powerOn")
-            self._was_told = True
+            self._was_told = self._is_confirmed = True
             in_time = await self._warm_up(work)
         except (Stopped, Withdrawn, NotConfirmed):
             if self._is_sent(work):
@@ -125,8 +142,8 @@ class PowerOn(_Powers):
 
     async def resume(self, work: Work) -> str | None:
         """Silence the horn, and go on where the machine is warming up by itself."""
-        await self._hear()
-        self._was_told = True
+        self._was_told = self._is_resumed = True
+        await self._hear(work)
         horn = self._power.horn
         sounds = await _sounds(work, horn) if horn else False
         if horn and sounds:
@@ -135,6 +152,7 @@ class PowerOn(_Powers):
             raise Unknown(f"The agent was restarted in it; the machine is in state {self._state}: "
                           f"{self._it.status().reason}. Whether it had been told to start is not known."
                           f"{' Nor is whether the horn still sounds.' if sounds is None else ''}")  # fmt: skip
+        self._is_confirmed = True
         if self._state in ("ready", "running"):
             return await self._warmed(work, True)
         try:
@@ -168,8 +186,8 @@ class PowerOn(_Powers):
         except MachineError as error:
             raise Unknown(f"The horn could not be switched off and may still sound: {error}.") from error
         except Withdrawn as error:
-            is_on = interlocks.number(self._it, horn) != 0
-            raise Withdrawn(f"{error}{' The horn may still sound.' if is_on else ''}") from error
+            is_silent = await _sounds(work, horn) is False
+            raise Withdrawn(f"{error}{'' if is_silent else ' The horn may still sound.'}") from error
 
     async def _warm_up(self, work: Work) -> bool:
         """Wait until it is ready, or is none that warms up any more; False when the time is over."""
@@ -190,6 +208,7 @@ class PowerOn(_Powers):
         if not self._presence.is_known:
             raise Unknown("The machine stopped answering while it warmed up; look at it.")
         if status.state in ("ready", "running"):
+            self._is_seen_to = True
             return f"It is ready: {status.reason}."
         gone = f"While it warmed up the machine went to state {status.state}: {status.reason}"
         if self._presence.was_interrupted and status.state not in ON:
@@ -210,8 +229,9 @@ class PowerOn(_Powers):
                 await self._rest(work)
             except (Stopped, Withdrawn):
                 await self._rest(work)  # the job is on its way to its end now, and this is safe
+            self._is_seen_to = self._is_confirmed
         except (MachineError, Failed) as error:
-            if not self._presence.is_known or self._state not in _WITHOUT_HEAT:
+            if not self._presence.is_known or self._state not in heat.WITHOUT_HEAT:
                 raise Unknown(f"The heaters could not be switched off again: {error}.") from error
         except Withdrawn as error:
             raise Withdrawn(f"{error} The machine goes on by itself: {self._it.status().reason}.") from error
@@ -229,10 +249,12 @@ class PowerOff(_Powers):
     Nothing is `safe` to be written after it was stopped: it stays where it is, cooling or as hot as it was.
     """
 
+    commands = frozenset(("standby", "powerOff"))
+
     def __init__(self, it: CommandedMachine, asked: power.PowerOff, context: Context) -> None:
         super().__init__(it, context)
         self._now = asked.now
-        self._is_idle = context.caller.transport == IDLE
+        self._is_idle = context.caller.name == IDLE
         self._is_cooling = False
         """Nothing is written now; what comes between is judged when it is to be switched off."""
         self._must_be_cool = False
@@ -280,7 +302,7 @@ class PowerOff(_Powers):
 
     async def resume(self, work: Work) -> str | None:
         """Go on cooling where the heaters are off; anything else is as unknown as it looks."""
-        await self._hear()
+        await self._hear(work)
         if self._state == "off":
             return f"It is off: {self._it.status().reason}."
         if self._now or not heat.is_resting(self._it):
@@ -350,7 +372,8 @@ class PowerOff(_Powers):
             return "It was switched off at the machine."
         await work.step("Switch off")
         await work.command("powerOff")
-        return None
+        minutes = self._context.settings.auto_off_minutes if self._is_idle else None
+        return f"It had stood idle for {minutes:g} minutes." if minutes else None
 
 
 async def _sounds(work: Work, horn: str) -> bool | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Protocol
 
 from edgeagent.control.ports import CommandedMachine, Context, Value, Written
@@ -107,11 +107,13 @@ class Procedure(ABC):
         takes_long: it has the machine for itself until its end: two such jobs never run at one machine.
         gives_way: for now any other command ends it, as if that one's caller had stopped it; it writes nothing then.
         answers_when_done: the caller waits for the end and gets `answer()`; else it gets the job at once.
+        commands: names of the map's commands that it may give.
     """
 
     takes_long: bool = False
     gives_way: bool = False
     answers_when_done: bool = False
+    commands: frozenset[str] = frozenset()
 
     @property
     def safe(self) -> frozenset[str]:
@@ -147,6 +149,14 @@ class Procedure(ABC):
         Commands nothing unless control is remote again (`work.write` sees to that).
         """
         raise Unknown("the agent was restarted while it ran; look at the machine before it is asked for again")
+
+    def leaves_open(self, sent: Collection[str]) -> bool:
+        """Whether, now that it has ended, what it sent may still begin or go on to heat, and nobody follows that.
+
+        Args:
+            sent: paths that it sent something to.
+        """
+        return False
 
     def answer(self, job: Job) -> Any:
         """What the caller is answered once a procedure with `answers_when_done` ended well."""

@@ -40,6 +40,7 @@ class Start(Procedure):
     """
 
     takes_long = True
+    commands = frozenset(("recipeStart",))
 
     def __init__(self, machine: CommandedMachine, wanted: StartRecipe, context: Context) -> None:
         self._machine = machine

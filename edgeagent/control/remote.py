@@ -115,7 +115,7 @@ class Remote:
                 self._is_by_hand = self._last is None or _is_long(self._heard_ns, now_ns)
             if self._is_by_hand and self._heard_ns is not None and self._off_ns is None:
                 self._off_ns = now_ns
-            self._lease, self._given_back, self._ended_by = None, False, _MACHINE
+            self._lease, self._ended_by = None, _MACHINE
         self._last = switch
 
     def grant(self, by: str, minutes: int | None) -> None:
@@ -146,8 +146,9 @@ class Remote:
             return Standing("offline", _MACHINE if self._is_maintained else _CONFIGURATION, reason=reason)
         if self._lease and self._lease.ends_ns <= now_ns:
             self._ended_by, self._lease = _AGENT, None
-        open_ = openings(self._windows, wall_ns) if self._clock.trusted else []
-        if not open_:
+        is_trusted = self._clock.trusted
+        open_ = openings(self._windows, wall_ns) if is_trusted else []
+        if is_trusted and not open_:
             self._given_back = False
         if reason := self._switched_off():
             return Standing("local", _MACHINE, reason=reason)

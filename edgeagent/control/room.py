@@ -16,8 +16,11 @@ from edgeagent.control.idle import Idle
 from edgeagent.control.ports import AsNow, CommandedMachine, Reach
 from edgeagent.control.procedure import Factory
 from edgeagent.control.procedures import PROCEDURES
+from edgeagent.control.pulses import pulse_points
 from edgeagent.control.records import Audit, Records
 from edgeagent.control.remote import Remote, Standing
+from edgeagent.control.running import Running
+from edgeagent.control.unfollowed import Unfollowed
 from edgeagent.model.callers import Caller
 from edgeagent.model.commands import Job
 from edgeagent.model.functions import FUNCTIONS, OfMachine
@@ -50,14 +53,16 @@ class ControlRoom:
         self._archive = archive
         self.machines = {
             table.id: Commanded(
-                it, Gate(table.id, reach), table,
+                it, Gate(table.id, reach, pulse_points(it.machine.map)), table,
                 Remote(settings, table, it.machine.map.remote is not None, real or Clock()), self._turned)
             for it, reach, table in machines
         }  # fmt: skip
         self._procedures = procedures
+        self._unfollowed = {name: Unfollowed(commanded, clock) for name, commanded in self.machines.items()}
         self.executor = Executor(self.machines, procedures, FUNCTIONS | CONSOLE, settings, archive, self._records,
-                                 clock, as_now)  # fmt: skip
-        self._idle = [Idle(commanded, self.executor, clock) for commanded in self.machines.values()]
+                                 clock, as_now, self._ended)  # fmt: skip
+        self._idle = [Idle(commanded, self.executor, clock, self._unfollowed[name])
+                      for name, commanded in self.machines.items()]  # fmt: skip
 
     def handlers(self) -> dict[str, Handler]:
         """Every function of the network's catalogue that changes something."""
@@ -81,6 +86,8 @@ class ControlRoom:
     async def start(self) -> None:
         """Say who has control now, and take up the jobs that ran when the agent ended."""
         self.look()
+        for unfollowed in self._unfollowed.values():
+            await unfollowed.load(self._archive.jobs)
         await self.executor.resume()
 
     async def run(self) -> None:
@@ -101,8 +108,10 @@ class ControlRoom:
             await asyncio.sleep(_LOOK_S)
 
     async def turn(self) -> None:
-        """Look once who has control, and what stands idle."""
+        """Look once who has control, what heats without a job, and what stands idle."""
         self.look()
+        for unfollowed in self._unfollowed.values():
+            unfollowed.look(self.executor.jobs)
         for idle in self._idle:
             await idle.look()
 
@@ -121,6 +130,9 @@ class ControlRoom:
             return await self.executor.call(name, parameters, caller)
 
         return do
+
+    def _ended(self, running: Running) -> None:
+        self._unfollowed[running.commanded.id].ended(running)
 
     def _turned(self, machine: str, before: str, now: Standing) -> None:
         until = iso(now.until_ns) if now.until_ns else None

@@ -33,6 +33,7 @@ class Running:
         stop_asked: set when it shall end; stopped_by: who wants that.
         ends: why it is on its way to its end before its time.
         sent: paths that were sent to a register, whether or not it arrived; not those that were surely not written.
+        left_set: a pulse could not be taken back.
         seen: what was read last of each point, for the audit.
     """
 
@@ -49,6 +50,7 @@ class Running:
     stopped_by: str = ""
     ends: CommandEnded | None = None
     sent: set[str] = field(default_factory=set)
+    left_set: bool = False
     rows: list[Kept] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     seen: dict[str, Value] = field(default_factory=dict)

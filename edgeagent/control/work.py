@@ -172,7 +172,9 @@ class JobWork:
             await self._clock.sleep((command.pulse_ms or 0) / 1000)
         finally:
             if self.was_sent(command.write):
+                self._running.left_set = True
                 await self._send(command.write, 0.0, _always)
+                self._running.left_set = False
         return sent_ns
 
     async def _confirm(self, command: Command, sent_ns: int) -> None:

@@ -17,6 +17,11 @@ MOST_SETTINGS = 1000
 SETTLING_S = 60.0
 """How long everything stays within its tolerance before a machine is ready, unless a recipe says otherwise."""
 
+Title = Annotated[str, Meta(max_length=256)]
+Alloy = Annotated[str, Meta(max_length=64)]
+Comment = Annotated[str, Meta(max_length=2000)]
+Settings = Annotated[dict[str, float], Meta(max_length=MOST_SETTINGS)]
+
 
 class RecipeDraft(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
     """A recipe as somebody writes it; what is left out is taken from the machine's configuration when it is kept.
@@ -27,13 +32,13 @@ class RecipeDraft(msgspec.Struct, frozen=True, rename="camel", kw_only=True, for
         settling_s: how long everything stays within its tolerance before the machine is ready for it.
     """
 
-    name: Annotated[str, Meta(max_length=256)]
-    settings: Annotated[dict[str, float], Meta(max_length=MOST_SETTINGS)]
+    name: Title
+    settings: Settings
     tolerances: Tolerances | None = None
     window: ProcessWindow | None = None
     settling_s: float = msgspec.field(name="settlingSeconds", default=SETTLING_S)
-    alloy: Annotated[str, Meta(max_length=64)] | None = None
-    comment: Annotated[str, Meta(max_length=2000)] | None = None
+    alloy: Alloy | None = None
+    comment: Comment | None = None
 
 
 class StoredRecipe(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -45,6 +46,13 @@ class Jobs:
         rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return list(pages.whole(rows[:limit], "job")), following
+
+    async def since(self, since_ns: int, functions: Collection[str]) -> list[Job]:
+        """Read the jobs of these functions that were accepted from a time (wall ns) on, the first accepted first."""
+        query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE accepted_ns >= ? ORDER BY accepted_ns, id"
+        rows = await self._database.read(lambda c: c.execute(query, (since_ns,)).fetchall())
+        jobs = [msgspec.json.decode(body, type=Job) for body in pages.whole(rows, "job")]
+        return [job for job in jobs if job.function in functions and job.state != "refused"]
 
     async def open(self) -> list[Job]:
         """Read the jobs that have not ended, the first accepted first; damaged ones are left out."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import msgspec
 
 from edgeagent.config.tables import LIMITS, TolerancesTable, WindowTable
 from edgeagent.errors import ConfigError
-from edgeagent.every_fault import Faults
+from edgeagent.every_fault import Faults, key_name
 from edgeagent.model.machine import Limit, ProcessWindow, Tolerances
-from edgeagent.model.recipes import SETTLING_S, RecipeDraft
-from edgeagent.tools.json_lines import key_lines
+from edgeagent.model.recipes import SETTLING_S, Alloy, Comment, RecipeDraft, Settings, Title
+from edgeagent.tools.json_lines import DoubledKey, key_lines
+from edgeagent.tools.tables import printable
 from firmware_iface import catalog
 from firmware_iface.map_reader import FileFault
 from firmware_iface.toml_lines import KeyPath
@@ -50,11 +52,11 @@ class _Tolerances(TolerancesTable, frozen=True):
 class _Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A recipe as a TOML file has it."""
 
-    name: str
-    settings: dict[str, float]
+    name: Title
+    settings: Settings
     settling_s: float = SETTLING_S
-    alloy: str | None = None
-    comment: str | None = None
+    alloy: Alloy | None = None
+    comment: Comment | None = None
     tolerances: _Tolerances | None = None
     window: WindowTable | None = None
 
@@ -92,21 +94,25 @@ class RecipeFile:
 
     def _converted(self, document: dict[str, Any]) -> RecipeDraft:
         tolerances = document.get("tolerances")
-        self._numbers(document.get("settings"), ("settings",))
-        self._numbers(tolerances.get("zones") if isinstance(tolerances, dict) else None, ("tolerances", "zones"))
+        self._free(document.get("settings"), ("settings",))
+        self._free(tolerances.get("zones") if isinstance(tolerances, dict) else None, ("tolerances", "zones"))
         draft: RecipeDraft | None = None
         if self._is_json:
             draft = self._faults.convert(document, RecipeDraft)
         elif found := self._faults.convert(document, _Recipe):
             draft = _draft(found)
+        for place, value in _numbers(msgspec.to_builtins(draft)):
+            if not math.isfinite(value):
+                self._faults.add(self._place(place), f"{value} is no number")
         if self._faults.found or draft is None:
             raise ConfigError(sorted(self._faults.found, key=lambda fault: fault.line or 0))
         return draft
 
-    def _numbers(self, table: object, where: KeyPath) -> None:
+    def _free(self, table: object, where: KeyPath) -> None:
         """Look at values whose keys are nobody's to name; a number stands in for those that are none."""
         for key, value in table.items() if isinstance(table, dict) else ():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not abs(value) <= sys.float_info.max:  # an int may be more than a float can be
                 self._faults.add((*where, key), f"{value!r:.60} is no number", "write it in the unit of its point")
                 table[key] = 0.0  # type: ignore[index]
 
@@ -124,7 +130,7 @@ def toml(recipe: Mapping[str, Any], points: Mapping[str, str], origin: str) -> s
     lines += [_line("settlingSeconds", recipe["settlingSeconds"]), "", "[settings]"]
     written = [f"{_text(path)} = {value!r}" for path, value in recipe["settings"].items()]
     width = max(map(len, written), default=0)
-    lines += [f"{line:<{width}}  # {points[path]}" if points.get(path) else line
+    lines += [f"{line:<{width}}  # {printable(points[path])}" if points.get(path) else line
               for line, path in zip(written, recipe["settings"], strict=True)]  # fmt: skip
     for table in ("tolerances", "window"):
         if recipe.get(table):
@@ -140,6 +146,15 @@ def draft_of(kept: Mapping[str, Any]) -> dict[str, Any]:
     """What of a kept recipe was somebody's to write: as Recipe.Create takes it."""
     names = {field.encode_name for field in msgspec.structs.fields(RecipeDraft)}
     return {key: value for key, value in kept.items() if key in names and value is not None}
+
+
+def _numbers(table: Any, before: str = "") -> Iterator[tuple[str, float]]:
+    """Every number of a recipe, by its key as the functions have it."""
+    for key, value in table.items() if isinstance(table, dict) else ():
+        if isinstance(value, float):
+            yield before + key, value
+        else:
+            yield from _numbers(value, f"{before}{key}.")
 
 
 def _draft(file: _Recipe) -> RecipeDraft:
@@ -169,14 +184,21 @@ def _json(path: Path) -> tuple[dict[str, Any], dict[KeyPath, int]]:
     _require_small(path)
     try:
         text = path.read_text(encoding="utf-8")
-        document = json.loads(text)
+        document = json.loads(text, parse_int=float)
+        json.dumps(document, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
         raise ConfigError([FileFault(str(path), error.lineno, "", f"is not JSON: {error.msg}")]) from None
+    except UnicodeEncodeError:
+        raise ConfigError([FileFault(str(path), None, "", "holds half of a character, as \\ud800 is")]) from None
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError([FileFault(str(path), None, "", f"cannot be read: {error}")]) from None
     if not isinstance(document, dict):
         raise ConfigError([FileFault(str(path), 1, "", "is no recipe", "write an object with name and settings")])
-    return document, key_lines(text)
+    try:
+        return document, key_lines(text)
+    except DoubledKey as error:
+        key = key_name(error.where)
+        raise ConfigError([FileFault(str(path), error.line, key, str(error), "take one of the two out")]) from None
 
 
 def _require_small(path: Path) -> None:

@@ -57,7 +57,7 @@ def shown(recipe: Answer, points: Mapping[str, str], most: int | None) -> Iterat
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Each key at which two recipes differ, and both values; `-` where one has none."""
+    """Each key at which two recipes differ, and both values to their last digit; `-` where one has none."""
     a, b = dict(_flat(first)), dict(_flat(second))
     return [(key, a.get(key, "-"), b.get(key, "-")) for key in dict.fromkeys((*a, *b)) if a.get(key) != b.get(key)]
 
@@ -67,7 +67,13 @@ def _flat(recipe: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, st
         if isinstance(value, dict) and value.keys() != {"low", "high"}:
             yield from _flat(value, "" if key == "settings" else f"{before}{key}.")
         elif value is not None:
-            yield f"{before}{key}", _limit(value)
+            yield f"{before}{key}", _exact(value)
+
+
+def _exact(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{_exact(value['low'])} to {_exact(value['high'])}"
+    return repr(float(value)).removesuffix(".0") if isinstance(value, int | float) else printable(str(value))
 
 
 def _limit(value: Any) -> str:

@@ -63,9 +63,22 @@ def _export(options: Namespace, address: Address) -> bool:
     if options.file is None:
         sys.stdout.write(text)
         return True
-    with options.file.open("x", encoding="utf-8") as file:  # nothing is ever overwritten
-        file.write(text)
+    _write(options.file, text)
     return True
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file, whole or not at all; raises OSError."""
+    try:
+        file = path.open("x", encoding="utf-8")
+    except FileExistsError:
+        raise FileExistsError(f"{path} is there already and is not overwritten: name another file") from None
+    try:
+        with file:
+            file.write(text)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _import(options: Namespace, address: Address) -> bool:
@@ -77,15 +90,20 @@ def _import(options: Namespace, address: Address) -> bool:
     if options.check:
         told = f"{options.file}: {checked['machine']} can do it; it would be version {checked['version']}"
         return _print(options, checked, (told,))
-    request = {"recipe": draft, "requestId": secrets.token_hex(8), **_of_machine(options)}
+    kept = _kept_anew(address, {"recipe": draft, **_of_machine(options)}, options.based_on)
+    return _print(options, kept, (f"{kept['recipe']} of {kept['machine']} is kept in version {kept['version']}",))
+
+
+def _kept_anew(address: Address, wanted: dict[str, Any], based_on: int | None) -> Any:
+    """Keep a recipe as a new one, or as the next version of the one that there is."""
+    if based_on is not None:
+        return ask(address, "Recipe.Update", wanted | {"basedOn": based_on, "requestId": secrets.token_hex(8)})
     try:
-        kept = ask(address, "Recipe.Create", request)
+        return ask(address, "Recipe.Create", wanted | {"requestId": secrets.token_hex(8)})
     except AgentRefused as error:
         if error.kind != "busy":
             raise
-        based_on = {} if options.based_on is None else {"basedOn": options.based_on}
-        kept = ask(address, "Recipe.Update", request | based_on | {"requestId": secrets.token_hex(8)})
-    return _print(options, kept, (f"{kept['recipe']} of {kept['machine']} is kept in version {kept['version']}",))
+    return ask(address, "Recipe.Update", wanted | {"requestId": secrets.token_hex(8)})
 
 
 def _diff(options: Namespace, address: Address) -> bool:

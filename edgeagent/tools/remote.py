@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-from pathlib import Path
 from typing import Any
 
-from edgeagent.errors import AgentRefused, AgentUnreachable
-from edgeagent.publish.transports.console import connected, console_of
+from edgeagent.tools.console import ask, console
 from edgeagent.tools.stores import named
 
-_IN_RUN = Path("/run/edgeagent/console")
-"""Where the installed service has it."""
-_PATIENCE_S = 15.0
 _FUNCTIONS = {"status": "Status.GetRemote", "grant": "Status.GrantRemote", "release": "Status.ReleaseRemote"}
 
 
@@ -25,35 +19,9 @@ def remote(options: argparse.Namespace) -> bool:
         AgentUnreachable, AgentRefused, ConfigError.
     """
     params = {name: value for name in ("machine", "minutes") if (value := getattr(options, name, None)) is not None}
-    told = ask(_console(options), _FUNCTIONS[options.what], params)
+    told = ask(console(named(options)), _FUNCTIONS[options.what], params)
     print(json.dumps(told) if options.json else shown(told))
     return True
-
-
-def ask(console: Path, function: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Call a function of the console.
-
-    Raises:
-        AgentUnreachable: no agent answers there, or this user may not ask it. AgentRefused: it refused.
-    """
-    request = {"jsonrpc": "2.0", "id": 1, "method": function, "params": params}
-    try:
-        with connected(console, _PATIENCE_S) as client, client.makefile("rwb") as stream:
-            stream.write(json.dumps(request).encode() + b"\n")
-            stream.flush()
-            line = stream.readline()
-    except PermissionError as error:
-        raise AgentUnreachable(f"{console}: this user may not; try sudo, or join the service's group") from error
-    except OSError as error:
-        reason = error.strerror or error
-        raise AgentUnreachable(f"{console}: no agent answers there ({reason}); does it run?") from error
-    if not line:
-        raise AgentUnreachable(f"{console}: the agent ended the connection")
-    answer = json.loads(line)
-    if fault := answer.get("error"):
-        raise AgentRefused(fault["message"], fault["data"]["kind"], {})
-    result: dict[str, Any] = answer["result"]
-    return result
 
 
 def shown(told: dict[str, Any]) -> str:
@@ -68,9 +36,3 @@ def shown(told: dict[str, Any]) -> str:
         lines.append(f"{wish['by']} asks for {wish['minutes']} min since {wish['at']}: {wish['reason']}")
         lines.append("to grant it: edgeagent remote grant")
     return "\n".join(lines)
-
-
-def _console(options: argparse.Namespace) -> Path:
-    console = console_of(named(options))
-    # The folder of the store is closed to the members of the service's group, who may ask here.
-    return _IN_RUN if not os.path.exists(console) and os.path.exists(_IN_RUN) else console  # noqa: PTH110

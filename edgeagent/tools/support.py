@@ -22,10 +22,11 @@ from typing import Any
 
 import edgeagent
 from edgeagent import config
-from edgeagent.errors import ConfigError
+from edgeagent.errors import ConfigError, EdgeAgentError
 from edgeagent.tools import store_facts
 from edgeagent.tools.access import CannotShow
 from edgeagent.tools.asking import INSTALLED, Address, address_of
+from edgeagent.tools.console import ask, console
 from edgeagent.tools.redaction import without_secrets
 from firmware_iface import catalog
 
@@ -118,22 +119,34 @@ class Support:
         self._add("versions.json", "versions of the agent, its packages and the system", told)
 
     def _live(self) -> None:
-        """Ask the running agent."""
-        try:
-            address = address_of(self._options)
-        except ConfigError as error:
-            self._add("live-missing.txt", "why the running agent was not asked", str(error))
-            return
-        try:
-            live = _asked(address)
-        except (OSError, ValueError, http.client.HTTPException, CannotShow) as error:
-            self._add("live-missing.txt", "why nothing is here of the running agent", f"{address}: {error}")
+        """Ask the running agent: where no address is named, at its console first, which needs no token."""
+        faults = []
+        for way in (self._over_http,) if self._options.agent else (self._at_the_console, self._over_http):
+            try:
+                live = way()
+                break
+            except (OSError, ValueError, http.client.HTTPException, EdgeAgentError) as error:
+                faults.append(str(error))
+        else:
+            self._add("live-missing.txt", "why nothing is here of the running agent", "\n".join(dict.fromkeys(faults)))
             return
         self._add("metrics.txt", "metrics as served now", live.pop("metrics"))
         self._add("logs.jsonl", "the agent's newest log lines", "\n".join(live.pop("logs")))
         for wire, lines in live.pop("frames").items():
             self._add(f"frames/{_safe(wire)}.txt", f"the last raw frames of {wire}", "\n".join(lines))
         self._add("live.json", "health, readiness, machines, values, boards, journal as they are now", live)
+
+    def _at_the_console(self) -> dict[str, Any]:
+        """The agent's own part; raises ConfigError, AgentUnreachable or AgentRefused."""
+        return ask(console(config.load_store(self._file)), "Support.Get", {})
+
+    def _over_http(self) -> dict[str, Any]:
+        """The agent's own part; raises ConfigError, or what `_asked` raises with the address before it."""
+        address = address_of(self._options)
+        try:
+            return _asked(address)
+        except (OSError, ValueError, http.client.HTTPException, CannotShow) as error:
+            raise ValueError(f"{address}: {error}") from error
 
     def _store(self) -> None:
         if self._configuration is None:

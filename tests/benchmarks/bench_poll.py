@@ -30,11 +30,12 @@ import msgspec
 import uvloop
 from pymodbus.client import AsyncModbusTcpClient
 
-from edgeagent.acquire.modbus import ModbusTcp
+from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
+from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
-from edgeagent.config import MachineTable, SourceTable
+from edgeagent.config import MachineTable, ModbusTcpTable
 from edgeagent.model.machine import Machine
 from edgeagent.model.samples import Row
 from edgeagent.store import Checkpoints, Database, Journal
@@ -116,24 +117,24 @@ async def run_poller(port: int, devices: int, period_s: float) -> None:
         machine = Machine("M", tuple(maps[:devices - first]))
         set_period(machine, period_s)
         row = Row(len(machine.points), len(machine.groups))
-        pollers += [Poller(machine, ModbusTcp("127.0.0.1", port, 1, 1.0), plan(machine, source, row), clock,
-                           lambda group: None) for source in range(len(machine.maps))]
+        pollers += [Poller(machine, ModbusTcp(TcpConnection("127.0.0.1", port, 1.0), 1), plan(machine, source, row),
+                           clock, lambda group: None, each) for source, each in enumerate(machine.maps)]
     await asyncio.gather(*(poller.run() for poller in pollers))
 
 
 async def run_unit(port: int, devices: int, period_s: float) -> None:
     maps = [catalog.load(path) for path in fleet.write_maps(Path.cwd())]
     clock, pollers = Clock(), []
+    wires = Wires((), clock)
     database = Database(Path("store.sqlite3"))
     database.open()
     journal = await Journal.open(database, clock)
     for first in range(0, devices, fleet.SOURCES):
         here = tuple(maps[:devices - first])
-        sources = tuple(SourceTable(map="bench", host="127.0.0.1", port=port) for _ in here)
-        unit = Unit(MachineTable(id=f"M{first}", sources=sources), here, clock, journal, Checkpoints(database, clock),
-                    lambda machine, values, wall_ns: None)
+        table = MachineTable(f"M{first}", tuple(ModbusTcpTable("bench", "127.0.0.1", port) for _ in here))
+        unit = Unit(table, here, clock, journal, Checkpoints(database, clock), lambda machine, values, wall_ns: None)
         set_period(unit.machine, period_s)
-        pollers += unit.pollers
+        pollers += wires.readers(table, unit.machine, unit.row, unit.beat)
     await asyncio.gather(*(poller.run() for poller in pollers))
 
 
@@ -242,7 +243,9 @@ async def agent(devices: int, seconds: float) -> None:
             stderr=asyncio.subprocess.DEVNULL)
         address = ""
         while not address:
-            address = (await running.stdout.readline()).decode().strip().partition("TCP lines: ")[2]
+            if not (line := await running.stdout.readline()):
+                sys.exit("the agent ended; `edgeagent run` says why")
+            address = line.decode().strip().partition("TCP lines: ")[2]
         for subscribers in range(2):
             listening = [asyncio.create_task(listen(address)) for _ in range(subscribers)]
             await asyncio.sleep(WARM_S)

@@ -76,7 +76,8 @@ def write_configuration(folder: Path, devices: int, port: int) -> Path:
     for device in range(devices):
         if device % SOURCES == 0:
             text += f'[[machines]]\nid = "M{device // SOURCES}"\n'
-        text += f'[[machines.sources]]\nmap = "./{maps[device % SOURCES].name}"\nhost = "127.0.0.1"\nport = {port}\n'
+        text += f'[[machines.sources]]\nkind = "modbus-tcp"\nmap = "./{maps[device % SOURCES].name}"\n'
+        text += f'host = "127.0.0.1"\nport = {port}\n'
     (folder / "agent.toml").write_text(text)
     return folder / "agent.toml"
 

@@ -1,5 +1,6 @@
 """What operators do to boards and alarms: booked out, taken notice of, reset where the map lets it be from afar."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from edgeagent.control.alarms import Acknowledge, Reset, ResetAll
 from edgeagent.control.allowance import Allowance
 from edgeagent.control.boards import Empty, Remove
-from edgeagent.control.procedure import Unknown
+from edgeagent.control.procedure import Unknown, Withdrawn
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.alarms import AlarmRecord
 from edgeagent.model.functions.alarms import AcknowledgeAlarm, ResetAlarm
@@ -223,6 +224,53 @@ def test_what_the_map_does_not_mark_is_reset_at_the_machine_only():
     kept(it)
     (reason,) = reset(it, standing(it, "E086").id).procedure.interlocks()
     assert "can only be reset at the machine" in reason
+
+
+def declared(it: Stand) -> Stand:
+    """The same machine, whose map says that its one reset is for all alarms."""
+    its = it.machine.map
+    commands = tuple(replace(each, resets_all=each.name == "alarmReset") for each in its.commands)
+    it.machine.map = replace(its, commands=commands)
+    return it
+
+
+def tripped() -> Stand:
+    """Air was lost for a moment, which may be reset from afar, and the cut-out tripped, which may not."""
+    it = warm()
+    it.fault("overtemperature@0+5")
+    it.fault("air-lost@0+5")
+    it.run(10)
+    return kept(it)
+
+
+@pytest.mark.parametrize("asked", ["E082", None])
+def test_a_reset_of_all_alarms_is_not_given_while_one_stands_that_the_map_does_not_mark(asked):
+    it = tripped()
+    work = reset(it, asked and standing(it, asked).id)
+    (reason,) = work.procedure.interlocks()
+    assert "E086 'Overtemperature cut-out tripped, to be reset at the panel'" in reason
+    assert "E082" not in reason
+
+
+@pytest.mark.parametrize("asked", ["E082", None])
+def test_an_alarm_that_comes_after_it_was_permitted_keeps_the_reset_from_being_given(asked):
+    it = lost_air()
+    work = reset(it, asked and standing(it, asked).id)
+    assert not list(work.procedure.interlocks())
+
+    async def slow_disk(text: str) -> None:
+        it.fault("overtemperature@0+5")
+        it.run(10)
+
+    work.step = slow_disk
+    with pytest.raises(Withdrawn, match="E086"):
+        done(work)
+    assert work.wrote == []
+
+
+def test_a_map_that_declares_it_resets_all_and_what_it_does_not_mark_is_never_asked_for_by_itself():
+    it = declared(tripped())
+    assert list(reset(it, standing(it, "E086").id).procedure.interlocks())
     work = reset(it)
     done(work)
     answer = work.procedure.answer(None)
@@ -248,7 +296,7 @@ def test_nothing_is_reset_during_an_emergency_stop():
     it = lost_air()
     it.fault("emergency-stop")
     it.run(5)
-    (reason,) = reset(it).procedure.interlocks()
+    (reason,) = reset(declared(it)).procedure.interlocks()
     assert "emergency stop" in reason
 
 

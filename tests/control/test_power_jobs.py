@@ -188,9 +188,24 @@ def test_an_idle_machine_is_announced_and_switched_off_where_it_is_configured(tm
         assert job.by == "agent: idle"
         assert job.steps[0].text.startswith("Nothing comes: it is switched off in 2 minutes")
         assert it.device.state == "ready"
-        assert (await over(it, "Status.PowerOff"))["outcome"] == "done"
+        ended = await over(it, "Status.PowerOff")
+        assert (ended["outcome"], ended["by"]) == ("done", "agent: idle")
+        assert ended["reason"] == "It had stood idle for 5 minutes."
         assert it.device.state == "off"
         assert not it.device.was_cut_hot
+
+    journey(tmp_path, steps, **IDLE)
+
+
+def test_why_an_idle_machine_was_switched_off_is_told_over_a_restart_too(tmp_path):
+    async def steps(it):
+        await announced(it)
+        await it.until(lambda: it.device.state == "coolingDown", BEAT_S)
+        await it.die_and_start_again()
+        it.grant(60)
+        ended = await over(it, "Status.PowerOff")
+        assert (ended["outcome"], ended["by"]) == ("done", "agent: idle"), ended
+        assert ended["reason"] == "It had stood idle for 5 minutes."
 
     journey(tmp_path, steps, **IDLE)
 
@@ -405,5 +420,21 @@ def test_a_horn_that_a_killed_agent_left_on_is_told_where_nothing_may_be_written
         assert (ended["state"], "The horn may still sound." in ended["reason"]) == ("stopped", True), ended
         assert "The horn may still sound." in caplog.text
         assert len(it.reach.wrote) == wrote
+
+    journey(tmp_path, steps, is_off=True)
+
+
+def test_a_horn_that_was_not_read_since_it_was_switched_on_is_not_taken_for_silent(tmp_path):
+    async def steps(it):
+        it.grant()
+
+        def turned_off():
+            it.device.remote = False
+
+        meets_once(it, "machine/horn", 1.0, turned_off)
+        job = await it.call("Status.PowerOn")
+        ended = await it.ended(job["id"])
+        assert it.device.read("machine/horn")
+        assert (ended["state"], "The horn may still sound." in ended["reason"]) == ("stopped", True), ended
 
     journey(tmp_path, steps, is_off=True)

@@ -173,6 +173,29 @@ def test_a_window_counts_for_its_functions_and_only_by_a_clock_that_is_known_to_
     assert it.allows("Status.PowerOn")[0] == "remote", "the next day"
 
 
+def given_back_in_a_window():
+    """Somebody has released control inside a window that is open."""
+    it, clock = remote(windows=(RemoteWindowTable("22:00", "23:00"),))
+    assert seen(it, clock, True) == "remote"
+    it.release("mes")
+    assert it.standing().state == "local"
+    return it, clock
+
+
+def test_what_was_given_back_stays_so_over_a_moment_without_a_trusted_clock():
+    it, clock = given_back_in_a_window()
+    clock.is_trusted = False
+    assert it.standing().state == "local"
+    clock.is_trusted = True
+    assert it.standing().state == "local"
+
+
+def test_what_was_given_back_stays_so_over_a_start_of_the_controller_until_somebody_turns_the_switch():
+    it, clock = given_back_in_a_window()
+    assert seen(it, clock, None, False, True) == "local"
+    assert seen(it, clock, False, True) == "remote"
+
+
 def test_a_grant_counts_for_every_function_within_a_window_for_some():
     it, _ = remote(has_switch=False, windows=(RemoteWindowTable("22:00", "23:00", functions=("Status.PowerOn",)),))
     it.grant("console:anna", 5)

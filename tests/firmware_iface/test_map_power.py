@@ -139,3 +139,12 @@ def test_rails_have_a_width_and_another_setpoint(tmp_path):
         mutant = text.replace('width_setpoint = "conveyor/1/widthSetpoint"', f'width_setpoint = "{wrong}"')
         with pytest.raises(catalog.MapError, match=reason):
             _load(tmp_path, mutant)
+
+
+def test_only_a_reset_of_alarms_can_be_said_to_reset_all(tmp_path):
+    where = "[commands.powerOff]\n"
+    with pytest.raises(catalog.MapError, match="powerOff resets no alarms"):
+        _load(tmp_path, DRYER.replace(where, where + "resets_all = true\n"))
+    reset = '[commands.alarmReset]\nwrite = "dryer/order"\nvalue = 3\nconfirm = ["dryer/on == 1"]\n'
+    assert not _load(tmp_path, DRYER + reset).command("alarmReset").resets_all
+    assert _load(tmp_path, DRYER + reset + "resets_all = true\n").command("alarmReset").resets_all

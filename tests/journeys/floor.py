@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from ssl import SSLContext
 from typing import Any
 
 import aiohttp
@@ -130,16 +131,16 @@ class Floor:
                 (answer,) = await console.ask([("Status.GrantRemote", {"machine": machine, "minutes": 30})])
                 assert answer["result"]["control"] == "remote", answer
 
-    def caller(self, way: str, token: str | None = None) -> Any:
-        """A connection of a user, or of nobody, over one of WAYS."""
+    def caller(self, way: str, token: str | None = None, context: SSLContext | None = None) -> Any:
+        """A connection of a user, or of nobody, over one of WAYS; with a context over TLS, by its certificate."""
         assert self.agent is not None, "it runs"
         addresses = self.agent.addresses
         if way == "http":
-            return Http(addresses["HTTP"], token)
+            return Http(addresses["HTTP"], token, context)
         if way in ("websocket", "msgpack"):
-            return WebSocket(addresses["WebSocket"], token, is_packed=way == "msgpack")
-        host, port = addresses["TCP lines"].rsplit(":", 1)
-        return Lines(asyncio.open_connection(host, int(port), limit=1 << 24), token)
+            return WebSocket(addresses["WebSocket"], token, context, is_packed=way == "msgpack")
+        host, port = addresses["TCP lines"].removesuffix(" with TLS").rsplit(":", 1)
+        return Lines(asyncio.open_connection(host, int(port), limit=1 << 24, ssl=context), token)
 
     def console(self) -> Any:
         return Lines(asyncio.open_unix_connection(str(console_of(self.store)), limit=1 << 24), None)
@@ -167,9 +168,9 @@ class _Caller:
 
 
 class Http(_Caller):
-    def __init__(self, url: str, token: str | None) -> None:
+    def __init__(self, url: str, token: str | None, context: SSLContext | None = None) -> None:
         super().__init__(token)
-        self._url = url
+        self._url, self._context = url, context
 
     async def __aenter__(self) -> Http:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -180,7 +181,7 @@ class Http(_Caller):
         answers: list[dict[str, Any]] = []
         messages = self._messages(calls)
         for batch in itertools.batched(messages, 100) if hasattr(itertools, "batched") else _batched(messages):
-            async with self._session.post(self._url, json=list(batch)) as response:
+            async with self._session.post(self._url, json=list(batch), ssl=self._context or True) as response:
                 got = await response.json()
             if response.status != 200:
                 got = [got | {"id": each["id"]} for each in batch]
@@ -196,15 +197,20 @@ class Http(_Caller):
 
 
 class WebSocket(_Caller):
-    def __init__(self, url: str, token: str | None, *, is_packed: bool) -> None:
+    def __init__(self, url: str, token: str | None, context: SSLContext | None = None, *, is_packed: bool) -> None:
         super().__init__(token)
-        self._url, self._is_packed = url, is_packed
+        self._url, self._context, self._is_packed = url, context, is_packed
 
     async def __aenter__(self) -> WebSocket:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         protocols = ("msgpack",) if self._is_packed else ()
         self._session = aiohttp.ClientSession()
-        self._socket = await self._session.ws_connect(self._url, headers=headers, protocols=protocols, max_msg_size=0)
+        try:
+            self._socket = await self._session.ws_connect(
+                self._url, headers=headers, protocols=protocols, max_msg_size=0, ssl=self._context or True)
+        except BaseException:
+            await self._session.close()
+            raise
         return self
 
     async def ask(self, calls: Sequence[Call]) -> list[dict[str, Any]]:

@@ -27,6 +27,8 @@ def latched(day: Day) -> str:
 
 
 async def hood_opened(day: Day) -> None:
+    while not all(alarm.remote_reset for alarm in day.unit.alarms()):
+        day.run(30)  # until the broken thermocouple is changed
     day.device.add_fault(parse(f"hood-open@{day.device.time + 1}+5"))
     day.run(10)
 

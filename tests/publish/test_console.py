@@ -8,7 +8,6 @@ import pwd
 import socket
 import stat
 import tempfile
-from argparse import Namespace
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from edgeagent.publish.access import Access
 from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.transports import console as module
 from edgeagent.publish.transports.console import Console, connected, console_of
-from edgeagent.tools import remote
+from edgeagent.tools import console as tool
 from tests.journeys.floor import floor
 from tests.publish.serving import Line, request
 
@@ -190,7 +189,13 @@ def test_a_member_of_the_services_group_finds_its_console_though_the_folder_of_t
 ) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
-    monkeypatch.setattr(remote, "_IN_RUN", Path("/proc/self"))
-    with as_somebody(MEMBERS):
-        found = remote._console(Namespace(store=closed / "edgeagent.sqlite3", config=None))
-    assert found == Path("/proc/self")
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folder is closed to others
+        Path(made).chmod(0o755)
+        installed = Path(made) / "edgeagent.toml"
+        installed.write_text(f'[agent]\nstore = "{closed / "edgeagent.sqlite3"}"\n')
+        monkeypatch.setattr(tool, "INSTALLED", installed)
+        monkeypatch.setattr(tool, "_IN_RUN", Path("/proc/self"))
+        with as_somebody(MEMBERS):
+            assert tool.console(closed / "edgeagent.sqlite3") == Path("/proc/self")
+            other = closed / "other.sqlite3"
+            assert tool.console(other) == console_of(other), "what is meant for another agent goes to no other"

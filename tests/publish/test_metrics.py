@@ -26,10 +26,12 @@ from edgeagent.publish.observe import exposition, metrics
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.tally import Tally
+from edgeagent.publish.transports.console import console_of
 from edgeagent.publish.transports.http import HttpServer
 from edgeagent.publish.transports.listening import Places
 from edgeagent.simulate import TcpServer
 from edgeagent.store import Archive, Database
+from edgeagent.tools.console import ask
 from firmware_iface import catalog
 from firmware_iface.simulated.build import simulated
 from tests.publish.serving import request
@@ -218,7 +220,7 @@ def test_only_a_vital_part_makes_health_fail_and_faults_are_cut(tmp_path: Path) 
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/support"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
 def test_pages_are_shown_to_this_computer_by_its_name_and_to_no_foreign_page(tmp_path: Path, path: str) -> None:
     async def main() -> None:
         async with agent(tmp_path, oven_is_on=False) as (_, address):
@@ -237,9 +239,9 @@ def test_pages_are_shown_to_this_computer_by_its_name_and_to_no_foreign_page(tmp
 
 def test_support_holds_logs_frames_values_and_metrics(tmp_path: Path) -> None:
     async def main() -> None:
-        async with agent(tmp_path) as (running, address):
+        async with agent(tmp_path) as (running, _):
             await until(lambda: running.units[0].status().connected)
-            told = json.loads((await get(address, "/support"))[2])
+            told = await asyncio.to_thread(ask, console_of(tmp_path / "store.sqlite3"), "Support.Get", {})
             assert {"version", "health", "readiness", "machines", "journal", "store", "logs", "frames",
                     "metrics"} == told.keys()
             (wire, lines), = told["frames"].items()

@@ -87,6 +87,29 @@ def test_a_wrong_file_is_refused_with_line_key_reason_and_mend(tmp_path, change,
     assert faults(tmp_path, GOOD.replace(*change)) == told
 
 
+@pytest.mark.parametrize(("name", "text", "told"), [
+    ("a.json", '{"name": "A", "settings": {"a/b": %s}}' % ("9" * 400), "a.json:1: settings.a/b: inf is no number"
+                                                         " (write it in the unit of its point)"),
+    ("a.json", '{"name": "A", "settings": {"a/b": %s}}' % ("9" * 5000), "a.json:1: settings.a/b: inf is no number"
+                                                         " (write it in the unit of its point)"),
+    ("a.json", '{"name": "A",\n"settings": {},\n"settlingSeconds": NaN}',
+     "a.json:3: settlingSeconds: nan is no number"),
+    ("a.json", '{"name": "A",\n"settings": {}, "window":\n{"peak": {"low": Infinity, "high": 1}}}',
+     "a.json:3: window.peak.low: inf is no number"),
+    ("a.json", '{"name": "A", "settings": {"a/b": 1,\n"a/b": 2}}', "a.json:2: settings.a/b: stands twice"
+                                                         " (take one of the two out)"),
+    ("a.json", '{"name": "\\ud800", "settings": {}}', "a.json: holds half of a character, as \\ud800 is"),
+    ("a.toml", GOOD.replace("130", "9" * 400), f"a.toml:5: settings.zone/1/top/setpoint: {'9' * 60} is no number"
+                                               " (write it in the unit of its point)"),
+    ("a.toml", GOOD.replace("60", "nan"), "a.toml:2: settling_s: nan is no number"),
+    ("a.toml", GOOD.replace("5.0", "inf"), "a.toml:8: tolerances.zone_celsius: inf is no number"),
+    ("a.toml", GOOD.replace("240", "-inf"), "a.toml:11: window.peak.low: -inf is no number"),
+    ("a.toml", 'alloy = "' + "x" * 65 + '"\n' + GOOD, "a.toml:1: alloy: Expected `str` of length <= 64"),
+])  # fmt: skip
+def test_what_no_agent_could_read_is_told_before_one_is_asked(tmp_path, name, text, told):
+    assert faults(tmp_path, text, name) == [told]
+
+
 def test_faults_of_several_places_are_told_at_once(tmp_path):
     wrong = GOOD.replace("130", '"hot"').replace("5.0", "0").replace("settling_s", "settle_s")
     assert [fault.split(": ")[0] for fault in faults(tmp_path, wrong)] == [
@@ -137,6 +160,18 @@ def test_two_recipes_differ_where_a_value_is_another_or_missing():
     assert differences(given, given) == []
     assert sorted(differences(given, other)) == [
         ("alloy", "SAC305", "SnBi"), ("zone/1/top/setpoint", "130", "131.5"), ("zone/2/top/setpoint", "145", "-")]
+
+
+def test_two_recipes_differ_where_a_value_differs_in_its_last_digit():
+    first = {"settings": {"a/b": 1000.25}, "window": {"peak": {"low": 240.0, "high": 250.0}}}
+    second = {"settings": {"a/b": 1000.2501}, "window": {"peak": {"low": 240.0, "high": 250.0001}}}
+    assert differences(first, second) == [
+        ("a/b", "1000.25", "1000.2501"), ("window.peak", "240 to 250", "240 to 250.0001")]
+
+
+def test_a_points_text_stays_one_line_of_comment(tmp_path):
+    text = toml(KEPT, {"zone/1/top/setpoint": 'degC, "two\nname = 1'}, "Version 3.")
+    assert RecipeFile(written(tmp_path, text)).draft == WHOLE
 
 
 def test_people_see_what_is_kept_beside_what_the_machine_has():

@@ -76,7 +76,8 @@ def test_a_recipe_is_typed_in_shown_compared_started_written_out_and_deleted(tmp
         assert await desk.says("export", "NEW", tmp_path / "out.toml") == ""
         assert await desk.says("diff", "NEW@2", tmp_path / "out.toml") == "no difference\n"
         code, _, err = await desk.types("export", "NEW", tmp_path / "out.toml")
-        assert code != 0 and "out.toml" in err, "nothing is overwritten"
+        assert code != 0 and "out.toml is there already and is not overwritten: name another file" in err
+        assert (await desk.types("import", desk.file(**CHANGED), "--based-on", "1"))[0] == 4, "there is version 2"
 
         async with desk.it.caller("lines", desk.it.tokens["anna"]) as anna:
             assert "result" in await anna.call("Board.ConfirmEmpty", reason="looked")
@@ -103,6 +104,8 @@ def test_a_recipe_is_typed_in_shown_compared_started_written_out_and_deleted(tmp
         assert await desk.says("delete", "NEW", "--yes") == (
             "NEW of RO0001 is deleted; its versions can still be read\n")
         assert oven.recipe.name == "NEW", "what runs goes on"
+        code, _, err = await desk.types("import", desk.file(), "--based-on", "2")
+        assert (code, "deleted" in err or "no recipe" in err) == (4, True), err
         rows = (await desk.told("history", "NEW"))["recipes"]
         assert all(row["deletedAt"] for row in rows if row["stored"])
         assert (await desk.told("show", "NEW", "--version", "1"))["kept"]["settings"]["zone/1/top/setpoint"] == 130.0

@@ -9,13 +9,17 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgeagent.model.tokens import digest, new_token
+from edgeagent.model.users import Token, User
 from edgeagent.store import Database
+from edgeagent.store.users import change, users_file
 from edgeagent.tools.redaction import LEFT_OUT, without_secrets
 from edgeagent.tools.store_facts import facts
 from firmware_iface import catalog
@@ -51,10 +55,9 @@ def contents(path: Path) -> dict[str, str]:
 
 def test_a_running_agents_file_holds_everything_and_is_for_its_owner_alone(tmp_path):
     async def main() -> None:
-        async with agent(tmp_path) as (running, address):
+        async with agent(tmp_path) as (running, _):
             await until(lambda: running.units[0].status().connected)
-            code, out, err = await support(tmp_path, "--config", "agent.toml", "--output", "a.tar.gz",
-                                           "--agent", address)
+            code, out, err = await support(tmp_path, "--config", "agent.toml", "--output", "a.tar.gz")
         assert (code, err) == (0, "")
         assert "production data" in out
         assert stat.S_IMODE((tmp_path / "a.tar.gz").stat().st_mode) == 0o600
@@ -82,13 +85,39 @@ def test_a_running_agents_file_holds_everything_and_is_for_its_owner_alone(tmp_p
 
 def test_a_running_agent_is_asked_though_its_configuration_cannot_be_used_any_more(tmp_path):
     async def main() -> None:
-        async with agent(tmp_path) as (_, address):
-            port = address.rpartition(":")[2]
-            (tmp_path / "agent.toml").write_text(f'[openapps.http]\nport = {port}\n[[machines]]\nid = "?"\n')
+        async with agent(tmp_path):
+            (tmp_path / "agent.toml").write_text('[agent]\nstore = "store.sqlite3"\n[[machines]]\nid = "?"\n')
             await support(tmp_path, "--config", "agent.toml", "--output", "a.tar.gz")
         assert {"configuration-faults.txt", "live.json", "metrics.txt"} <= contents(tmp_path / "a.tar.gz").keys()
 
     asyncio.run(main())
+
+
+def test_an_agent_that_is_named_by_its_address_is_asked_with_a_token_of_an_administrator(tmp_path):
+    async def main() -> None:
+        boss, clerk = (new_token() for _ in range(2))
+        async with agent(tmp_path) as (_, address):
+            change(users_file(tmp_path / "store.sqlite3"), lambda _: (
+                known("boss", "administrator", boss), known("clerk", "engineer", clerk)))
+            for name, token in (("boss", boss), ("clerk", clerk)):
+                (tmp_path / f"{name}.token").write_text(token)
+                await support(tmp_path, "--config", "agent.toml", "--output", f"{name}.tar.gz", "--agent", address,
+                              "--token-file", f"{name}.token")
+            await support(tmp_path, "--config", "agent.toml", "--output", "nobody.tar.gz", "--agent", address)
+        assert "live.json" in contents(tmp_path / "boss.tar.gz")
+        missing = contents(tmp_path / "clerk.tar.gz")["live-missing.txt"]
+        assert missing.startswith(f"{address}: answered 403: ")
+        assert "needs the role administrator" in missing
+        assert "answered 401" in contents(tmp_path / "nobody.tar.gz")["live-missing.txt"]
+        assert "console" not in "".join(contents(tmp_path / "nobody.tar.gz")["live-missing.txt"])
+
+    asyncio.run(main())
+
+
+def known(name: str, role: str, token: str) -> User:
+    now = datetime.now(UTC)
+    return User(name=name, role=role, created=now,
+                tokens=(Token(id=digest(token)[:8], sha256=digest(token), created=now),))  # fmt: skip
 
 
 @pytest.mark.parametrize("address", ["foo", "ftp://127.0.0.1:8480", "http://127.0.0.1:99999", "http://[::1"])

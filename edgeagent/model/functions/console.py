@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgeagent.model.functions.control import ControlStanding, GrantRemote, ReleaseRemote
-from edgeagent.model.functions.forms import Function, OfMachine
+from edgeagent.model.functions.forms import Function, Nothing, OfMachine
 
 CONSOLE: dict[str, Function] = {
     function.name: function
@@ -14,6 +14,8 @@ CONSOLE: dict[str, Function] = {
                  "Grants remote control for a while."),
         Function("Status.ReleaseRemote", "operator", False, ReleaseRemote, ControlStanding,
                  "Gives remote control back before its time."),
+        Function("Support.Get", "administrator", False, Nothing, dict,
+                 "All that helps to find a fault: what the page /support shows."),
     )
 }  # fmt: skip
 """Every function of the console."""

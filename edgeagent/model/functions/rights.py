@@ -1,6 +1,8 @@
-"""Who may call what."""
+"""Who may call what, and see which page."""
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller, rank
@@ -16,15 +18,24 @@ def entitled(function: Function, caller: Caller) -> CommandRefused | None:
     A caller's own list of functions replaces its role. Who did not say who it is, is refused as "unauthenticated":
     to say so may help; who did, as "forbidden".
     """
+    return _lacking(function.name, function.role, caller, ALWAYS)
+
+
+def may_see(page: str, role: str, caller: Caller) -> CommandRefused | None:
+    """Say why a caller may not see a page that needs a role, as `entitled` does; a list of functions holds no page."""
+    return _lacking(page, role, caller)
+
+
+def _lacking(what: str, role: str, caller: Caller, always: Collection[str] = ()) -> CommandRefused | None:
     if caller.functions is not None:
-        is_allowed = function.name in caller.functions or function.name in ALWAYS
+        is_allowed = what in caller.functions or what in always
     else:
-        is_allowed = rank(caller.role) >= rank(function.role)
+        is_allowed = rank(caller.role) >= rank(role)
     if is_allowed:
         return None
     if not caller.is_authenticated:
         way = "send a token, or connect with a client certificate"
-        return CommandRefused("unauthenticated", f"{function.name} is for known users: {way}.")
+        return CommandRefused("unauthenticated", f"{what} is for known users: {way}.")
     if caller.functions is not None:
-        return CommandRefused("forbidden", f"{function.name} is not among the functions of the user {caller.name}.")
-    return CommandRefused("forbidden", f"{function.name} needs the role {function.role}, not {caller.role}.")
+        return CommandRefused("forbidden", f"{what} is not among the functions of the user {caller.name}.")
+    return CommandRefused("forbidden", f"{what} needs the role {role}, not {caller.role}.")

@@ -41,6 +41,34 @@ class ObservedReader(Protocol):
         """How long reading took; None where nobody is asked."""
 
 
+class ObservedLoad(Protocol):
+    """What the OPC UA process has to do."""
+
+    @property
+    def sessions(self) -> int:
+        """Clients that said who they are."""
+
+    @property
+    def items(self) -> int:
+        """Monitored items."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """Its memory."""
+
+
+class ObservedProcess(Protocol):
+    """The OPC UA process."""
+
+    @property
+    def load(self) -> ObservedLoad:
+        """As it said last."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of one agent; all are read on the event loop.
@@ -49,7 +77,7 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
-        audit: None where no record is kept.
+        audit: None where no record is kept. opcua: None where it is not served.
     """
 
     machines: Sequence[ObservedMachine]
@@ -61,3 +89,4 @@ class Observed:
     loop_lag: LoopLag
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
     audit: Audit | None = None
+    opcua: ObservedProcess | None = None

@@ -1,4 +1,4 @@
-"""Pages for probes, Prometheus and support: /healthz, /readyz, /metrics, /support."""
+"""Pages for probes, Prometheus and support: /healthz, /readyz, /metrics, /support; and who may see each."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import msgspec
 from edgeagent import __version__
 from edgeagent.clock import iso
 from edgeagent.health import Health
+from edgeagent.model.callers import Caller
+from edgeagent.publish.access import Handler
 from edgeagent.publish.observe.observed import Observed
 
 if TYPE_CHECKING:
@@ -28,7 +30,20 @@ class Page(NamedTuple):
     body: bytes
 
 
-Show = Callable[[], Awaitable[Page]]
+class View(NamedTuple):
+    """A page that is made anew whenever somebody looks.
+
+    Attributes:
+        show: makes it.
+        role: what whoever looks must have.
+        is_for_probes: on the agent's own computer everybody sees it.
+    """
+
+    show: Callable[[], Awaitable[Page]]
+    role: str
+    is_for_probes: bool = False
+
+
 Frames = Mapping[str, Sequence[tuple[int, bool, bytes]]]
 """Wire → wall time (ns), whether it was sent, and the bytes of each frame."""
 
@@ -50,9 +65,18 @@ class Pages:
         self._turn = asyncio.Lock()
         """Metrics and support are made one at a time."""
 
-    def all(self) -> dict[str, Show]:
+    def all(self) -> dict[str, View]:
         """Path → page."""
-        return {"/healthz": self.healthz, "/readyz": self.readyz, "/metrics": self.metrics, "/support": self.support}
+        return {
+            "/healthz": View(self.healthz, "viewer", is_for_probes=True),
+            "/readyz": View(self.readyz, "viewer", is_for_probes=True),
+            "/metrics": View(self.metrics, "viewer"),
+            "/support": View(self.support, "administrator"),
+        }
+
+    def console(self) -> dict[str, Handler]:
+        """What of it the console answers."""
+        return {"Support.Get": self._get_support}
 
     async def healthz(self) -> Page:
         """Whether the process lives: 503 when only a new start helps."""
@@ -85,6 +109,10 @@ class Pages:
                 "logs": self._recent(),
             }  # fmt: skip
             return await asyncio.to_thread(_support, told, self._frames(), readings)
+
+
+    async def _get_support(self, _: object, __: Caller) -> msgspec.Raw:
+        return msgspec.Raw((await self.support()).body.rstrip())
 
 
 def _health(well: str, unwell: str, is_well: bool, parts: Mapping[str, str | None]) -> Page:

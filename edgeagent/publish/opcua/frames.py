@@ -71,6 +71,11 @@ class Channel(asyncio.Protocol):
         return channel
 
     @property
+    def is_gone(self) -> bool:
+        """Whether there is no other end any more."""
+        return self._is_gone
+
+    @property
     def keeps_up(self) -> bool:
         """Whether the other end takes what it is sent."""
         return self._writable.is_set() and not self._is_gone
@@ -101,9 +106,23 @@ class Channel(asyncio.Protocol):
             self._send((_NOTICE, name, arguments))
 
     async def close(self) -> None:
-        """End it; what waits for an answer raises Gone, what was being answered ends."""
-        self._end("closed")
+        """End it, and wait until what was being answered has ended."""
+        self.end("closed")
         await asyncio.gather(*self._answering, return_exceptions=True)
+
+    def end(self, reason: str) -> None:
+        """End it at once; what waits for an answer raises Gone."""
+        if self._is_gone:
+            return
+        self._is_gone = True
+        self._writable.set()
+        self._transport.abort()
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(Gone(reason))
+        for task in self._answering:
+            task.cancel()
+        self._receiver.gone(reason)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ready."""
@@ -116,7 +135,7 @@ class Channel(asyncio.Protocol):
             for frame in self._unpacker:
                 self._take(frame)
         except (msgpack.exceptions.UnpackException, ValueError, TypeError, LookupError) as error:
-            self._end(f"a frame cannot be understood ({type(error).__name__}: {error})")
+            self.end(f"a frame cannot be understood ({type(error).__name__}: {error})")
 
     def pause_writing(self) -> None:
         """The other end reads too slowly."""
@@ -128,7 +147,7 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end closed its socket, or its process ended."""
-        self._end("the other end is gone" + (f" ({exc})" if exc else ""))
+        self.end("the other end is gone" + (f" ({exc})" if exc else ""))
 
     def _take(self, frame: list[Any]) -> None:
         kind, *rest = frame
@@ -171,16 +190,3 @@ class Channel(asyncio.Protocol):
         if self._is_gone:
             raise Gone("the other end is gone")
         self._transport.write(_encode(frame))
-
-    def _end(self, reason: str) -> None:
-        if self._is_gone:
-            return
-        self._is_gone = True
-        self._writable.set()
-        self._transport.abort()
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(Gone(reason))
-        for task in self._answering:
-            task.cancel()
-        self._receiver.gone(reason)

@@ -156,12 +156,14 @@ class AgentPort(Protocol):
         """
 
     async def open(
-        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None
+        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None,
+        user: str | None = None,
     ) -> Identity:  # fmt: skip
         """Let a client say who it is: by a token, by a certificate that it proved to have, or not at all.
 
         Args:
             address: of the client, without port: after many wrong tokens it is slowed down.
+            user: the name that came with the token; another user's token is a wrong one. None for any.
             fingerprint: SHA-256 of the certificate (DER, hexadecimal). expires_s: its end, in seconds since 1970.
 
         Raises:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import ANYBODY, NO_ROLE, Caller
+from edgeagent.model.functions.rights import may_see
 from edgeagent.model.users import Certificate, Identity
 from edgeagent.publish.authentication import Authentication, Peer, caller_of
 
@@ -77,6 +78,16 @@ class Admission:
             self._authentication.tell(None, transport, address, "a request did not say whose it is")
             raise CommandRefused("unauthenticated", "Send a token as Authorization: Bearer TOKEN.")
         return Caller(ANYBODY, self.anonymous, transport, address)
+
+    def sees(
+        self, page: str, role: str, authorization: str | None, transport: str, address: str,
+        connection: Connection | None,
+    ) -> None:  # fmt: skip
+        """Let a request see a page that needs a role; raises like `caller`, and "forbidden"."""
+        caller = self.caller(authorization, transport, address, connection)
+        if refused := may_see(page, role, caller):
+            self.turned_away(transport, address, f"{caller.name} may not see {page}")
+            raise refused
 
     def turned_away(self, transport: str, address: str, reason: str) -> None:
         """A request was refused whoever sent it; see `Authentication`."""

@@ -16,11 +16,11 @@ from edgeagent.logs import Detail
 from edgeagent.model.callers import Caller
 from edgeagent.model.users import Identity
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher
-from edgeagent.publish.observe.pages import Show
+from edgeagent.publish.observe.pages import View
 from edgeagent.publish.tally import Tally
 from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.listening import Listener, Places
-from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once, unauthenticated
+from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once, turned_away, unauthenticated
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -67,7 +67,7 @@ class HttpServer:
         patience_s: an answer that a peer does not take in this time ends the connection, in seconds.
         origins: web pages that may ask, as browsers name them ("http://panel:8080"), beside those of this server.
         names: how clients call this computer, beside its addresses.
-        pages: path → what a GET of it shows, to programs on this computer only.
+        pages: path → what a GET of it shows.
         tally: takes what was refused and cut.
         context: of TLS.
     """
@@ -76,7 +76,7 @@ class HttpServer:
         self, dispatcher: Dispatcher, upgrade: Upgrade | None = None, *,
         admission: Admission | None = None, limit: int = 1 << 20, places: Places | None = None,
         origins: Collection[str] = (), names: Collection[str] = (), header_s: float = 10.0, patience_s: float = 60.0,
-        pages: Mapping[str, Show] | None = None, tally: Tally | None = None, context: SSLContext | None = None,
+        pages: Mapping[str, View] | None = None, tally: Tally | None = None, context: SSLContext | None = None,
     ) -> None:  # fmt: skip
         self._dispatcher = dispatcher
         self._upgrade = upgrade
@@ -96,8 +96,8 @@ class HttpServer:
         self._routes: dict[str, dict[str, _Handler]] = {"/rpc": {"POST": self._post}}
         if upgrade is not None:
             self._routes["/rpc"]["GET"] = self._get
-        for path, show in (pages or {}).items():
-            self._routes[path] = dict.fromkeys(("GET", "HEAD"), partial(self._page, show))
+        for path, view in (pages or {}).items():
+            self._routes[path] = dict.fromkeys(("GET", "HEAD"), partial(self._page, view))
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port. Raises like `Listener.start`."""
@@ -221,12 +221,17 @@ class HttpServer:
                 request.transport.abort()
         return response
 
-    async def _page(self, show: Show, request: web.BaseRequest) -> web.Response:
+    async def _page(self, view: View, request: web.BaseRequest) -> web.Response:
         if reason := self._unwelcome(request):
             return error(403, "forbidden", reason)
-        if not is_loopback(request.remote or ""):
-            return error(403, "forbidden", "This is shown on the agent's own computer only.")
-        page = await show()
+        peer = request.remote or "unknown"
+        if not (view.is_for_probes and is_loopback(peer)):
+            authorization = request.headers.get("Authorization")
+            try:
+                self._admission.sees(request.path, view.role, authorization, "http", peer, request.transport)
+            except CommandRefused as refused:
+                return turned_away(request, refused)
+        page = await view.show()
         if self._unsent + len(page.body) > MOST_UNSENT:
             return full()
         self._unsent += len(page.body)

@@ -67,6 +67,14 @@ def unauthenticated(request: web.BaseRequest, refused: CommandRefused) -> web.Re
     return error(status, refused.kind, refused.reason, headers, refused.more)
 
 
+def turned_away(request: web.BaseRequest, refused: CommandRefused) -> web.Response:
+    """Refuse a page: to who did not say who it is as `unauthenticated`, to who did as what it may not see."""
+    if refused.kind != "forbidden":
+        return unauthenticated(request, refused)
+    log.warning("a page is refused to %s: %s", Detail(request.remote or "unknown"), refused)
+    return error(403, refused.kind, refused.reason)
+
+
 def error(
     status: int, kind: str, reason: str, headers: dict[str, str] | None = None, more: dict[str, str | int] | None = None
 ) -> web.Response:

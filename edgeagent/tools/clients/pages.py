@@ -88,8 +88,8 @@ acknowledged yet; delete the one that nobody needs with [Event.DeleteConsumer](#
 
 ## Is it well
 
-Programs on the agent's own computer may GET `/healthz` (it lives), `/readyz` (it can do its work) and `/metrics`
-(for Prometheus) at the port of HTTP: 200 is yes, 503 is no, and the body says why.
+Programs on the agent's own computer may GET `/healthz` (it lives) and `/readyz` (it can do its work) at the port of
+HTTP: 200 is yes, 503 is no, and the body says why. Viewers may GET `/metrics` (for Prometheus) there.
 """
 
 EXAMPLES = """\

@@ -106,16 +106,17 @@ class FakePort:
         return msgspec.to_builtins(answer)
 
     async def open(
-        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None
+        self, address: str, token: str | None = None, fingerprint: str | None = None, expires_s: float | None = None,
+        user: str | None = None,
     ) -> Identity:  # fmt: skip
         number = len(self.opened) + len(self.ended) + 1
         if token is None and fingerprint is None:
             if not self.settings.anonymous_reading:
                 raise CommandRefused("unauthenticated", "Everybody must say who it is.")
             identity = Identity(number, ANYBODY, "viewer")
-        elif token == OPERATOR:
+        elif token == OPERATOR and user in (None, "mes"):
             identity = Identity(number, "mes", "operator", None, True)
-        elif token == VIEWER:
+        elif token == VIEWER and user in (None, "panel"):
             identity = Identity(number, "panel", "viewer", None, True)
         elif token is None and fingerprint == FINGERPRINT:
             identity = Identity(number, "chief", "administrator", None, True)

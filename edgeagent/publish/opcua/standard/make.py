@@ -21,7 +21,7 @@ def stock() -> dict[ua.NodeId, NodeData]:
     from asyncua.server.standard_address_space import standard_address_space  # noqa: PLC0415 - the cost is the reason
 
     space = AddressSpace()
-    standard_address_space.fill_address_space(NodeManagementService(space))  # type: ignore[no-untyped-call]
+    standard_address_space.fill_address_space(NodeManagementService(space))
     return space._nodes
 
 
