@@ -41,6 +41,7 @@ class Answers:
         heard: called whenever the process says how it is.
 
     Attributes:
+        failure: why it gave up, in its own words; empty where it did not say.
         over: why the process cannot be spoken with any more, once it is so.
         endpoint: where it listens, once it does.
     """
@@ -62,6 +63,7 @@ class Answers:
         self._session: Session | None = None
         self._is_due = False
         self._is_followed = False
+        self.failure = ""
         self.over: asyncio.Future[str] = loop.create_future()
         self.endpoint: asyncio.Future[str] = loop.create_future()
 
@@ -86,8 +88,10 @@ class Answers:
             self._authentication.turned_away(TRANSPORT, address, reason)
         elif name == "follow":
             self._tasks.append(asyncio.create_task(self._follow(*arguments), name="OPC UA: values and events"))
-        elif name == "listening":
+        elif name == "listening" and not self.endpoint.done():
             self.endpoint.set_result(*arguments)
+        elif name == "failed":
+            [self.failure] = arguments
         elif name == "log":
             level, logger, message = arguments
             logging.getLogger(logger).log(level, "%s", message[:_MOST_LOGGED])

@@ -28,8 +28,8 @@ from edgeagent.config.tables import (
 
 __all__ = [
     "LIMITS", "AgentTable", "Configuration", "ControlTable", "FindMap", "HttpTable", "LineTable", "LinesTable",
-    "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpcuaTable", "OpenAppsTable", "RemoteWindowTable",
-    "SerialInstrumentTable", "SimulationTable", "SourceTable", "TlsTable", "TolerancesTable", "WindowTable",
-    "address_of", "beyond", "file_of", "find_map", "is_loopback", "listeners", "load", "load_http", "load_store",
-    "located", "map_file", "place_of", "role_of_anybody", "unit_of",
+    "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpcuaTable", "OpenAppsTable",
+    "RemoteWindowTable", "SerialInstrumentTable", "SimulationTable", "SourceTable", "TlsTable", "TolerancesTable",
+    "WindowTable", "address_of", "beyond", "file_of", "find_map", "is_loopback", "listeners", "load", "load_http",
+    "load_store", "located", "map_file", "place_of", "role_of_anybody", "unit_of",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.restoring import take_up
+from tests.surroundings import beside_the_tests
 
 STEPS = {"open", "os.rename", "os.remove", "os.link", "os.truncate", "sqlite3.connect"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ def migrate(store: Path) -> None:
 def deaths(template: Path, store: str, work: str, folder: Path) -> list[Path]:
     """Do the work ("migrate" or "take_up") with copies of a folder; returns each death's store, last the one alive."""
     command = [sys.executable, "-P", "-m", "tests.store.deaths", template, store, work, folder]
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120)
+    subprocess.run(command, check=True, cwd=ROOT, env=beside_the_tests(), timeout=120)
     return [place / store for place in sorted(folder.iterdir())]
 
 

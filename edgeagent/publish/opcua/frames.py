@@ -134,7 +134,7 @@ class Channel(asyncio.Protocol):
             self._unpacker.feed(data)
             for frame in self._unpacker:
                 self._take(frame)
-        except (msgpack.exceptions.UnpackException, ValueError, TypeError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it ends this channel and nothing else
             self.end(f"a frame cannot be understood ({type(error).__name__}: {error})")
 
     def pause_writing(self) -> None:
