@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import copy
 import struct
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from asyncua import ua
-from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService
-from asyncua.ua import uaprotocol_auto
 from asyncua.ua.ua_binary import struct_to_binary
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # as it is read from the wire; ua's own is a class below it
 
 from edgeagent.publish.opcua.standard.records import standard_id
 
@@ -33,20 +33,36 @@ _NO_DIAGNOSTICS = struct.pack("<i", 0)
 _encoded: dict[int, tuple[ua.DataValue, bytes]] = {}
 
 
-async def _tell(
-    self: MonitoredItemService, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None
-) -> None:  # fmt: skip
-    if error:
-        await self.trigger_statuschange(error)
-        return
-    number = self._monitored_datachange[handle]
-    item = self._monitored_items[number]
-    if item.mode == ua.MonitoringMode.Disabled or not is_told(item.mvalue.current_dvalue, value, item.filter):
-        return
-    is_safe = value.Value is None or isinstance(value.Value.Value, _UNCHANGING)
-    item.mvalue.current_dvalue = value if is_safe else copy.deepcopy(value)
-    notification = ua.MonitoredItemNotification(item.client_handle, value)
-    await self.isub.enqueue_datachange_event(number, notification, item.queue_size)
+class CheapItems(MonitoredItemService):
+    """The items of one subscription, each of which remembers what its client was told last."""
+
+    async def datachange_callback(self, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None) -> None:
+        """See asyncua."""
+        if error:
+            await self.trigger_statuschange(error)
+            return
+        number = self._monitored_datachange[handle]
+        item = self._monitored_items[number]
+        if item.mode == ua.MonitoringMode.Disabled or not is_told(item.mvalue.current_dvalue, value, item.filter):
+            return
+        is_safe = value.Value is None or isinstance(value.Value.Value, _UNCHANGING)
+        item.mvalue.current_dvalue = value if is_safe else copy.deepcopy(value)
+        notification = ua.MonitoredItemNotification(item.client_handle, value)
+        await self.isub.enqueue_datachange_event(number, notification, item.queue_size)
+
+
+class Changes(ua.ExtensionObject):
+    """A DataChangeNotification that is encoded already; a value that another client was sent is not encoded again."""
+
+    __slots__ = ("count",)
+
+    def __init__(self, items: Sequence[ua.MonitoredItemNotification]) -> None:
+        parts = [struct.pack("<i", len(items))]
+        for item in items:
+            parts += (struct.pack("<I", item.ClientHandle), _encoding(item.Value))
+        body = b"".join([*parts, _NO_DIAGNOSTICS])
+        super().__init__(_TYPE, body)  # type: ignore[arg-type] # asyncua says ByteString, a class of bytes
+        self.count = len(items)
 
 
 def is_told(last: ua.DataValue | None, now: ua.DataValue, data_filter: object) -> bool:
@@ -56,7 +72,7 @@ def is_told(last: ua.DataValue | None, now: ua.DataValue, data_filter: object) -
     """
     if last is None or last.StatusCode != now.StatusCode:
         return True
-    if not isinstance(data_filter, uaprotocol_auto.DataChangeFilter):
+    if not isinstance(data_filter, DataChangeFilter):
         return last.Value != now.Value
     trigger = data_filter.Trigger
     if trigger == ua.DataChangeTrigger.Status:
@@ -82,20 +98,6 @@ def _is_beyond(last: Any, now: Any, deadband: float) -> bool:
     return bool(last != now)
 
 
-def _pop_encoded(self: InternalSubscription, result: ua.PublishResult) -> None:
-    if self.pub_request_callback is None or not self._triggered_datachanges:
-        _popped(self, result)  # to a subscriber in this process, which wants objects
-        return
-    items = [item for queue in self._triggered_datachanges.values() for item in queue]
-    self._triggered_datachanges = {}
-    parts = [struct.pack("<i", len(items))]
-    for item in items:
-        parts += (struct.pack("<I", item.ClientHandle), _encoding(item.Value))
-    body = b"".join([*parts, _NO_DIAGNOSTICS])
-    notification = ua.ExtensionObject(_TYPE, body)  # type: ignore[arg-type] # asyncua says ByteString, a class of bytes
-    result.NotificationMessage.NotificationData.append(notification)
-
-
 def _encoding(value: ua.DataValue) -> bytes:
     known = _encoded.get(id(value))
     if known is not None:
@@ -105,24 +107,3 @@ def _encoding(value: ua.DataValue) -> bytes:
     encoding = struct_to_binary(value)
     _encoded[id(value)] = (value, encoding)  # holds the value, so that its id is no other's
     return encoding
-
-
-_told = MonitoredItemService.datachange_callback
-_popped = InternalSubscription._pop_triggered_datachanges
-_PATCHES: tuple[tuple[type, str, Any, Any], ...] = (
-    (MonitoredItemService, "datachange_callback", _tell, _told),
-    (InternalSubscription, "_pop_triggered_datachanges", _pop_encoded, _popped),
-)
-
-
-def lighten() -> None:
-    """Put both into the library, for every server of this process."""
-    for owner, name, ours, _ in _PATCHES:
-        setattr(owner, name, ours)
-
-
-def restore() -> None:
-    """Take both out again."""
-    for owner, name, _, theirs in _PATCHES:
-        setattr(owner, name, theirs)
-    _encoded.clear()

@@ -2,46 +2,46 @@
 
 import asyncio
 import inspect
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
-from asyncua import Client, Server, ua
+from asyncua import ua
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.monitored_item_service import MonitoredItemService, MonitoredItemValues
 from asyncua.ua.ua_binary import struct_to_binary
 
 from edgeagent.publish.opcua import monitoring
-from edgeagent.publish.opcua.standard.server import LazyServer
+from edgeagent.publish.opcua.server import UaServer
+from edgeagent.publish.opcua.services.subscriptions import UaSubscription
 from edgeagent.publish.opcua.standard.space import LazySpace
+from tests.publish.opcua.clients import Application, connected
+from tests.publish.opcua.fakes import FakePort, settings
 
 CURRENT_TIME = ua.NodeId(2258)
 
 
-@pytest.fixture(autouse=True)
-def lightened():
-    monitoring.lighten()
-    yield
-    monitoring.restore()
-
-
 def test_the_library_still_needs_it():
     assert "copy.deepcopy" in inspect.getsource(MonitoredItemValues.set_current_datavalue)
-    assert "set_current_datavalue" in inspect.getsource(monitoring._told)
-    assert "_is_data_changed" in inspect.getsource(monitoring._told)
-    assert "ua.DataChangeNotification()" in inspect.getsource(monitoring._popped)
+    told = inspect.getsource(MonitoredItemService.datachange_callback)
+    assert "set_current_datavalue" in told
+    assert "_is_data_changed" in told
+    assert "ua.DataChangeNotification()" in inspect.getsource(InternalSubscription._pop_triggered_datachanges)
 
 
 def value(shown, kind=ua.VariantType.Double, status=ua.StatusCodes.Good):
-    return ua.DataValue(ua.Variant(shown, kind), ua.StatusCode(status), ua.DateTime(2030, 1, 2))
+    return ua.DataValue(
+        ua.Variant(shown, kind), ua.StatusCode(status), ua.DateTime(2030, 1, 2), ua.DateTime(2030, 1, 3)
+    )
 
 
 class Listening:
-    """A subscription of a client with one item, over an address space of its own."""
+    """A subscription of a client, or of this process, with one item over an address space of its own."""
 
-    def __init__(self, data_filter=None, mode=ua.MonitoringMode.Reporting, is_ours=False):
+    def __init__(self, data_filter=None, mode=ua.MonitoringMode.Reporting, is_ours=False, kind=UaSubscription):
         self.space = LazySpace()
         data = ua.CreateSubscriptionResult(SubscriptionId=1, RevisedPublishingInterval=1000.0)
         ask = None if is_ours else lambda subscription: None
-        self.subscription = InternalSubscription(data, self.space, print, ua.NodeId(1), request_callback=ask)
+        self.subscription = kind(data, self.space, print, ua.NodeId(1), request_callback=ask, max_queue_size=100)
         self.wanted = ua.MonitoredItemCreateRequest(
             ua.ReadValueId(CURRENT_TIME, ua.AttributeIds.Value),
             mode,
@@ -79,11 +79,11 @@ VALUES = [
 @pytest.mark.parametrize("data_filter", [None, ua.DataChangeFilter(Trigger=ua.DataChangeTrigger.StatusValue)])
 def test_a_message_has_the_bytes_that_asyncua_would_send(data_filter):
     ours = asyncio.run(Listening(data_filter).heard(*VALUES))
-    monitoring.restore()
-    theirs = asyncio.run(Listening(data_filter).heard(*VALUES))
+    theirs = asyncio.run(Listening(data_filter, kind=InternalSubscription).heard(*VALUES))
+    [encoded], [notification] = (each.NotificationMessage.NotificationData for each in (ours, theirs))
+    assert encoded.count == len(notification.MonitoredItems) == 5
     ours.NotificationMessage.PublishTime = theirs.NotificationMessage.PublishTime
     assert struct_to_binary(ours) == struct_to_binary(theirs)
-    assert theirs.NotificationMessage.NotificationData[0].MonitoredItems
 
 
 def test_only_changes_of_value_or_status_are_told():
@@ -181,43 +181,43 @@ def test_no_more_encodings_are_kept_than_its_bound():
         assert len(monitoring._encoded) <= monitoring._MOST_ENCODED
 
 
-def test_two_clients_hear_the_same_values_over_their_sockets():
+@asynccontextmanager
+async def running(folder, application):
+    application.is_trusted_by(folder)
+    server = UaServer(FakePort(settings(folder)))
+    await server.init()
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def test_two_clients_hear_the_same_values_over_their_sockets(tmp_path):
     async def heard():
-        server = Server(iserver=LazyServer())
-        await server.init()
-        server.set_endpoint("opc.tcp://127.0.0.1:0/")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        temperature = await server.nodes.objects.add_variable(ua.NodeId(1, 2), "Temperature", 0.0)
-        async with server:
-            port = server.bserver._server.sockets[0].getsockname()[1]
-            clients = [await listening(port, temperature.nodeid) for _ in range(2)]
+        application = Application(tmp_path / "client")
+        async with running(tmp_path / "server", application) as server, AsyncExitStack() as stack:
+            temperature = await server.nodes.objects.add_variable(ua.NodeId(1, 2), "Temperature", 0.0)
+            queues = [
+                await listening(await stack.enter_async_context(connected(server, application)), temperature.nodeid)
+                for _ in range(2)
+            ]
             told = []
             async with asyncio.timeout(60):
-                for number in range(4):
-                    await server.write_attribute_value(temperature.nodeid, value(float(number + 1)))
-                    told.append([await queue.get() for _, queue in clients])
-            for client, _ in clients:
-                await client.disconnect()
+                for number in range(1, 4):
+                    await server.write_attribute_value(temperature.nodeid, value(float(number)))
+                    told.append([await queue.get() for queue in queues])
             return told
 
-    async def listening(port, nodeid):
+    async def listening(client, nodeid):
         class Heard(asyncio.Queue):
             def datachange_notification(self, node, shown, data):
                 self.put_nowait((shown, data.monitored_item.Value.SourceTimestamp.year))
 
-        client, queue = Client(f"opc.tcp://127.0.0.1:{port}/", timeout=60), Heard()
-        client.session_timeout = 60_000
-        await client.connect()
-        subscription = await client.create_subscription(20, queue)
-        await subscription.subscribe_data_change(client.get_node(nodeid))
-        first, _ = await queue.get()
-        assert first == 0.0
-        return client, queue
+        queue = Heard()
+        subscription = await client.create_subscription(50, queue)
+        await subscription.deadband_monitor(client.get_node(nodeid), 0.5, ua.DeadbandType.Absolute)
+        assert (await queue.get())[0] == 0.0
+        return queue
 
-    assert asyncio.run(heard()) == [[(float(number), 2030)] * 2 for number in (1, 2, 3, 4)]
-
-
-def test_what_it_replaces_is_there_again_afterwards():
-    monitoring.restore()
-    assert MonitoredItemService.datachange_callback is monitoring._told
-    assert InternalSubscription._pop_triggered_datachanges is monitoring._popped
+    assert asyncio.run(heard()) == [[(float(number), 2030)] * 2 for number in (1, 2, 3)]

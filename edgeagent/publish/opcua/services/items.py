@@ -12,11 +12,12 @@ from asyncua import ua
 from asyncua.server.address_space import AddressSpace
 from asyncua.server.monitored_item_service import (
     MonitoredItemData,
-    MonitoredItemService,
     MonitoredItemValues,
     WhereClauseEvaluator,
 )
+from asyncua.ua.uaprotocol_auto import DataChangeFilter  # as it is read from the wire; ua's own is a class below it
 
+from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
 
@@ -52,14 +53,7 @@ class Item(MonitoredItemData):
     part: reading.Range = ()
 
 
-class _Values(MonitoredItemValues):
-    """The last two values, as they are: a DataValue is never changed after it was written."""
-
-    def set_current_datavalue(self, cur_val: ua.DataValue) -> None:
-        self.old_dvalue, self.current_dvalue = self.current_dvalue, cur_val
-
-
-class Items(MonitoredItemService):
+class Items(CheapItems):
     """The items of one subscription."""
 
     isub: UaSubscription
@@ -125,7 +119,7 @@ class Items(MonitoredItemService):
         for item in tuple(self._monitored_items.values()):
             wanted = item.read_value_id
             if item.callback_handle is not None and wanted is not None and item.mode == ua.MonitoringMode.Reporting:
-                item.mvalue = _Values()
+                item.mvalue = MonitoredItemValues()
                 await self.trigger_datachange(item.callback_handle, wanted.NodeId, wanted.AttributeId)
                 await turn.between()
 
@@ -142,7 +136,7 @@ class Items(MonitoredItemService):
         result, made = super()._make_monitored_item_common(params)
         item = self._begun or Item()
         stamps, part = item.stamps, item.part
-        item.__dict__.update(made.__dict__, mvalue=_Values(), stamps=stamps, part=part)
+        item.__dict__.update(made.__dict__, stamps=stamps, part=part)
         is_event = params.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
         item.queue_size = result.RevisedQueueSize = self._size(params.RequestedParameters.QueueSize, is_event)
         return result, item
@@ -182,13 +176,13 @@ class Items(MonitoredItemService):
             part = reading.parsed(wanted.IndexRange)
         except reading.WrongRange as wrong:
             raise Refused(wrong.status) from None
-        if isinstance(asked, ua.DataChangeFilter):
+        if isinstance(asked, DataChangeFilter):
             self._check_deadband(wanted, asked)
         elif not _is_nothing(asked):
             raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
         return part
 
-    def _check_deadband(self, wanted: ua.ReadValueId, asked: ua.DataChangeFilter) -> None:
+    def _check_deadband(self, wanted: ua.ReadValueId, asked: DataChangeFilter) -> None:
         if wanted.AttributeId != ua.AttributeIds.Value:
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
         if asked.DeadbandType == ua.DeadbandType.None_:
@@ -200,18 +194,6 @@ class Items(MonitoredItemService):
         content = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).Value
         if content is None or isinstance(content.Value, bool) or not isinstance(content.Value, int | float | None):
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
-
-    def _is_deadband_exceeded(self, values: MonitoredItemValues, flt: ua.DataChangeFilter) -> bool:
-        if flt.DeadbandType == ua.DeadbandType.None_:
-            return True
-        now, then = values.get_current_datavalue(), values.get_old_datavalue()
-        pair = [each.Value.Value if each and each.Value else None for each in (now, then)]
-        if not all(isinstance(each, int | float) for each in pair) or now.StatusCode != then.StatusCode:  # type: ignore[union-attr] # both have a value
-            return True
-        if abs(pair[0] - pair[1]) > flt.DeadbandValue:  # type: ignore[operator] # both are numbers
-            return True
-        values.current_dvalue = then  # the band is around what the client was told
-        return False
 
 
 def _is_nothing(asked: Any) -> bool:
