@@ -34,7 +34,7 @@ _GROUPS = {
     "run": ("demo", "run", "check", "remote"),
     "look at a running agent": ("status", "boards", "board", "recipes", "tail", "call"),
     "tools for the field": ("scan", "record", "replay", "simulate", "firmware", "client"),
-    "administer": ("install", "uninstall", "users", "keys", "backup", "restore", "audit", "support", "schema",
+    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "audit", "support", "schema",
                    "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""

@@ -1,11 +1,14 @@
 // An OPC UA client that does what it reads, a JSON object a line, and answers with a line; NODE_PATH has node-opcua-client.
 "use strict";
 
+for (const way of ["log", "info", "warn"]) console[way] = console.error; // stdout is for answers alone
+
 const readline = require("node:readline");
 const {
-  AttributeIds, ClientSubscription, DataType, MessageSecurityMode, NodeClass, OPCUACertificateManager, OPCUAClient,
+  AttributeIds, ClientSubscription, DataType, MessageSecurityMode, NodeClass, OPCUAClient,
   SecurityPolicy, TimestampsToReturn, UserTokenType, Variant, VariantArrayType,
 } = require("node-opcua-client");
+const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 
 let client = null;
 let session = null;
@@ -35,6 +38,8 @@ function given([type, value]) {
   });
 }
 
+const keeping = (pki) => new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
+
 const doing = {
   async connect({ endpoint, policy, user, password, pki, uri }) {
     client = OPCUAClient.create({
@@ -45,9 +50,7 @@ const doing = {
       endpointMustExist: false,
       connectionStrategy: { maxRetry: 0 },
       requestedSessionTimeout: 60000,
-      clientCertificateManager: new OPCUACertificateManager({
-        rootFolder: pki, automaticallyAcceptUnknownCertificate: true,
-      }),
+      clientCertificateManager: keeping(pki),
     });
     await client.connect(endpoint);
     session = await client.createSession(
@@ -56,8 +59,10 @@ const doing = {
     return true;
   },
 
-  async endpoints({ endpoint }) {
-    const asking = OPCUAClient.create({ endpointMustExist: false, connectionStrategy: { maxRetry: 0 } });
+  async endpoints({ endpoint, pki }) {
+    const asking = OPCUAClient.create({
+      endpointMustExist: false, connectionStrategy: { maxRetry: 0 }, clientCertificateManager: keeping(pki),
+    });
     await asking.connect(endpoint);
     const found = await asking.getEndpoints();
     await asking.disconnect();

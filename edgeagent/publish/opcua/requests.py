@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, cast
 from asyncua import ua
 from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
 from asyncua.crypto.security_policies import SecurityPolicyNone
-from asyncua.crypto.uacrypto import InvalidSignature
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 
 from edgeagent.publish.opcua.caller import calls_now
 from edgeagent.publish.opcua.identities import identified

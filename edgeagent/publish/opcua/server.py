@@ -186,6 +186,10 @@ class UaServer(Server):
             self._looking_after.cancel()
             await asyncio.gather(self._looking_after, return_exceptions=True)
         await self._door.close()
+        clock, self.iserver.time_task = self.iserver.time_task, None
+        if clock:  # asyncua waits until it has slept
+            clock.cancel()
+            await asyncio.gather(clock, return_exceptions=True)
         await self.iserver.stop()
 
     @property
