@@ -44,6 +44,9 @@ _WELL_S = 60.0
 
 _OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
+_THRIFTY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Lets glibc give back what was used for a moment; without it 2 MB more stay after everything was browsed."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -198,7 +201,7 @@ class OpcuaProcess:
 async def _begun(command: Sequence[str], far: socket.socket) -> asyncio.subprocess.Process:
     """Start the process with its end of the socket pair."""
     # In a session of its own, so that Ctrl-C reaches the agent alone: it ends when the agent has let go of it.
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD}
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD} | _THRIFTY
     return await asyncio.create_subprocess_exec(
         *command, str(far.fileno()), pass_fds=(far.fileno(),), stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True)  # fmt: skip

@@ -146,6 +146,7 @@ async def connect(endpoint: str, folder: Path) -> Client:
     application = await asyncio.to_thread(Application, folder / "client")
     application.is_trusted_by(folder)
     client = await application.client(endpoint, (folder / CERTIFICATE_FILE).read_bytes(), user=None)
+    client._watchdog_intervall = 60.0  # a busy computer is no broken connection
     await client.connect()
     return client
 
