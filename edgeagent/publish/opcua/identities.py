@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from edgeagent.errors import CommandRefused
 from edgeagent.publish.opcua.port import Identity
+from edgeagent.publish.opcua.services.reading import is_text
 from edgeagent.publish.opcua.trust import MOST_BYTES, fingerprint
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def _close(server: UaInternalServer, opened: asyncio.Future[Identity]) -> None:
 def _name(token: ua.UserNameIdentityToken) -> str:
     name = token.UserName
     if not isinstance(name, str) or not 0 < len(name) <= _MOST_SECRET:
+        raise ServiceError(ua.StatusCodes.BadIdentityTokenInvalid)
+    if not is_text(name):
         raise ServiceError(ua.StatusCodes.BadIdentityTokenInvalid)
     return name
 

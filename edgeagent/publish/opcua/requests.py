@@ -70,6 +70,8 @@ class Measured(Buffer):
         self._left[0] -= 1
         if self._left[0] < 0:
             raise ua.UaStatusCodeError(ua.StatusCodes.BadEncodingLimitsExceeded)
+        if size < 0:  # asyncua would read what it has read before
+            raise NotEnoughData(f"there is no length of {size}")
         return super().read(size)
 
     def copy(self, size: int = -1) -> Measured:

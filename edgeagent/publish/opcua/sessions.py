@@ -143,7 +143,9 @@ class UaSession(InternalSession):
         written = []
         for each in params.NodesToWrite:
             if each.IndexRange:
-                written.append(ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWriteNotSupported)))
+                written.append(_status("BadWriteNotSupported"))
+            elif not _is_proper(each.Value.Value):
+                written.append(_status("BadTypeMismatch"))
             else:
                 written += await super().write(ua.WriteParameters([each]))
             await self.turn.between()
@@ -183,7 +185,10 @@ class UaSession(InternalSession):
         """See asyncua."""
         results = []
         for method in params:
-            results += await self.iserver.method_service.call([method])
+            if all(map(_is_proper, method.InputArguments or ())):
+                results += await self.iserver.method_service.call([method])
+            else:
+                results.append(ua.CallMethodResult(_status("BadInvalidArgument")))
             await self.turn.between()
         return results
 
@@ -306,6 +311,11 @@ class UaSession(InternalSession):
         if own is None:
             raise ServiceError(ua.StatusCodes.BadSubscriptionIdInvalid)
         return own
+
+
+def _is_proper(value: ua.Variant | None) -> bool:
+    """Whether a value is there, and its texts are texts."""
+    return isinstance(value, ua.Variant) and reading.is_text(value.Value)
 
 
 def _status(name: str) -> ua.StatusCode:

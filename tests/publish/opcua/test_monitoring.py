@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC
 
 import pytest
 from asyncua import ua
@@ -173,6 +174,34 @@ def test_a_list_that_is_changed_in_place_is_a_change():
 
     [notification] = asyncio.run(heard()).NotificationMessage.NotificationData
     assert len(notification.MonitoredItems) == 2
+
+
+GOOD, NOW = ua.StatusCode(ua.StatusCodes.Good), ua.DateTime(2030, 1, 2, tzinfo=UTC)
+
+
+def number(*rest):
+    return ua.DataValue(ua.Variant(1.0, ua.VariantType.Double), *rest)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        value(20.5),
+        value(-1e300, status=0x408F0000),
+        value(float("inf")),
+        value(7, ua.VariantType.Int32),
+        value(7),
+        value([1.0, 2.0]),
+        value("warm", ua.VariantType.String),
+        value(None, ua.VariantType.Null, ua.StatusCodes.Bad),
+        number(),
+        number(None, NOW, NOW),
+        number(GOOD, ua.DateTime(1500, 1, 1), ua.DateTime(9999, 12, 31, 23, 59, 59)),
+        number(GOOD, NOW, NOW, 5, 7),
+    ],
+)
+def test_a_value_is_encoded_as_asyncua_does(written):
+    assert monitoring._encoding(written) == struct_to_binary(written)
 
 
 def test_no_more_encodings_are_kept_than_its_bound():

@@ -15,7 +15,7 @@ from asyncua.server.monitored_item_service import (
     MonitoredItemValues,
     WhereClauseEvaluator,
 )
-from asyncua.ua.uaprotocol_auto import DataChangeFilter  # as it is read from the wire; ua's own is a class below it
+from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.services import reading
@@ -123,12 +123,9 @@ class Items(CheapItems):
                 await self.trigger_datachange(item.callback_handle, wanted.NodeId, wanted.AttributeId)
                 await turn.between()
 
-    async def datachange_callback(self, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None) -> None:
-        """See asyncua."""
-        item = self._monitored_items.get(self._monitored_datachange.get(handle, 0))
-        if item is not None and error is None:
-            value = reading.shown(value, item.stamps, item.part)
-        await super().datachange_callback(handle, value, error)
+    def shown(self, item: MonitoredItemData, value: ua.DataValue) -> ua.DataValue:
+        """The part of a value that was asked for, with the times that were asked for."""
+        return reading.shown(value, item.stamps, item.part) if isinstance(item, Item) else value
 
     def _make_monitored_item_common(
         self, params: ua.MonitoredItemCreateRequest
@@ -176,13 +173,13 @@ class Items(CheapItems):
             part = reading.parsed(wanted.IndexRange)
         except reading.WrongRange as wrong:
             raise Refused(wrong.status) from None
-        if isinstance(asked, DataChangeFilter):
+        if isinstance(asked, uaprotocol_auto.DataChangeFilter):
             self._check_deadband(wanted, asked)
         elif not _is_nothing(asked):
             raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
         return part
 
-    def _check_deadband(self, wanted: ua.ReadValueId, asked: DataChangeFilter) -> None:
+    def _check_deadband(self, wanted: ua.ReadValueId, asked: uaprotocol_auto.DataChangeFilter) -> None:
         if wanted.AttributeId != ua.AttributeIds.Value:
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
         if asked.DeadbandType == ua.DeadbandType.None_:

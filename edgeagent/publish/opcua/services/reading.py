@@ -93,6 +93,13 @@ def parsed(index_range: str | None) -> Range:
     return tuple(slices)
 
 
+def is_text(content: Any) -> bool:
+    """Whether all texts in a value are Unicode; asyncua takes bytes that are none, and would pass them on."""
+    if isinstance(content, list | tuple):
+        return all(is_text(each) for each in content)
+    return not isinstance(content, str) or not any("\ud800" <= letter <= "\udfff" for letter in content)
+
+
 def size_of(value: ua.DataValue) -> int:
     """About how many bytes a value takes on its way."""
     content = value.Value.Value if value.Value is not None else None
