@@ -31,10 +31,10 @@ Exit codes: 0 well, 1 failed, 2 wrong usage, 3 the agent cannot be reached, 4 th
 78 wrong configuration."""
 
 _GROUPS = {
-    "run": ("demo", "run", "check", "remote"),
+    "run": ("demo", "run", "check", "remote", "push"),
     "look at a running agent": ("status", "boards", "board", "recipes", "tail", "call"),
-    "tools for the field": ("scan", "record", "replay", "simulate", "firmware", "client"),
-    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "audit", "support", "schema",
+    "tools for the field": ("scan", "record", "replay", "simulate", "prove", "firmware", "client"),
+    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "store", "audit", "support", "schema",
                    "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""

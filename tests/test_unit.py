@@ -17,7 +17,7 @@ from tests.capture.tunnel import Tunnel
 class HandClock(Clock):
     def __init__(self, monotonic_ns: int, wall_ns: int) -> None:
         super().__init__()
-        self.now, self.wall = monotonic_ns, wall_ns
+        self.now, self.wall, self.is_trusted = monotonic_ns, wall_ns, True
 
     def monotonic_ns(self) -> int:
         return self.now
@@ -25,8 +25,12 @@ class HandClock(Clock):
     def wall_ns(self) -> int:
         return self.wall
 
+    @property
+    def trusted(self) -> bool:
+        return self.is_trusted
 
-async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> Unit:
+
+async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock, knew_time: bool = True) -> Unit:
     """Save a tunnel's machine under one boot, and take it up with other clocks under another."""
     database = Database(folder / "store.sqlite3")
     database.open()
@@ -36,6 +40,7 @@ async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> 
         checkpoints = Checkpoints(database, clock)
         for time_ns, second in tunnel.pipeline.history.rows():
             checkpoints.record("RO0001", time_ns, second)
+        tunnel.pipeline.keep_time(tunnel.now_ns, tunnel._wall(), knew_time)
         checkpoints.save("RO0001", tunnel.pipeline.checkpoint())
         await database.write(lambda connection: None)
         edgeagent.unit.boot_id = lambda: boot
@@ -74,6 +79,19 @@ def test_boards_are_taken_up_and_beats_go_on(tmp_path, tunnel, boot, away_s, wal
     moved = 13.0 * (away_s + 0.1) if not uncertain else 13.0 * 0.1
     assert board.position_mm - before.position_mm == pytest.approx(moved, abs=2)
     assert board.identity == ("uncertain" if uncertain else "certain")
+
+
+@pytest.mark.parametrize(("knew_time", "knows_time"), [(True, False), (False, True)])
+def test_after_a_start_of_the_computer_a_clock_that_is_not_known_to_be_set_tells_no_outage(
+    tmp_path, tunnel, knew_time, knows_time
+):
+    then = HandClock(5_000_000_000, tunnel._wall() + 2_000_000_000)
+    then.is_trusted = knows_time
+    unit = asyncio.run(taken_up(tmp_path, tunnel, "another boot", then, knew_time))
+    (board,) = unit.pipeline.boards()
+    assert board.identity == "uncertain"
+    assert unit.status().lanes[0].doubt == "how long nobody looked cannot be known"
+    assert unit.resumed.startswith("1 boards inside, perhaps (the clock is not known to be set)")
 
 
 def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):

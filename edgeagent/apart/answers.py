@@ -11,7 +11,7 @@ import msgspec
 
 from edgeagent.apart.guests import TRANSPORT, Guests
 from edgeagent.apart.served import ITSELF
-from edgeagent.errors import CommandRefused
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.events import TOPICS
 from edgeagent.publish.opcua.frames import Channel
 from edgeagent.publish.opcua.port import HistoricRow, Identity, Load
@@ -148,7 +148,11 @@ class Answers:
             feed.begin_anew()
         self.changed()
         self._session = self._delivery.session(self._push, self.channel.end, send_at_once=self._push_at_once)
-        await self._session.subscribe(_DURABLE, None, after + 1)
+        try:
+            await self._session.subscribe(_DURABLE, None, after + 1)
+        except (StoreError, ValueError) as error:
+            self.channel.end(f"the events after {after} cannot be followed: {error}")
+            return
         await self._session.answer(None)
         while True:
             await asyncio.sleep(_LOOK_S)

@@ -15,7 +15,7 @@ from edgeagent.apart.answers import Answers
 from edgeagent.apart.feed import Feed
 from edgeagent.apart.guests import Guests
 from edgeagent.apart.served import served
-from edgeagent.publish.opcua.frames import Channel
+from edgeagent.publish.opcua.frames import LEFT, Channel
 from edgeagent.publish.opcua.port import Load, OpcuaSettings
 
 if TYPE_CHECKING:
@@ -42,10 +42,13 @@ _LONGEST_PAUSE_S = 30.0
 _WELL_S = 60.0
 """After so long it counts as well, and the next pause is the shortest again."""
 
-_OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
+_LIGHT = {
+    "MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1", "SSL_CERT_FILE": "/dev/null",
+    "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
+}  # fmt: skip
+"""As the unit says of the agent: some MB that nobody needs; and what was used for a moment goes back, 2 MB of a browse."""
 
-_THRIFTY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Lets glibc give back what was used for a moment; without it 2 MB more stay after everything was browsed."""
+_OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 _log = logging.getLogger(__name__)
 
@@ -182,9 +185,11 @@ class OpcuaProcess:
     async def _how_it_ended(self, answers: Answers, ended: asyncio.Task[int]) -> str:
         if answers.failure:
             return answers.failure
+        if answers.over.done() and answers.over.result() != LEFT:
+            return f"cannot be spoken with: {answers.over.result()}"
         with suppress(TimeoutError):
             return f"ended with code {await asyncio.wait_for(asyncio.shield(ended), _FAREWELL_S)}"
-        return f"cannot be spoken with: {answers.over.result()}"
+        return "closed its socket, and did not end"
 
     def _hear(self, load: Load) -> None:
         self._heard_s = asyncio.get_running_loop().time()
@@ -201,7 +206,7 @@ class OpcuaProcess:
 async def _begun(command: Sequence[str], far: socket.socket) -> asyncio.subprocess.Process:
     """Start the process with its end of the socket pair."""
     # In a session of its own, so that Ctrl-C reaches the agent alone: it ends when the agent has let go of it.
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD} | _THRIFTY
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD} | _LIGHT
     return await asyncio.create_subprocess_exec(
         *command, str(far.fileno()), pass_fds=(far.fileno(),), stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True)  # fmt: skip

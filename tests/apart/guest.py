@@ -2,7 +2,7 @@
 
     python guest.py FILE MODE SOCKET
 
-MODE: "ask" asks and hears everything; "end" ends at once, "fail" says why; "silent", "large" and "deaf" go wrong.
+MODE: "ask" asks and hears everything; "end" ends at once, "fail" says why; "silent", "large", "ahead", "deaf" go wrong.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ async def main(file: Path, mode: str, number: int) -> int:
             return 1
         if mode == "ask":
             await ask(link, say)
-        link.follow(0)
+        link.follow(4711 if mode == "ahead" else 0)
         if mode == "deaf":
             time.sleep(3600)  # noqa: ASYNC251  it is to be deaf
         while not link.over.done():

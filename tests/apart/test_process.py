@@ -174,7 +174,9 @@ def test_why_nobody_can_connect_is_told(tmp_path: Path) -> None:
     run(body())
 
 
-@pytest.mark.parametrize(("mode", "words"), [("silent", "said nothing"), ("large", "more than 256")])
+@pytest.mark.parametrize(("mode", "words"), [
+    ("silent", "said nothing"), ("large", "more than 256"), ("ahead", "the events after 4711 cannot be followed"),
+])  # fmt: skip
 def test_a_process_that_goes_wrong_is_ended_and_started_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: str, words: str
 ) -> None:

@@ -7,6 +7,7 @@ const readline = require("node:readline");
 const {
   AttributeIds, ClientSubscription, DataType, MessageSecurityMode, NodeClass, OPCUAClient,
   SecurityPolicy, TimestampsToReturn, UserTokenType, Variant, VariantArrayType,
+  constructEventFilter, extractConditionFields,
 } = require("node-opcua-client");
 const { OPCUACertificateManager } = require("node-opcua-certificate-manager");
 
@@ -158,6 +159,43 @@ const doing = {
     });
     await subscription.terminate();
     return heard;
+  },
+
+  // The first active condition that a refresh, or later the server, tells.
+  async alarm() {
+    const fields = await extractConditionFields(session, "AlarmConditionType");
+    const subscription = ClientSubscription.create(session, {
+      requestedPublishingInterval: 200, requestedLifetimeCount: 600, requestedMaxKeepAliveCount: 10,
+      maxNotificationsPerPublish: 1000, publishingEnabled: true, priority: 0,
+    });
+    const told = await new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error("no alarm came")), 60000);
+      (async () => {
+        const item = await subscription.monitor(
+          { nodeId: "i=2253", attributeId: AttributeIds.EventNotifier },
+          { samplingInterval: 0, queueSize: 100, discardOldest: true, filter: constructEventFilter(fields) },
+          TimestampsToReturn.Both);
+        item.on("changed", (values) => {
+          const event = Object.fromEntries(fields.map((name, place) => [name, values[place].value]));
+          if (event["ActiveState.Id"] !== true) return;
+          clearTimeout(late);
+          resolve({
+            condition: event.ConditionId.toString(), event: event.EventId.toString("base64"),
+            message: event.Message.text, severity: event.Severity, acked: event["AckedState.Id"],
+            source: event.SourceName,
+          });
+        });
+        await session.call({
+          objectId: "i=2782", methodId: "i=3875", inputArguments: [given(["UInt32", subscription.subscriptionId])],
+        });
+      })().catch(reject);
+    });
+    await subscription.terminate();
+    return told;
+  },
+
+  async acknowledge({ condition, event, comment }) {
+    return (await session.acknowledgeCondition(condition, Buffer.from(event, "base64"), comment)).name;
   },
 
   async history({ id, since, until, most }) {

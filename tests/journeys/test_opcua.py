@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 import pytest
 from asyncua import Client, ua
 
+from edgeagent.publish.opcua.node_ids import MACHINES_URI, TYPES_URI, NodeIds
+from firmware_iface.simulated.faults import parse
 from tests.journeys.plant import Plant, plant
 from tests.publish.opcua.clients import Application
 
 POLICIES = ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")
-SETTINGS = "[opcua]\nport = 0\n"
+SETTINGS = "[opcua]\nport = 0\n[control]\nenabled = true\n"
+STATUS = {"good": "Good", "uncertain": "Uncertain", "stale": "UncertainLastUsableValue", "bad": "Bad"}
 
 
 class Factory:
@@ -213,5 +216,123 @@ def test_an_independent_client_sees_the_secure_endpoints_alone_and_comes_in_by_e
                 for user, password in (("scada", token[:-1]), ("admin", token), ("", "")):
                     assert "error" in await client.answer(**way, policy=policy, user=user, password=password)
             assert "error" in await client.answer(**way, policy="None", user="scada", password=token)
+
+    asyncio.run(body())
+
+
+@asynccontextmanager
+async def let_in(its: Factory, client: Independent) -> AsyncIterator[Callable[[str, str], Awaitable[None]]]:
+    """Trust the client's application; yields what connects as a new user with a role."""
+    way = {"do": "connect", "endpoint": its.endpoint, "pki": str(its.plant.folder / "node"), "uri": "urn:test:journey"}
+
+    async def connect(name: str, role: str) -> None:
+        await client.ask(do="end")
+        token = await its.add_user(name, role)
+        await client.ask(**way, policy=POLICIES[0], user=name, password=token)
+
+    assert "error" in await client.answer(**way, policy=POLICIES[0], user="nobody", password="nothing")
+    await its.trust()
+    yield connect
+
+
+async def ids_of(client: Independent) -> NodeIds:
+    [uris] = await client.ask(do="read", ids=["i=2255"])
+    return NodeIds(uris["value"].index(TYPES_URI), uris["value"].index(MACHINES_URI))
+
+
+def test_an_independent_client_browses_everything_and_reads_what_json_rpc_tells(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with independent() as client, factory(tmp_path) as its, let_in(its, client) as connect:
+            await connect("scada", "viewer")
+            ids = await ids_of(client)
+            found = await client.ask(do="browse", root="i=85", most=20_000)
+            variables = [each["id"] for each in found if each["class"] == "Variable"]
+            values = dict(zip(variables, await client.ask(do="read", ids=variables), strict=True))
+            assert not {each["status"] for each in values.values()} & {"BadNodeIdUnknown", "BadInternalError"}
+            mes = await its.plant.client()
+            told = (await mes.call("Status.GetValues"))["values"]
+            paths = [f"{each['object']}/{each['name']}" for each in told]
+            node = {path: ids.of_node(f"RO0001/{path}").to_string() for path in paths}
+            assert set(node.values()) <= values.keys(), "every point is found by browsing"
+            await agree(client, mes, node)
+            mes.close()
+            zone = node["zone/1/top/temperature"]
+            heard = await client.ask(do="subscribe", ids=[zone], count=3)
+            assert len({each["time"] for each in heard}) == 3
+            past = await client.ask(do="history", id=zone, since="2020-01-01", until="2090-01-01")
+            assert past["status"] == "Good"
+            assert len(past["values"]) > 5
+            refused = await client.ask(do="write", id=zone, type="Double", value=1)
+            assert refused in ("BadUserAccessDenied", "BadNotWritable")
+
+    asyncio.run(body())
+
+
+async def agree(client: Independent, mes: Any, node: dict[str, str]) -> None:
+    """Read every value both ways, until none of them was read only while it changed."""
+    waiting = dict(node)
+    for _ in range(50):
+        before = points_of(await mes.call("Status.GetValues"))
+        read = await client.ask(do="read", ids=list(waiting.values()))
+        after = points_of(await mes.call("Status.GetValues"))
+        for path, value in zip(tuple(waiting), read, strict=True):
+            shown = value["value"], value["status"]
+            if shown in (before[path], after[path]):
+                del waiting[path]
+        if not waiting:
+            return
+    raise AssertionError(f"they never agree on {waiting}; JSON-RPC says {after}")
+
+
+def points_of(told: dict[str, Any]) -> dict[str, tuple[Any, str]]:
+    return {f"{each['object']}/{each['name']}": (each["value"], STATUS[each["quality"]]) for each in told["values"]}
+
+
+def test_an_independent_client_commands_as_its_user_may_and_nothing_else(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with independent() as client, factory(tmp_path) as its, let_in(its, client) as connect:
+            await connect("scada", "viewer")
+            ids = await ids_of(client)
+            machine = ids.of_node("RO0001").to_string()
+            method = ids.of_node("RO0001/methods/Status.RequestRemote").to_string()
+            asked = {"do": "call", "object": machine, "method": method, "values": [
+                ["String", "changing over"], ["Int32", 5], ["String", "r-1"], ["String", ""]]}  # fmt: skip
+            refused = await client.ask(**asked)
+            assert refused["status"] == "BadUserAccessDenied"
+            assert refused["outputs"][3] == "forbidden"
+            await connect("shift", "operator")
+            done = await client.ask(**asked)
+            assert (done["status"], done["outputs"][1]) == ("Good", "done"), done
+            assert json.loads(done["outputs"][2])["pending"]["by"] == "shift"
+            assert await client.ask(**asked) == done, "the same request is answered as the first was"
+            wrong = await client.ask(**(asked | {"values": [["Int32", 1], *asked["values"][1:]]}))
+            assert (wrong["status"], wrong["inputs"][0]) == ("BadInvalidArgument", "BadTypeMismatch")
+            mes = await its.plant.client()
+            [job] = (await mes.call("Command.List"))["jobs"]
+            assert (job["by"], job["requestId"], job["state"]) == ("shift", "r-1", "done")
+            mes.close()
+
+    asyncio.run(body())
+
+
+def test_an_independent_client_acknowledges_an_alarm_that_json_rpc_tells_as_acknowledged(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with independent() as client, factory(tmp_path) as its, let_in(its, client) as connect:
+            oven = its.plant.machine
+            oven.add_fault(parse(f"emergency-stop@{oven.time}+600"))
+            mes = await its.plant.client()
+            await mes.call("Event.Subscribe", topics=["Alarm.Raised"], **{"from": "beginning"})
+            raised = await asyncio.wait_for(mes.notification(), 60)
+            alarm = raised["params"]["data"]["alarm"]
+            await connect("scada", "viewer")
+            told = await client.ask(do="alarm")
+            assert (told["message"], told["acked"]) == (alarm["text"], False)
+            knows = {"do": "acknowledge", "condition": told["condition"], "event": told["event"], "comment": "seen"}
+            assert await client.ask(**knows) == "BadUserAccessDenied"
+            await connect("shift", "operator")
+            assert await client.ask(**knows) == "Good"
+            past = (await mes.call("Alarm.GetHistory"))["alarms"]
+            assert [each["acknowledgedBy"] for each in past if each["alarm"]["id"] == alarm["id"]] == ["shift"]
+            mes.close()
 
     asyncio.run(body())

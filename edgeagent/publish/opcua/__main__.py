@@ -12,6 +12,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from edgeagent._core import kernel
 from edgeagent.publish.opcua.link import AgentLink
 
 _REPORT_S = 1.0
@@ -71,6 +72,7 @@ async def _serve(link: AgentLink) -> int:
         return 1
     gc.collect()
     gc.freeze()  # what is there now stays
+    kernel.give_back()
     link.listening(endpoint)
     try:
         while not link.over.done():

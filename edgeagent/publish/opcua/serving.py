@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgeagent.publish.opcua.caller import calling
-from edgeagent.publish.opcua.methods import Methods
+from edgeagent.publish.opcua.caller import calling, calling_session
+from edgeagent.publish.opcua.information_model import InformationModel
 from edgeagent.publish.opcua.port import AgentPort, Load
 from edgeagent.publish.opcua.server import UaServer
 
@@ -19,7 +19,7 @@ class Serving:
     def __init__(self, port: AgentPort) -> None:
         self._port = port
         self._server = UaServer(port)
-        self._methods = Methods(port, calling)
+        self._model = InformationModel(self._server, port, calling, _owns)
 
     async def start(self) -> str:
         """Make everything and listen; return the endpoint.
@@ -29,13 +29,14 @@ class Serving:
             Unreadable: its certificate or its key cannot be read.
         """
         await self._server.init()
+        await self._model.start()
         await self._server.start()
         return self._server.endpoint.geturl()
 
     async def stop(self) -> None:
         """End listening and every session."""
-        await self._methods.stop()
         await self._server.stop()
+        await self._model.stop()
 
     def load(self) -> Load:
         """What it has to do now."""
@@ -43,6 +44,12 @@ class Serving:
         subscriptions = len(server.subscription_service.subscriptions)
         return Load(self._server.connections, len(server.sessions), subscriptions, self._server.items,
                     resident_bytes())  # fmt: skip
+
+
+def _owns(subscription: int) -> bool:
+    """Whether a subscription belongs to whose request is being answered."""
+    session = calling_session()
+    return session is not None and session.own(subscription) is not None
 
 
 def resident_bytes() -> int:

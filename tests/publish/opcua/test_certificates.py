@@ -9,7 +9,14 @@ import pytest
 from cryptography import x509
 
 from edgeagent.publish.opcua.certificates import (
-    KEY_FILE, RENEWED_BEFORE, VALID, Own, Unreadable, application_uris, is_due, own_certificate,
+    KEY_FILE,
+    RENEWED_BEFORE,
+    VALID,
+    Own,
+    Unreadable,
+    application_uris,
+    is_due,
+    own_certificate,
 )  # fmt: skip
 from tests.publish.opcua.clients import Application
 
@@ -35,7 +42,7 @@ def test_it_names_the_application_and_its_hosts(folder: Path) -> None:
     assert application_uris(certificate) == (URI,)
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "oven-7" in names.get_values_for_type(x509.DNSName)
-    assert ["10.0.0.7"] == [str(each) for each in names.get_values_for_type(x509.IPAddress)]
+    assert [str(each) for each in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.7"]
     assert certificate.not_valid_before_utc <= NOW < NOW + VALID <= certificate.not_valid_after_utc
 
 

@@ -13,7 +13,14 @@ from edgeagent.publish.opcua import identities
 from edgeagent.publish.opcua.trust import fingerprint
 from tests.publish.opcua import fakes
 from tests.publish.opcua.clients import (
-    POLICIES, Application, Wire, activate, connected, create_session, secured, session,
+    POLICIES,
+    Application,
+    Wire,
+    activate,
+    connected,
+    create_session,
+    secured,
+    session,
 )  # fmt: skip
 from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.fakes import OPERATOR, VIEWER
