@@ -46,7 +46,7 @@ _LIGHT = {
     "MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1", "SSL_CERT_FILE": "/dev/null",
     "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
 }  # fmt: skip
-"""As the unit says of the agent: some MB that nobody needs; and what was used for a moment goes back, 2 MB of a browse."""
+"""As the unit says of the agent: some MB that nobody needs; and what was used for a moment goes back."""
 
 _OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 

@@ -10,7 +10,7 @@ from asyncua import ua
 from asyncua.server.address_space import AddressSpace
 
 from edgeagent.errors import CommandRefused
-from edgeagent.publish.opcua.events import Filter
+from edgeagent.publish.opcua.event_filter import Filter
 from edgeagent.publish.opcua.fields import moment
 from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.port import AgentPort

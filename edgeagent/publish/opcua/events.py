@@ -3,38 +3,10 @@
 from __future__ import annotations
 
 from asyncua import ua
-from asyncua.server import monitored_item_service
 from asyncua.server.internal_subscription import InternalSubscription
-from asyncua.server.monitored_item_service import WhereClauseEvaluator
 from asyncua.server.subscription_service import SubscriptionService
 
 from edgeagent.publish.opcua.happenings import Happening
-
-
-class Filter(WhereClauseEvaluator):
-    """The where clause of an event filter.
-
-    Needed for asyncua 2.1.0 because its OfType does not know derived types, and because it logs each event for which a
-    clause makes no sense.
-    """
-
-    def eval(self, event: Happening) -> bool:
-        """Whether the subscription wants the event; not where the clause makes no sense for it."""
-        try:
-            return not self.elements or bool(self._eval_el(0, event))
-        except Exception:  # noqa: BLE001  a client wrote the clause
-            return False
-
-    def _eval_el(self, index: int, event: Happening) -> object:
-        element = self.elements[index]
-        if element.FilterOperator == ua.FilterOperator.OfType:
-            return event.is_of(self._eval_op(element.FilterOperands[0], event))
-        return super()._eval_el(index, event)
-
-
-def use_filter() -> None:
-    """Let subscriptions that are made from now on filter so."""
-    monitored_item_service.WhereClauseEvaluator = Filter  # type: ignore[misc]
 
 
 class Events:

@@ -16,7 +16,7 @@ from edgeagent.publish.opcua.alarms import Alarms
 from edgeagent.publish.opcua.companion import Companions
 from edgeagent.publish.opcua.conditions import condition_happening, told
 from edgeagent.publish.opcua.event_history import EventHistory
-from edgeagent.publish.opcua.events import Events, use_filter
+from edgeagent.publish.opcua.events import Events
 from edgeagent.publish.opcua.happenings import SERVER, Happening, happening
 from edgeagent.publish.opcua.history import History, Point
 from edgeagent.publish.opcua.machines import MachineNodes, add_machine
@@ -109,7 +109,6 @@ class InformationModel:
         own_types.add_types(space, self.node_ids)
         self.alarms = Alarms(self._port, space, self.node_ids, self._events, self._session, self._owns)
         self.alarms.offer_methods()
-        use_filter()
         return companions
 
     def _notify_at_the_server(self) -> None:

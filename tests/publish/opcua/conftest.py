@@ -13,8 +13,9 @@ import pytest
 
 from edgeagent.publish.opcua.certificates import own_certificate
 from tests.publish.opcua.clients import Application
+from tests.publish.opcua.fakes import OPERATOR
 from tests.publish.opcua.guarded import Guarded, guarded
-from tests.publish.opcua.ovens import OPERATOR, Body, Oven, serving
+from tests.publish.opcua.ovens import Body, Oven, serving
 
 Serve = Callable[..., AbstractAsyncContextManager[Guarded]]
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -55,9 +56,11 @@ def run() -> Run:
 
 
 @pytest.fixture(scope="module")
-def _served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[asyncio.Runner, Oven]]:
+def _served(
+    tmp_path_factory: pytest.TempPathFactory, application: Application
+) -> Iterator[tuple[asyncio.Runner, Oven]]:
     with asyncio.Runner() as runner:
-        context = serving(tmp_path_factory.mktemp("opcua"))
+        context = serving(tmp_path_factory.mktemp("opcua"), application)
         oven = runner.run(context.__aenter__())
         yield runner, oven
         runner.run(context.__aexit__(None, None, None))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from asyncua import Client, Node, Server, ua
+from asyncua import Client, Node
 
 from edgeagent.errors import CommandRefused
 from edgeagent.publish.opcua.information_model import InformationModel
 from edgeagent.publish.opcua.port import ServedMachine
-from edgeagent.publish.opcua.standard.server import LazyServer
-from tests.publish.opcua.fakes import OPERATOR, FakePort, settings
+from edgeagent.publish.opcua.server import UaServer
+from tests.publish.opcua.clients import Application, connected
+from tests.publish.opcua.fakes import FakePort, settings
 
 EXAMPLES = msgspec.json.decode(resources.files("edgeagent.publish.openapps").joinpath("examples.json").read_bytes())
 
@@ -97,21 +99,21 @@ class Oven:
 
 
 @asynccontextmanager
-async def serving(folder: Path, machines: Sequence[ServedMachine] | None = None) -> AsyncIterator[Oven]:
+async def serving(
+    folder: Path, application: Application, machines: Sequence[ServedMachine] | None = None
+) -> AsyncIterator[Oven]:  # fmt: skip
     """Serve, and connect."""
+    shutil.copytree(application.folder / "server" / "own", folder / "own")
+    application.is_trusted_by(folder)
     oven = Oven(FakePort(settings(folder), machines))
-    server = Server(iserver=LazyServer())
+    server = UaServer(oven.port)
     await server.init()
-    server.set_endpoint("opc.tcp://127.0.0.1:0")
-    server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     oven.model = InformationModel(server, oven.port, lambda: oven.session, lambda number: number not in oven.foreign)
     await oven.model.start()
-    oven.session = (await oven.port.open("127.0.0.1", OPERATOR)).session
-    async with server:
-        number = server.bserver._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
-        async with Client(f"opc.tcp://127.0.0.1:{number}", timeout=60) as client:
-            oven.client = client
-            yield oven
+    await server.start()
+    async with connected(server, application) as oven.client:
+        yield oven
+    await server.stop()
     await oven.model.stop()
 
 

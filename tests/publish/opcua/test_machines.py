@@ -14,6 +14,7 @@ from asyncua import Node, ua
 
 from edgeagent.model.terms import StateTerm
 from edgeagent.publish.opcua.identification import ITEM_STATES, OPERATION_MODES
+from tests.publish.opcua.clients import Application
 from tests.publish.opcua.fakes import NOW_NS, served
 from tests.publish.opcua.ovens import Body, Oven, said, serving, until
 
@@ -239,10 +240,10 @@ def test_the_last_results_are_shown_with_their_records_fields(at_oven: At) -> No
     at_oven(body)
 
 
-def test_a_wave_machines_zones_are_made_of_what_they_share(tmp_path: Path) -> None:
+def test_a_wave_machines_zones_are_made_of_what_they_share(tmp_path: Path, application: Application) -> None:
     async def main() -> None:
         machine = served("WS0001", "wave")
-        async with serving(tmp_path, (machine,)) as oven:
+        async with serving(tmp_path, application, (machine,)) as oven:
             components = await child(oven.node("WS0001"), "Components")
             for zone in machine.description.zones:
                 node = oven.node(f"WS0001/zones/{zone.number}")

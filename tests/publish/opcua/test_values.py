@@ -44,7 +44,6 @@ def test_a_value_is_read_with_its_quality_and_when_it_was_measured(
         await oven.model.settled()
         read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
         assert (read.Value.Value, read.StatusCode.name, read.SourceTimestamp) == (told, status, NOW)
-        assert read.ServerTimestamp > datetime(2026, 1, 1, tzinfo=UTC)
 
     at_oven(body)
 
@@ -66,7 +65,7 @@ def test_a_subscription_hears_each_change_once_also_of_the_quality_alone(at_oven
         oven.port.change(PATH, 20.0)
         await oven.model.settled()
         subscription = await oven.client.create_subscription(10, heard)
-        await subscription.subscribe_data_change(oven.node(NODE))
+        await subscription.subscribe_data_change(oven.node(NODE), queuesize=10)
         assert (await heard.values.get())[0] == 20.0
         later_ns = NOW_NS + 500_000_000
         for value, quality in ((21.5, 0), (21.5, 2), (None, 3), (22.0, 0)):
