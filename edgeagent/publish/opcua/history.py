@@ -21,8 +21,8 @@ from edgeagent.publish.opcua.port import AgentPort, HistoricRow, ServedMachine
 from edgeagent.publish.opcua.times import given, ns, utc
 from edgeagent.publish.opcua.values import data_value, stamped
 
-_MOST_VALUES = 1000
-"""Of one node in an answer; the port gives no more rows at once."""
+MOST_VALUES = 999
+"""Of one node in an answer: the port gives 1000 rows at once, of which the last one says that there are more."""
 
 _MOST_IN_ALL = 10_000
 """Of all nodes of a request in an answer."""
@@ -90,7 +90,7 @@ class History:
         """Answer HistoryRead."""
         if params.ReleaseContinuationPoints:
             return [ua.HistoryReadResult() for _ in params.NodesToRead]
-        most = max(1, min(_MOST_VALUES, _MOST_IN_ALL // max(1, len(params.NodesToRead)))) - 1 or 1
+        most = max(1, min(MOST_VALUES, _MOST_IN_ALL // max(1, len(params.NodesToRead))))
         return [await self._read(params.HistoryReadDetails, node, most) for node in params.NodesToRead]
 
     def update_history(self, params: ua.HistoryUpdateParameters) -> list[ua.HistoryUpdateResult]:
