@@ -158,6 +158,12 @@ def test_bounds_say_where_nothing_was_measured(at_oven: At) -> None:
             "BadBoundNotFound", "Good", "Good", "Good", "BadBoundNotFound"]  # fmt: skip
         assert (told[0].SourceTimestamp, told[-1].SourceTimestamp) == (before, after)
         assert len(values(await read(oven.node(PATH), time(0), time(2), bounds=True))) == 3
+        point, paged = None, []
+        while point is not None or not paged:
+            result = await read(oven.node(PATH), before, after, 2, point, bounds=True)
+            paged.append([each.SourceTimestamp for each in result.HistoryData.DataValues])
+            point = result.ContinuationPoint
+        assert paged == [[before, time(0)], [time(1), time(2)], [after]]
 
     at_oven(body)
 
