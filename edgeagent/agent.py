@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,8 @@ from edgeagent.health import Health
 from edgeagent.listeners import Listeners, secured
 from edgeagent.loop_lag import LoopLag
 from edgeagent.model.functions import FUNCTIONS
-from edgeagent.model.functions.console import CONSOLE
+from edgeagent.model.functions.console import CONSOLE, PUSH
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -26,12 +27,15 @@ from edgeagent.publish.jsonrpc import Dispatcher
 from edgeagent.publish.observe.observed import Observed
 from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
+from edgeagent.publish.push.pushes import Pushes
 from edgeagent.publish.transports.console import Console, console_of
 from edgeagent.store import Archive, Audit, Database
 from edgeagent.store.restored import laid_file, restored_from
-from edgeagent.store.restoring import refusal
+from edgeagent.store.retention import Retention
+from edgeagent.store.room import Room
 from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
+from edgeagent.wellbeing import look_after_the_machines, look_after_the_store, look_after_the_users
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.apart.process import OpcuaProcess
     from edgeagent.clock import Clock
-    from edgeagent.config import Configuration
+    from edgeagent.config import Configuration, StoreTable
     from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
@@ -71,7 +75,7 @@ class Agent:
         self._maps = maps
         self._clock = clock
         self._recorder = recorder
-        self._database = Database(store)
+        self._database = Database(store, room=_room(store, configuration.store))
         self._file = file
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
@@ -119,13 +123,15 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
+        machines = [table.id for table in self._configuration.machines]
+        alarms = await OwnAlarms.open(machines, journal, checkpoints, self._clock)
         self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
         self.reaches = wires.reaches
         for table in self._configuration.machines:
             unit = Unit(table, self._maps[table.id], self._clock, journal, checkpoints, delivery.telemetry,
-                        self._recorder, archive.states, delivery.hears, archive.recipes.judging)
+                        self._recorder, archive.states, delivery.hears, archive.recipes.judging, alarms.of)
             readers += [(table.id, each) for each in wires.readers(table, unit.machine, unit.row, unit.beat)]
             await unit.resume()
             _log.info("%s: %s", unit.machine.id, unit.resumed)
@@ -141,8 +147,12 @@ class Agent:
                                                                            strict=True)],
             archive, audit, self._clock, as_now=authentication.as_now)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
-        self._watch(readers, wires.longest_wait_s, audit)
-        self.health.add("users", users.health, is_needed=False)
+        retention = Retention(self._database, journal, archive.consumers, self._configuration.store, self._clock,
+                              archive.steady)
+        look_after_the_store(self.health, alarms, self._database, archive, audit, retention)
+        look_after_the_users(self.health, alarms, users.health)
+        look_after_the_machines(self.health, self.units, readers, wires.longest_wait_s)
+        alarms.look()
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
         access = Access(FUNCTIONS, handlers, refused, authentication.as_now, tally)
         dispatcher = Dispatcher(access)
@@ -150,12 +160,14 @@ class Agent:
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
+        pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
+                        delivery.notices, audit, self._clock)
         opcua = self._opcua(access, dispatcher, delivery, authentication)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit, opcua)
+                            loop_lag, archive.lags, audit, pushes.lines, retention, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
-        at_console = Access(CONSOLE, room.console() | pages.console(), refused)
+        at_console = Access(CONSOLE | PUSH, room.console() | pages.console() | pushes.handlers(), refused)
         console = Console(Dispatcher(at_console), console_of(self._database.path))
         await console.start()
         self._stops.append(console.stop)
@@ -163,9 +175,24 @@ class Agent:
         self.addresses = await listeners.start(pages.all())
         for each in (*(reader for _, reader in readers), *wires.heartbeats):
             self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
-        self._tasks.append(asyncio.create_task(supervised("control", room.run)))
-        self._tasks.append(asyncio.create_task(supervised("event loop", loop_lag.run)))
-        self._tasks.append(asyncio.create_task(supervised("users", authentication.watch)))
+        self._push(pushes, alarms)
+        for name, run in (("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
+                          ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)):
+            self._tasks.append(asyncio.create_task(supervised(name, run)))
+        await self._serve_opcua(opcua, listeners)
+
+    def _push(self, pushes: Pushes, alarms: OwnAlarms) -> None:
+        """Begin to tell those whom the configuration names."""
+        self._stops.append(pushes.close)
+        for line in pushes.lines:
+            part = f"push/{line.name}"
+            self.health.add(part, line.fault, is_needed=False)
+            line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
+            alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
+            self._tasks.append(asyncio.create_task(supervised(part, line.run)))
+
+    async def _serve_opcua(self, opcua: OpcuaProcess | None, listeners: Listeners) -> None:
+        """Begin it; where it does not listen yet, everything else does."""
         if opcua is not None:
             listeners.loads["opcua"] = opcua.connections
             self._stops.append(opcua.stop)
@@ -188,23 +215,12 @@ class Agent:
         return opcua
 
     def _watch_recipes(self, recipes: Recipes) -> None:
-        """Record what boards are judged by, and tell what of it the disk damaged."""
-        self.health.add("recipes", recipes.fault, is_needed=False)
+        """Record what boards are judged by."""
         if self._recorder:
             for recipe in recipes.all():
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
 
-    def _watch(self, readers: list[tuple[str, Reader]], longest_wait_s: float, audit: Audit) -> None:
-        """Add to the health what the agent is made of."""
-        self.health.add("store", lambda: self._database.health().failing)
-        self.health.add("store's writer", self._database.pulse.check(), is_vital=True)
-        self.health.add("audit", audit.fault, is_needed=False)
-        self.health.add("restore", lambda: refusal(self._database.path), is_needed=False)
-        for unit in self.units:
-            self.health.add(f"machine {unit.machine.id}", unit.fault, is_needed=False)
-        places = Counter[str]()
-        for machine, reader in readers:
-            places[machine] += 1
-            part = f"source {places[machine]} of {machine}"
-            self.health.add(part, reader.pulse.check(longest_wait_s), is_vital=True)
+
+def _room(store: Path, table: StoreTable) -> Room:
+    return Room(store, table.reserve_megabytes << 20, table.free_megabytes * 1_000_000)

@@ -91,6 +91,10 @@ class StoreError(EdgeAgentError):
     """The database file cannot be opened, read or written."""
 
 
+class StoreDamaged(StoreError):
+    """A database file is not as it was written."""
+
+
 class DeliveryError(EdgeAgentError):
     """A peer does not take what it asked for."""
 

@@ -42,6 +42,7 @@ class Unit:
         states: takes the machine's state at each beat that keeps its pace.
         judged_by: machine and recipe → what its boards are judged by; the configuration's where it says None.
         hears: says whether anybody wants a machine's telemetry, which is not made otherwise; None where somebody does.
+        own_alarms: machine → the alarms of the agent itself that stand at it.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Unit:
         recorder: Recorder | None = None, states: States | None = None,
         hears: Callable[[str], bool] | None = None,
         judged_by: Callable[[str, RecipeName], Judging | None] | None = None,
+        own_alarms: Callable[[str], tuple[Alarm, ...]] | None = None,
     ) -> None:  # fmt: skip
         self.machine = Machine.configured(table, maps)
         self.row = Row(len(self.machine.points), len(self.machine.groups))
@@ -66,6 +68,7 @@ class Unit:
         self._recorder = recorder
         self._states = states
         self._hears = hears
+        self._own_alarms = own_alarms or (lambda _: ())
         self._saved_ns = 0
         self._waiting: list[asyncio.Future[None]] = []
 
@@ -73,7 +76,7 @@ class Unit:
         """Take up where the last checkpoint stands: boards are carried on by the first good beat."""
         saved = await self._checkpoints.load(self.machine.id)
         history = await self._checkpoints.history(self.machine.id, 0) if saved else []
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.taken_up(self.machine.id, saved, history, now, wall)
         if saved is None:
@@ -86,31 +89,39 @@ class Unit:
         shift = now - saved.saved_monotonic_ns - max(0, away_ns)
         seconds = [body for _, body in history]
         try:
-            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, away_ns < 0,
-                                              self._judged_by)
+            self.pipeline = Pipeline.restored(self.machine, self.row, saved.body, shift, seconds, self._judged_by)
         except MemoryUnreadable as error:
-            self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
-            reason = f"the agent's earlier state could not be used after a restart: {error}"
-            ended = self.pipeline.give_up(saved.body, reason, now, wall)
-            if ended:
-                self._append(ended)
-            lost = sum(event.topic == "Board.Lost" for event in ended)
-            self.resumed = f"the earlier state cannot be used ({error}); {lost} boards are told as lost"
+            self._give_up(saved.body, str(error), now, wall)
             return
+        is_known = is_same_boot or (self._clock.trusted and self.pipeline.knew_time)
+        if away_ns < 0 or not is_known:
+            self.pipeline.doubt_all("how long nobody looked cannot be known")
         if shift:
             self._checkpoints.forget(self.machine.id, 1 << 62)
             for time_ns, second in self.pipeline.history.rows():
                 self._checkpoints.record(self.machine.id, time_ns, second)
             self.save()
         since = f"{away_ns / 1e9:.1f} s after" if away_ns >= 0 else "an unknown time (the clock went back) after"
-        self.resumed = f"{len(self.pipeline.boards())} boards inside, {since} the last checkpoint"
+        perhaps = "" if away_ns < 0 or is_known else "perhaps (the clock is not known to be set) "
+        self.resumed = f"{len(self.pipeline.boards())} boards inside, {perhaps}{since} the last checkpoint"
+
+    def _give_up(self, checkpoint: bytes, fault: str, now_ns: int, wall_ns: int) -> None:
+        """Begin anew, and tell what ends so."""
+        self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
+        reason = f"the agent's earlier state could not be used after a restart: {fault}"
+        ended = self.pipeline.give_up(checkpoint, reason, now_ns, wall_ns)
+        if ended:
+            self._append(ended)
+        lost = sum(event.topic == "Board.Lost" for event in ended)
+        self.resumed = f"the earlier state cannot be used ({fault}); {lost} boards are told as lost"
 
     def beat(self, group: int) -> None:
         """A group of the row is new, or was missed: capture, journal, telemetry."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.beat(self.machine, group, self.row, now, wall)
-        events = self.pipeline.feed(group, now, wall)
+        events = self.pipeline.keep_time(now, wall, self._clock.trusted) if group == self.machine.pace else []
+        events += self.pipeline.feed(group, now, wall)
         if self._states and group == self.machine.pace:
             self._states.see(self.machine.id, self.pipeline.state, now, wall)
         if events:
@@ -258,7 +269,7 @@ class Unit:
 
     def _direct(self, said: str, arguments: object) -> tuple[int, int]:
         """Record what the control room tells; return the moment, monotonic and on the wall."""
-        now, wall = self._clock.monotonic_ns(), self._clock.wall_ns()
+        now, wall = self._clock.moment()
         if self._recorder:
             self._recorder.directed(self.machine.id, said, msgspec.json.encode(arguments), now, wall)
         return now, wall
@@ -267,7 +278,9 @@ class Unit:
 
     def status(self) -> MachineStatus:
         """State, control, lanes and recipe."""
-        return self.pipeline.status(self._clock.monotonic_ns())
+        status = self.pipeline.status(self._clock.monotonic_ns())
+        own = len(self._own_alarms(self.machine.id))
+        return msgspec.structs.replace(status, alarms=status.alarms + own) if own else status
 
     def recipe(self) -> tuple[RecipeName, str | None]:
         """The recipe that runs as last read, and since when."""
@@ -284,8 +297,8 @@ class Unit:
         return [time + shift for time in times], values, quality, width
 
     def alarms(self) -> tuple[Alarm, ...]:
-        """The alarms that stand."""
-        return self.pipeline.alarms()
+        """The alarms that stand, and then those of the agent itself."""
+        return self.pipeline.alarms() + self._own_alarms(self.machine.id)
 
     def boards(self) -> tuple[BoardInProcess, ...]:
         """The boards inside."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgeagent import cli, pulse
 from edgeagent.acquire.poller import Poller
 from edgeagent.publish.transports.lines import LineServer
-from edgeagent.store import Database
+from edgeagent.store import Database, database
 
 PAUSE_S = 0.02
 
@@ -37,14 +37,14 @@ def hang_loop(is_time: Callable[[], bool]) -> None:
 
 
 def hang_store(is_time: Callable[[], bool]) -> None:
-    commit = Database._commit
+    commit = database.commit
 
-    def hanging(self, batch):
+    def hanging(connection, batch):
         while is_time():
             time.sleep(PAUSE_S)
-        return commit(self, batch)
+        return commit(connection, batch)
 
-    Database._commit = hanging
+    database.commit = hanging
 
 
 def hang_opening(is_time: Callable[[], bool]) -> None:

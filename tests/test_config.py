@@ -88,8 +88,13 @@ def shown(table: type[msgspec.Struct], values: list[dict[str, Any]], where: str)
             for kind in within:
                 tag = inspect.type_info(kind).tag
                 yield from shown(kind, [each for each in inner if tag in (None, each.get("kind"))], f"{where}.{name}")
-        elif field.default not in (inspect.NODEFAULT, None, ()) and field.default not in given:
+        elif field.default not in (inspect.NODEFAULT, None, ()) and field.default not in map(_as_kept, given):
             yield f"{where}.{name} is {field.default!r} where it is left out, not {given}"
+
+
+def _as_kept(value: Any) -> Any:
+    """TOML has lists where a table has tuples."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def test_the_commented_example_shows_every_key_with_its_default():
@@ -233,11 +238,57 @@ host = "a"
         GOOD + 'password = "hunter2"\n[mes]\nhost = "a"\napi-key = "hunter2"\n[[openapps.push]]\nToken = "hunter2"\n', [
             f"agent.toml:{line}: {key}: {reason}" for line, key, reason in (
                 (7, "machines[0].sources[0].password", SECRET), (8, "mes", "unknown key (take it out)"),
-                (10, "mes.api-key", SECRET), (11, "openapps.push", "unknown key (take it out)"),
-                (12, "openapps.push[0].Token", SECRET))]),
+                (10, "mes.api-key", SECRET), (11, "openapps.push[0]", "missing key `name`"),
+                (11, "openapps.push[0]", "missing key `url`"), (12, "openapps.push[0].Token", SECRET))]),
     "not TOML": ("[agent\n", ["agent.toml:1: is not TOML: Expected ']' at the end of a table declaration"]),
     "not UTF-8": (b"[agent]\n# \xff\n", ["agent.toml:2: is not UTF-8 (save it as UTF-8)"]),
 }  # fmt: skip
+
+
+PUSHED = {
+    "in the clear": ('url = "http://mes.factory/events"', [
+        "9: openapps.push[0].url: events go over the network in the clear; write https, or say in_the_clear = true"]),
+    "in the clear, and meant so": ('url = "http://mes.factory/events"\nin_the_clear = true', []),
+    "a token in the clear": ('url = "http://10.1.2.3/"\nin_the_clear = true\ntoken = "file:t"', [
+        "11: openapps.push[0].token: a token never goes over the network in the clear; write the url with https"]),
+    "a token on this computer": ('url = "http://localhost:80/"\ntoken = "file:t"', []),
+    "TLS and in the clear": ('url = "https://mes/"\nin_the_clear = true', [
+        "10: openapps.push[0].in_the_clear: https is never in the clear; leave it out"]),
+    "keys without TLS": ('url = "http://[::1]/"\nca = "ca.pem"', [
+        "10: openapps.push[0].ca: is of TLS, which http does not speak; write the url with https"]),
+    "a certificate without its key": ('url = "https://mes/"\ncertificate = "c.pem"', [
+        "10: openapps.push[0].certificate: needs key beside it"]),
+    "a key without its certificate": ('url = "https://mes/"\nkey = "credential:k"', [
+        "10: openapps.push[0].key: needs certificate beside it"]),
+    "a key written out": ('url = "https://mes/"\nkey = "hunter2"\ncertificate = "c"', [
+        f"10: openapps.push[0].key: {SECRET}", "11: openapps.push[0].certificate: needs key beside it"]),
+    "a password in the url": ('url = "https://me:hunter2@mes/"', [
+        "9: openapps.push[0].url: who asks has no place in it; name the file of a token with token"]),
+    "a token in the url": ('url = "https://mes/?line=3&api_key=hunter2"', [
+        "9: openapps.push[0].url: secrets are never written in this file; name the file of a token with token"]),
+    "another name twice": ('url = "https://mes/"\n[[openapps.push]]\nname = "mes"\nurl = "https://mes/"', [
+        "11: openapps.push[1].name: mes is another target's name already"]),
+    "a machine that there is not": ('url = "https://mes/"\nmachines = ["RO0001", "RO0002"]', [
+        "10: openapps.push[0].machines: there is no machine RO0002"]),
+    **{f"no address: {url}": (f'url = "{url}"', [
+        "9: openapps.push[0].url: is no address; write it like https://mes.factory/events"])
+       for url in ("mes", "ftp://mes/", "https://", "https:///x", "https://mes:99999/", "https://mes:0/",
+                   "https://mes/ x", "https://m\u00e9s/", "https://mes/#x", "http://[::1/")},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PUSHED)
+def test_the_way_to_an_mes_is_checked(tmp_path, case):
+    text, expected = PUSHED[case]
+    file = tmp_path / "agent.toml"
+    file.write_text(f'{GOOD}[[openapps.push]]\nname = "mes"\n{text}\n')
+    try:
+        config.load(file)
+        told = []
+    except ConfigError as error:
+        told = str(error).replace(f"{file}:", "").splitlines()
+    assert told == expected
+    assert "hunter2" not in str(told)
 
 
 @pytest.mark.parametrize("case", WRONG)

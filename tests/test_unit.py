@@ -17,7 +17,7 @@ from tests.capture.tunnel import Tunnel
 class HandClock(Clock):
     def __init__(self, monotonic_ns: int, wall_ns: int) -> None:
         super().__init__()
-        self.now, self.wall = monotonic_ns, wall_ns
+        self.now, self.wall, self.is_trusted = monotonic_ns, wall_ns, True
 
     def monotonic_ns(self) -> int:
         return self.now
@@ -25,8 +25,12 @@ class HandClock(Clock):
     def wall_ns(self) -> int:
         return self.wall
 
+    @property
+    def trusted(self) -> bool:
+        return self.is_trusted
 
-async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> Unit:
+
+async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock, knew_time: bool = True) -> Unit:
     """Save a tunnel's machine under one boot, and take it up with other clocks under another."""
     database = Database(folder / "store.sqlite3")
     database.open()
@@ -36,6 +40,7 @@ async def taken_up(folder: Path, tunnel: Tunnel, boot: str, then: HandClock) -> 
         checkpoints = Checkpoints(database, clock)
         for time_ns, second in tunnel.pipeline.history.rows():
             checkpoints.record("RO0001", time_ns, second)
+        tunnel.pipeline.keep_time(tunnel.now_ns, tunnel._wall(), knew_time)
         checkpoints.save("RO0001", tunnel.pipeline.checkpoint())
         await database.write(lambda connection: None)
         edgeagent.unit.boot_id = lambda: boot
@@ -76,6 +81,19 @@ def test_boards_are_taken_up_and_beats_go_on(tmp_path, tunnel, boot, away_s, wal
     assert board.identity == ("uncertain" if uncertain else "certain")
 
 
+@pytest.mark.parametrize(("knew_time", "knows_time"), [(True, False), (False, True)])
+def test_after_a_start_of_the_computer_a_clock_that_is_not_known_to_be_set_tells_no_outage(
+    tmp_path, tunnel, knew_time, knows_time
+):
+    then = HandClock(5_000_000_000, tunnel._wall() + 2_000_000_000)
+    then.is_trusted = knows_time
+    unit = asyncio.run(taken_up(tmp_path, tunnel, "another boot", then, knew_time))
+    (board,) = unit.pipeline.boards()
+    assert board.identity == "uncertain"
+    assert unit.status().lanes[0].doubt == "how long nobody looked cannot be known"
+    assert unit.resumed.startswith("1 boards inside, perhaps (the clock is not known to be set)")
+
+
 def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
     async def go() -> str:
         database = Database(tmp_path / "store.sqlite3")
@@ -90,3 +108,17 @@ def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
         return unit.resumed
 
     assert asyncio.run(go()).startswith("no earlier state")
+
+
+def test_its_rows_of_the_last_minutes_have_the_times_of_the_day(tmp_path, tunnel):
+    then = HandClock(tunnel.now_ns, tunnel._wall())
+    unit = asyncio.run(taken_up(tmp_path, tunnel, edgeagent.clock.boot_id(), then))
+    zone = unit.machine.column["zone/1/top/temperature"]
+    for number in range(3):
+        then.now, then.wall = then.now + 100_000_000, then.wall + 100_000_000
+        unit.row.values[zone], unit.row.quality[zone] = 150.0 + number, 0
+        unit.pipeline.feed(unit.machine.pace, then.now, then.wall)
+    times, values, qualities, width = unit.recent(then.wall - 100_000_000)
+    assert list(times) == [then.wall - 100_000_000, then.wall]
+    assert [values[row * width + zone] for row in range(2)] == [151.0, 152.0]
+    assert [qualities[row * width + zone] for row in range(2)] == [0, 0]

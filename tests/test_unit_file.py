@@ -59,4 +59,5 @@ def test_a_bad_configuration_is_not_tried_again_and_everything_else_for_ever():
     assert settings["Type"] == "notify"
     assert settings["RestartPreventExitStatus"] == "78"
     assert (settings["Restart"], settings["StartLimitIntervalSec"]) == ("always", "0")
+    assert settings["RestartSec"] == "1", "boards move on while it is away"
     assert settings["ConditionPathExists"] == f"{installation.CONFIGURATION}/edgeagent.toml"

@@ -11,7 +11,7 @@ import msgspec
 
 from edgeagent.apart.guests import TRANSPORT, Guests
 from edgeagent.apart.served import ITSELF
-from edgeagent.errors import CommandRefused
+from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.model.events import TOPICS
 from edgeagent.publish.opcua.frames import Channel
 from edgeagent.publish.opcua.port import HistoricRow, Identity, Load
@@ -41,6 +41,7 @@ class Answers:
         heard: called whenever the process says how it is.
 
     Attributes:
+        failure: why it gave up, in its own words; empty where it did not say.
         over: why the process cannot be spoken with any more, once it is so.
         endpoint: where it listens, once it does.
     """
@@ -62,6 +63,7 @@ class Answers:
         self._session: Session | None = None
         self._is_due = False
         self._is_followed = False
+        self.failure = ""
         self.over: asyncio.Future[str] = loop.create_future()
         self.endpoint: asyncio.Future[str] = loop.create_future()
 
@@ -86,8 +88,10 @@ class Answers:
             self._authentication.turned_away(TRANSPORT, address, reason)
         elif name == "follow":
             self._tasks.append(asyncio.create_task(self._follow(*arguments), name="OPC UA: values and events"))
-        elif name == "listening":
+        elif name == "listening" and not self.endpoint.done():
             self.endpoint.set_result(*arguments)
+        elif name == "failed":
+            [self.failure] = arguments
         elif name == "log":
             level, logger, message = arguments
             logging.getLogger(logger).log(level, "%s", message[:_MOST_LOGGED])
@@ -144,7 +148,11 @@ class Answers:
             feed.begin_anew()
         self.changed()
         self._session = self._delivery.session(self._push, self.channel.end, send_at_once=self._push_at_once)
-        await self._session.subscribe(_DURABLE, None, after + 1)
+        try:
+            await self._session.subscribe(_DURABLE, None, after + 1)
+        except (StoreError, ValueError) as error:
+            self.channel.end(f"the events after {after} cannot be followed: {error}")
+            return
         await self._session.answer(None)
         while True:
             await asyncio.sleep(_LOOK_S)

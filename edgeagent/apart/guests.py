@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from edgeagent.errors import CommandRefused
@@ -72,7 +73,7 @@ class Guests:
         if guest := self._guests.get(session):
             caller = guest.peer.caller()
             if session in self._guests:
-                return caller
+                return replace(caller, session=None)  # nothing is pushed by what it calls
         raise CommandRefused("unauthenticated", "This session has ended; connect anew.")
 
     def close(self, session: int) -> None:

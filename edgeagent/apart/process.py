@@ -15,7 +15,7 @@ from edgeagent.apart.answers import Answers
 from edgeagent.apart.feed import Feed
 from edgeagent.apart.guests import Guests
 from edgeagent.apart.served import served
-from edgeagent.publish.opcua.frames import Channel
+from edgeagent.publish.opcua.frames import LEFT, Channel
 from edgeagent.publish.opcua.port import Load, OpcuaSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from edgeagent.publish.jsonrpc import Dispatcher
     from edgeagent.publish.outlet import Outlet
     from edgeagent.unit import Unit
+
+COMMAND = (sys.executable, "-P", "-m", "edgeagent.publish.opcua")
 
 MOST_BYTES = 256 << 20
 """Memory of the process; one that has more is ended, and begins anew."""
@@ -40,6 +42,9 @@ _LONGEST_PAUSE_S = 30.0
 _WELL_S = 60.0
 """After so long it counts as well, and the next pause is the shortest again."""
 
+_LIGHT = {"MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1", "SSL_CERT_FILE": "/dev/null"}
+"""As the unit says of the agent: some MB that nobody needs."""
+
 _OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 
 _log = logging.getLogger(__name__)
@@ -48,6 +53,9 @@ _log = logging.getLogger(__name__)
 class OpcuaProcess:
     """The agent's side of the OPC UA outlet; whatever becomes of the process, the agent goes on.
 
+    Args:
+        command: what is run, with the number of its socket after it.
+
     Attributes:
         load: what the process has to do, as it said last. restarts: how often it was started anew.
     """
@@ -55,6 +63,7 @@ class OpcuaProcess:
     def __init__(
         self, settings: OpcuaSettings, role_of_anybody: str, outlet: Outlet, dispatcher: Dispatcher,
         delivery: Delivery, authentication: Authentication, units: Sequence[Unit], clock: Clock,
+        command: Sequence[str] = COMMAND,
     ) -> None:  # fmt: skip
         self._settings = settings
         self._outlet = outlet
@@ -62,6 +71,7 @@ class OpcuaProcess:
         self._delivery = delivery
         self._authentication = authentication
         self._units = units
+        self._command = command
         self._feeds = {unit.machine.id: Feed(unit, clock) for unit in units}
         self._guests = Guests(authentication, role_of_anybody, 2 * settings.bounds.sessions, self._ended)
         self._answers: Answers | None = None
@@ -132,7 +142,7 @@ class OpcuaProcess:
         machines = await served(self._outlet, [(unit.machine, self._feeds[unit.machine.id]) for unit in self._units])
         near, far = socket.socketpair()
         with far:
-            process = await _begun(far)
+            process = await _begun(self._command, far)
         answers = Answers(self._dispatcher, self._delivery, self._authentication, self._guests, self._feeds,
                           self._hear)
         answers.channel = await Channel.over(near, answers)
@@ -170,9 +180,13 @@ class OpcuaProcess:
             await asyncio.gather(stopping, ended, return_exceptions=True)
 
     async def _how_it_ended(self, answers: Answers, ended: asyncio.Task[int]) -> str:
+        if answers.failure:
+            return answers.failure
+        if answers.over.done() and answers.over.result() != LEFT:
+            return f"cannot be spoken with: {answers.over.result()}"
         with suppress(TimeoutError):
             return f"ended with code {await asyncio.wait_for(asyncio.shield(ended), _FAREWELL_S)}"
-        return f"cannot be spoken with: {answers.over.result()}"
+        return "closed its socket, and did not end"
 
     def _hear(self, load: Load) -> None:
         self._heard_s = asyncio.get_running_loop().time()
@@ -186,12 +200,13 @@ class OpcuaProcess:
             _log.info("OPC UA listens at %s", endpoint.result())
 
 
-async def _begun(far: socket.socket) -> asyncio.subprocess.Process:
+async def _begun(command: Sequence[str], far: socket.socket) -> asyncio.subprocess.Process:
     """Start the process with its end of the socket pair."""
-    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD}
+    # In a session of its own, so that Ctrl-C reaches the agent alone: it ends when the agent has let go of it.
+    environment = {name: value for name, value in os.environ.items() if name not in _OF_SYSTEMD} | _LIGHT
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "edgeagent.publish.opcua", str(far.fileno()), pass_fds=(far.fileno(),),
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, env=environment)  # fmt: skip
+        *command, str(far.fileno()), pass_fds=(far.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True)  # fmt: skip
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -15,7 +15,7 @@ from edgeagent.capture.settings import SettingsWatch
 from edgeagent.capture.state import BlockedWatch, StateMemory
 from edgeagent.capture.tracker import Board, Entered, Left, Lost, Tracker, TrackerMemory
 from edgeagent.capture.watch import ScannerMemory, ScannerWatch
-from edgeagent.clock import iso
+from edgeagent.clock import iso, set_by
 from edgeagent.model.boards import (
     Barcode,
     BoardEntered,
@@ -272,7 +272,7 @@ class LaneWatch:
             if board.slot >= 0:
                 self._memory.passports[board.number].core = self._core.dump(board.slot)
 
-    def restore(self, shift_ns: int, history: History, is_doubtful: bool) -> None:
+    def restore(self, shift_ns: int, history: History) -> None:
         """Take the core's state back from the memory.
 
         Raises:
@@ -281,14 +281,16 @@ class LaneWatch:
         travel_mm, last_ns, speed = self._memory.core
         self._core.set_travel(travel_mm, last_ns + shift_ns if last_ns else 0, speed)
         self._tracker.shift(shift_ns)
-        if is_doubtful:
-            self._tracker.doubt_all("how long nobody looked cannot be known")
         for board in self._tracker.boards:
             if board.slot >= 0:
                 passport = self._memory.passports[board.number]
                 times, estimates = history.estimates(passport.id, board.entry.time_ns, _TRACE_POINTS)
                 board.slot = self._core.load(passport.core, array("q", times), array("d", estimates),
                                              shift_ns=shift_ns)
+
+    def doubt_all(self, reason: str) -> None:
+        """Nobody knows who is who inside, and what else is there."""
+        self._tracker.doubt_all(reason)
 
     def give_up(
         self, memory: LaneMemory, reason: str, now_ns: int, to_wall: int, history: History
@@ -327,8 +329,10 @@ class LaneWatch:
     ) -> Told:
         passport = self._memory.passports.pop(board.number)
         exited = left_ns + to_wall if left_ns is not None else None
+        # All times of a record are by one clock: where it was set meanwhile, the one that it shows now.
+        entered = passport.entered_wall_ns + set_by(passport.entered_wall_ns - board.entry.time_ns, to_wall)
         facts = Facts(
-            id=passport.id, barcodes=passport.barcodes, recipe=passport.recipe, entered_ns=passport.entered_wall_ns,
+            id=passport.id, barcodes=passport.barcodes, recipe=passport.recipe, entered_ns=entered,
             exited_ns=exited, length_mm=board.length_mm if board.length_known else None, uncertain=board.uncertain,
             process_ready=passport.process_ready,
             inside=InsideRecord(tuple(passport.alarms), tuple(passport.settings), tuple(passport.controls)),

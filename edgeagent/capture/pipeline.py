@@ -12,6 +12,7 @@ from edgeagent.capture.history import REACH, History
 from edgeagent.capture.lane import Inside, JudgedBy, LaneMemory, LaneWatch, judged_columns
 from edgeagent.capture.settings import SettingsMemory, SettingsWatch
 from edgeagent.capture.state import StateMemory, StateWatch, SwitchWatch
+from edgeagent.capture.timekeeping import ClockMemory, ClockWatch
 from edgeagent.capture.watch import Telemetry
 from edgeagent.clock import iso
 from edgeagent.model.alarms import Alarm
@@ -48,6 +49,7 @@ class Memory(msgspec.Struct):
     alarms: dict[str, Alarm] = msgspec.field(default_factory=dict)
     lanes: dict[int, LaneMemory] = msgspec.field(default_factory=dict)
     busy: bool = False
+    clock: ClockMemory = msgspec.field(default_factory=ClockMemory)
 
 
 class MemoryUnreadable(ValueError):
@@ -77,6 +79,7 @@ class Pipeline:
         self._settings = SettingsWatch(machine, m.settings)
         self._alarms = AlarmWatch(machine, m.alarms)
         self._telemetry = Telemetry(machine, row)
+        self._clock = ClockWatch(m.clock)
         self.history = History(machine)
         self._lanes = [
             LaneWatch(machine, lane, row, self._ring, m.lanes.setdefault(lane.number, LaneMemory()), m.state,
@@ -97,6 +100,19 @@ class Pipeline:
         """
         self._now_ns, self._wall_ns = now_ns, wall_ns
         return list(self._events(group))
+
+    def keep_time(self, now_ns: int, wall_ns: int, is_trusted: bool) -> list[Event]:
+        """Look at the clock itself; the events that tell what happened to it."""
+        changes = list(self._clock.update(now_ns, wall_ns, is_trusted))
+        if not changes:
+            return []
+        self._now_ns, self._wall_ns = now_ns, wall_ns
+        return [self._setting(change) for change in changes]
+
+    @property
+    def knew_time(self) -> bool:
+        """Whether the clock was known to be synchronised when it was last looked at."""
+        return self._memory.clock.is_trusted
 
     def telemetry(self, group: int) -> list[MeasuredValue]:
         """The group's values that are worth telling after the last beat."""
@@ -145,14 +161,13 @@ class Pipeline:
     @classmethod
     def restored(
         cls, machine: Machine, row: Row, checkpoint: bytes, shift_ns: int, seconds: Iterable[bytes],
-        is_doubtful: bool = False, judged_by: JudgedBy | None = None,
+        judged_by: JudgedBy | None = None,
     ) -> Pipeline:  # fmt: skip
         """Go on where a checkpoint stands; the first good beat carries the boards over the time between.
 
         Args:
             shift_ns: what is added to every remembered monotonic time (0 within one boot of the computer).
             seconds: the stored rows of history, oldest first.
-            is_doubtful: how long it was cannot be known, so who is who inside is uncertain.
 
         Raises:
             MemoryUnreadable: the checkpoint is not one of this version and map.
@@ -163,11 +178,18 @@ class Pipeline:
             pipeline.history.restore(seconds, memory.monotonic_ns, shift_ns)
             pipeline._now_ns += shift_ns
             pipeline._settings.shift(shift_ns)
+            if memory.clock.ahead_ns is not None:
+                memory.clock.ahead_ns -= shift_ns
             for lane in pipeline._lanes:
-                lane.restore(shift_ns, pipeline.history, is_doubtful)
+                lane.restore(shift_ns, pipeline.history)
         except (msgspec.DecodeError, ValueError, KeyError) as error:
             raise MemoryUnreadable(str(error)) from error
         return pipeline
+
+    def doubt_all(self, reason: str) -> None:
+        """Nobody knows who is who inside, and what else is there."""
+        for lane in self._lanes:
+            lane.doubt_all(reason)
 
     def give_up(self, checkpoint: bytes, reason: str, now_ns: int, wall_ns: int) -> list[Event]:
         """Tell the boards of a checkpoint that cannot be gone on with as lost, and its alarms as ended.

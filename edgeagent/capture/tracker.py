@@ -52,9 +52,12 @@ class TrackerMemory(msgspec.Struct):
     count: int = 0
     last_ns: int = 0
     last_mm: float = 0.0
+    last_mm_s: float = 0.0
     outage_s: float = 0.0
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
+    hidden_mm: float = -math.inf
+    """Belt travel at which an outage ended that can have hidden one board after another at the inlet."""
     late_mm: float = 0.0
     """How late the last board reached the outlet, in mm of belt."""
     doubt: Doubt | None = BEGAN
@@ -213,31 +216,43 @@ class Tracker:
                 board.leaving = msgspec.structs.replace(board.leaving, time_ns=board.leaving.time_ns + shift_ns)
 
     def _notice_outage(self, now_ns: int, travel: float, inlet: bool | None, outlet: bool | None) -> None:
-        """Doubt who is who when the belt moved on while nobody looked.
-
-        Over a whole board's length anybody could have come or gone; over a gap's length one board could have followed
-        another at a barrier that was covered before and is covered now.
-        """
+        """Doubt who is who when the belt moved a board's length while nobody looked, or may have: anybody could have
+        come or gone."""
         memory = self.memory
         gap_ns, gap_mm = now_ns - memory.last_ns, travel - memory.last_mm
-        memory.last_ns, memory.last_mm = now_ns, travel
+        speed = self._core.lane_state()[2]
+        # The belt may have stopped or started at any moment of it: as far as it can have gone.
+        reach_mm = max(gap_mm, max(speed, memory.last_mm_s) * gap_ns / 1e9)
+        memory.last_ns, memory.last_mm, memory.last_mm_s = now_ns, travel, speed if speed > 0 else 0.0
         if not self.boards:
             memory.outage_s = memory.outage_mm = 0.0
         elif gap_ns > 1.5 * self._period_ns and gap_mm > memory.outage_mm:
             memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
-        if gap_mm >= self._settings.min_board_mm:
+        if reach_mm >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9:
             for board in self.boards:
                 board.uncertain = True
-        if gap_mm < self._settings.min_gap_mm:
-            return
-        if inlet and memory.inlet.covered:
-            for board in self.boards:
-                if board.slot < 0:
-                    board.uncertain, board.length_known = True, False
-        if outlet and memory.outlet.covered:
-            leaving = next((place for place, board in enumerate(self.boards) if board.leaving), len(self.boards))
-            for board in self.boards[leaving : leaving + 2]:
+        if reach_mm >= self._settings.min_gap_mm:
+            self._doubt_covered(travel, inlet, outlet)
+
+    def _doubt_covered(self, travel: float, inlet: bool | None, outlet: bool | None) -> None:
+        """Doubt what covered a barrier before an outage of a gap's length and covers it now: one board could have
+        followed another, if the first one's end can have been there."""
+        entering = next((board for board in self.boards if board.slot < 0), None)
+        since = entering.entry if entering else self.memory.inlet.changed
+        shortest_mm = self._settings.min_board_mm + self._settings.min_gap_mm
+        if inlet and since and since.covered and travel - since.travel_mm >= shortest_mm:
+            self.memory.hidden_mm = travel
+            if entering:
+                entering.uncertain, entering.length_known = True, False
+        if outlet and (self.memory.outlet.covered or self.memory.outlet.changed):
+            out = [place for place, board in enumerate(self.boards) if self._may_be_out(board)]
+            for board in self.boards[: out[-1] + 2 if out else 0]:
                 board.uncertain = True
+
+    def _may_be_out(self, board: Board) -> bool:
+        """Whether a board's trailing edge can have left the outlet by now, as nearly as its place is known."""
+        length = board.length_mm if board.length_mm is not None and board.length_known else 0.0
+        return board.slot >= 0 and self.place(board) - length >= self._lane.outlet_mm - self._settings.match_mm
 
     def _at_inlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
         was_unknown = self.memory.inlet.covered is None
@@ -247,7 +262,9 @@ class Tracker:
         entering = next((board for board in self.boards if board.slot < 0), None)
         if edge and edge.covered:
             board = Board(number=self.memory.count, entry=edge)
-            board.uncertain = edge.blur_mm >= self._settings.min_board_mm
+            is_seen = edge.travel_mm >= self.memory.hidden_mm
+            board.uncertain = edge.blur_mm >= self._settings.min_board_mm or not is_seen
+            board.length_known = is_seen
             self.memory.count += 1
             self.boards.append(board)
             yield Entered(board)

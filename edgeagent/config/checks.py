@@ -25,6 +25,9 @@ from firmware_iface.line_time import explain, share
 from firmware_iface.registers import RegisterMap, SerialSettings
 from firmware_iface.toml_lines import KeyPath
 
+_LEAST_STORE = 100
+"""Megabytes."""
+
 _UNITS = range(1, 248)
 """Modbus over serial line, section 2.2."""
 
@@ -41,6 +44,7 @@ class Found(NamedTuple):
 def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
     """What in the file contradicts itself: the key, and why."""
     yield from _on_one_port(configuration)
+    yield from _of_the_agent(configuration)
     seen: dict[str, int] = {}
     for m, machine in enumerate(configuration.machines):
         if machine.id in seen and machine.id != STAND_IN:
@@ -60,6 +64,14 @@ def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]
                 if "." not in name:
                     where = ("machines", m, "remote_windows", w, "functions")
                     yield where, f"{name} is no function; write it as the profile does: Status.PowerOn"
+    yield from _push_targets(configuration)
+
+
+def _of_the_agent(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    megabytes = configuration.store.megabytes
+    if 0 < megabytes < _LEAST_STORE:
+        reason = f"{megabytes} is too little for the work of a day: give {_LEAST_STORE} or more, or 0 for no limit"
+        yield ("store", "megabytes"), reason
     if configuration.control.time_zone is not None and not _is_zone(configuration.control.time_zone):
         yield ("control", "time_zone"), f"there is no time zone {configuration.control.time_zone}; try Europe/Berlin"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
@@ -76,6 +88,18 @@ def _on_one_port(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
         if other := seen.get((table.host, table.port)):
             yield (*where, "port"), f"{table.port} is the port of {other} too"
         seen[table.host, table.port] = ".".join(where)
+
+
+def _push_targets(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    """Targets of one name, and machines that there are not."""
+    machines, seen = {machine.id for machine in configuration.machines}, set[str]()
+    for index, target in enumerate(configuration.openapps.push):
+        if target.name in seen and target.name != STAND_IN:
+            yield ("openapps", "push", index, "name"), f"{target.name} is another target's name already"
+        seen.add(target.name)
+        for machine in target.machines:
+            if machine not in machines and STAND_IN not in (machine, *machines):
+                yield ("openapps", "push", index, "machines"), f"there is no machine {machine}"
 
 
 def _is_zone(name: str) -> bool:

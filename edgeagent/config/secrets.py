@@ -16,6 +16,11 @@ _ELSEWHERE = ("file:", "credential:")
 """How a key tells where its secret is."""
 
 
+def is_secret(name: str) -> bool:
+    """Whether a name is one of a secret."""
+    return bool(_SECRET.search(name))
+
+
 def take_out(document: dict[str, Any]) -> list[KeyPath]:
     """Take texts that look like secrets out of a document, so that nothing tells of them; where they were."""
     found = list(_secrets(document, ()))
@@ -47,7 +52,7 @@ def file_of(named: str, folder: Path) -> Path:
 def _secrets(value: Any, where: KeyPath) -> Iterator[KeyPath]:
     if isinstance(value, dict):
         for name, each in value.items():
-            if isinstance(each, str) and _SECRET.search(name) and not each.startswith(_ELSEWHERE):
+            if isinstance(each, str) and is_secret(name) and not each.startswith(_ELSEWHERE):
                 yield (*where, name)
             else:
                 yield from _secrets(each, (*where, name))

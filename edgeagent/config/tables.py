@@ -6,7 +6,10 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, field
+
+from edgeagent.config.kept import StoreTable
+from edgeagent.config.table import Table
 
 LIMITS = ("peak", "time_above_liquidus", "soak", "max_rise", "max_fall")
 """Keys of a window that are limits."""
@@ -36,11 +39,7 @@ Rename = Annotated[
 ]
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    pass
-
-
-class AgentTable(_Table, frozen=True):
+class AgentTable(Table, frozen=True):
     """Where the agent keeps what must not be lost."""
 
     store: Annotated[
@@ -48,7 +47,7 @@ class AgentTable(_Table, frozen=True):
     ] = "edgeagent.sqlite3"
 
 
-class HttpTable(_Table, frozen=True):
+class HttpTable(Table, frozen=True):
     """JSON-RPC over HTTP POST and WebSocket, at /rpc."""
 
     host: Host = "127.0.0.1"
@@ -64,7 +63,7 @@ class HttpTable(_Table, frozen=True):
     ] = ()
 
 
-class LinesTable(_Table, frozen=True):
+class LinesTable(Table, frozen=True):
     """JSON-RPC over TCP, one message a line."""
 
     host: Host = "127.0.0.1"
@@ -74,7 +73,7 @@ class LinesTable(_Table, frozen=True):
     anonymous: Anonymous = None
 
 
-class TlsTable(_Table, frozen=True):
+class TlsTable(Table, frozen=True):
     """What TLS is spoken with: PEM files, relative to this file's folder, or `credential:NAME` of systemd."""
 
     certificate: Annotated[_Text, Meta(description="of this server, with those between it and its CA after it")]
@@ -92,7 +91,7 @@ class TlsTable(_Table, frozen=True):
 Policy = Literal["Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256"]
 
 
-class OpcuaTable(_Table, frozen=True):
+class OpcuaTable(Table, frozen=True):
     """The OPC UA server, a process of its own; there is none where this table is left out."""
 
     host: Annotated[
@@ -122,11 +121,59 @@ class OpcuaTable(_Table, frozen=True):
     sessions: Annotated[int, Meta(ge=1, le=256, description="clients at the same time")] = 32
 
 
-class OpenAppsTable(_Table, frozen=True):
+_Topic = Annotated[str, Meta(pattern=r"^(\*|[A-Z][A-Za-z]{0,31}\.(\*|[A-Z][A-Za-z]{0,63}))$")]
+
+
+class PushTable(Table, frozen=True):
+    """An MES that is told events at an address of its own: batches of them by POST, which 2xx acknowledges."""
+
+    name: Annotated[Name, Meta(description="how the target is called: letters, digits, . _ -")]
+    url: Annotated[_Text, Meta(description='"https://mes.factory/events"; http on this computer only')]
+    topics: Annotated[
+        tuple[_Topic, ...],
+        Meta(max_length=64, description='what it is told, ["Board.*", "Alarm.Raised"]; all that is kept if left out'),
+    ] = ()
+    machines: Annotated[
+        tuple[Name, ...], Meta(max_length=32, description="ids of those that it is told about; all if left out")
+    ] = ()
+    begin: Annotated[
+        Literal["beginning", "now"],
+        Meta(description="where a new target begins: with the oldest event that is kept, or with the next one"),
+    ] = "beginning"
+    token: Annotated[
+        _Text | None, Meta(description='of the agent at the MES, "file:PATH" or "credential:NAME"; sent as Bearer')
+    ] = None
+    ca: Annotated[_Text | None, Meta(description="the CA of the MES, PEM; those of this computer if left out")] = None
+    certificate: Annotated[_Text | None, Meta(description="a client certificate to show, PEM")] = None
+    key: Annotated[
+        _Text | None, Meta(description='its key, "file:PATH" or "credential:NAME"; nobody but the agent may read it')
+    ] = None
+    in_the_clear: Annotated[
+        bool, Meta(description="true: events go over the network without TLS, for everybody to read and to change")
+    ] = False
+    batch_events: Annotated[int, Meta(ge=1, le=1000, description="events of one POST, at most")] = 100
+    batch_bytes: Annotated[
+        int, Meta(ge=1024, le=16 << 20, description="bytes of one POST, at most; a larger event goes alone")
+    ] = 1 << 20
+    timeout_s: Annotated[float, Meta(gt=0, le=600, description="seconds; the longest wait for an answer")] = 30.0
+    catch_up_per_s: Annotated[
+        int, Meta(ge=1, le=100_000, description="events a second while it is behind, so that others stay prompt")
+    ] = 500
+    heartbeat_s: Annotated[
+        Annotated[float, Meta(ge=1, le=3600)] | None,
+        Meta(description="seconds; after such a silence Event.Heartbeat is sent; never where left out"),
+    ] = None
+    most_rejected: Annotated[
+        int, Meta(ge=1, le=1000, description="events in a row that are set aside; one more stops the line instead")
+    ] = 20
+
+
+class OpenAppsTable(Table, frozen=True):
     """The OpenApps outlet."""
 
     http: HttpTable = HttpTable()
     lines: LinesTable = LinesTable()
+    push: Annotated[tuple[PushTable, ...], Meta(max_length=8, description="where events are pushed to")] = ()
     connections: Annotated[
         int, Meta(ge=1, le=4096, description="connections at the same time, over all listeners together")
     ] = 256
@@ -135,7 +182,7 @@ class OpenAppsTable(_Table, frozen=True):
     ] = 60.0
 
 
-class LineTable(_Table, frozen=True):
+class LineTable(Table, frozen=True):
     """One serial line, and how it is spoken there; all units on it share it."""
 
     id: Annotated[Name, Meta(description="how sources name the line: letters, digits, . _ -")]
@@ -151,7 +198,7 @@ class LineTable(_Table, frozen=True):
     ] = False
 
 
-class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
+class ModbusTcpTable(Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
     """A device on the network, and the register map that it speaks."""
 
     map: MapName
@@ -161,10 +208,10 @@ class ModbusTcpTable(_Table, frozen=True, tag_field="kind", tag="modbus-tcp"):
         Annotated[int, Meta(ge=0, le=255)] | None, Meta(description="unit identifier, where it is not the map's")
     ] = None
     heartbeat: Heartbeat = False
-    rename: Rename = {}
+    rename: Rename = field(default_factory=dict)
 
 
-class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
+class ModbusRtuTable(Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
     """A unit on a serial line, and the register map that it speaks."""
 
     map: MapName
@@ -173,10 +220,10 @@ class ModbusRtuTable(_Table, frozen=True, tag_field="kind", tag="modbus-rtu"):
         Annotated[int, Meta(ge=1, le=247)] | None, Meta(description="unit on the line, where it is not the map's")
     ] = None
     heartbeat: Heartbeat = False
-    rename: Rename = {}
+    rename: Rename = field(default_factory=dict)
 
 
-class SerialInstrumentTable(_Table, frozen=True, tag_field="kind", tag="serial-instrument"):
+class SerialInstrumentTable(Table, frozen=True, tag_field="kind", tag="serial-instrument"):
     """An instrument on a serial line that speaks text, and the map of what it says."""
 
     map: MapName
@@ -185,13 +232,13 @@ class SerialInstrumentTable(_Table, frozen=True, tag_field="kind", tag="serial-i
         Annotated[int, Meta(ge=0, le=999)] | Annotated[str, Meta(pattern="^[!-~]{1,8}$")] | None,
         Meta(description="its own address on the line, where it is not the map's"),
     ] = None
-    rename: Rename = {}
+    rename: Rename = field(default_factory=dict)
 
 
 SourceTable = ModbusTcpTable | ModbusRtuTable | SerialInstrumentTable
 
 
-class WindowTable(_Table, frozen=True):
+class WindowTable(Table, frozen=True):
     """What a board must feel; a figure without a limit is measured, not judged."""
 
     liquidus: Annotated[_Celsius, Meta(description="melting point of the solder in degC; 217 for SAC305")] = 217.0
@@ -204,7 +251,7 @@ class WindowTable(_Table, frozen=True):
     max_fall: Annotated[_Limit | None, Meta(description="[low, high] of the steepest fall, in degC/s")] = None
 
 
-class TolerancesTable(_Table, frozen=True):
+class TolerancesTable(Table, frozen=True):
     """How far the process may be from its setpoints while a board is inside."""
 
     zone_celsius: Annotated[float, Meta(gt=0, description="of a zone, in degC")] = 5.0
@@ -224,7 +271,7 @@ _Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 _TimeOfDay = Annotated[str, Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 
 
-class RemoteWindowTable(_Table, frozen=True):
+class RemoteWindowTable(Table, frozen=True):
     """A time of the week in which a machine is under remote control without being asked; its own switch still wins."""
 
     from_: Annotated[
@@ -239,7 +286,7 @@ class RemoteWindowTable(_Table, frozen=True):
     ] = ()
 
 
-class ControlTable(_Table, frozen=True):
+class ControlTable(Table, frozen=True):
     """Whether and how often machines may be commanded over this agent."""
 
     enabled: Annotated[bool, Meta(description="false: offline, nobody commands anything over this agent")] = False
@@ -267,7 +314,7 @@ class ControlTable(_Table, frozen=True):
     ] = None
 
 
-class MachineTable(_Table, frozen=True):
+class MachineTable(Table, frozen=True):
     """One machine; its first source describes it, more add instruments."""
 
     id: Annotated[Name, Meta(description="how the MES names the machine: letters, digits, . _ -")]
@@ -290,7 +337,7 @@ class MachineTable(_Table, frozen=True):
     ] = ()
 
 
-class SimulationTable(_Table, frozen=True):
+class SimulationTable(Table, frozen=True):
     """Runs the agent on a sped-up clock, for a simulated machine only."""
 
     speed: Annotated[float, Meta(gt=0, le=100, description="times real time")] = 1.0
@@ -299,12 +346,13 @@ class SimulationTable(_Table, frozen=True):
     ] = None
 
 
-class Configuration(_Table, frozen=True):
+class Configuration(Table, frozen=True):
     """The configuration of edgeagent."""
 
     machines: Annotated[tuple[MachineTable, ...], Meta(min_length=1, max_length=32, description="what is watched")]
     lines: Annotated[tuple[LineTable, ...], Meta(max_length=32, description="serial lines")] = ()
     agent: AgentTable = AgentTable()
+    store: StoreTable = StoreTable()
     openapps: OpenAppsTable = OpenAppsTable()
     opcua: OpcuaTable | None = None
     control: ControlTable = ControlTable()

@@ -133,6 +133,8 @@ class ResetAll(Procedure):
     async def _why(self, alarm: Alarm, work: Work) -> str:
         """Why an alarm still stands, by values that were read after the reset."""
         rule = self._rules.get(alarm.code)
+        if alarm.object.startswith("agent/"):
+            return "It is the agent's own and ends by itself when its cause is gone."
         if not alarm.remote_reset or rule is None:
             return "It can only be reset at the machine."
         values = await work.read(*_paths(rule))

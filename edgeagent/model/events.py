@@ -17,7 +17,7 @@ class _Data(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class ConfigurationChanged(_Data, frozen=True):
-    """Software, machine configuration or a parameter outside of the recipe changed."""
+    """Software, machine configuration or a parameter outside of the recipe changed, or the computer's clock was set."""
 
     what: str
     from_: str | float | bool | None = msgspec.field(name="from")
@@ -164,7 +164,12 @@ class RecipeChanged(_Data, frozen=True):
 
 
 class GapRange(_Data, frozen=True):
-    """Sequences from `from` to `to` that cannot be delivered any more."""
+    """Wanted events between two numbers that cannot be delivered any more; both ends are among them.
+
+    Attributes:
+        count: how many they are; the numbers between them were not wanted, or are told by themselves.
+        topics: which they are; empty where the disk lost what they were, and all numbers of the range may have been.
+    """
 
     from_: int = msgspec.field(name="from")
     to: int
@@ -247,6 +252,10 @@ class Event(msgspec.Struct, frozen=True):
     trace: BoardTrace | None = None
 
 
+Kind = tuple[str, str]
+"""Machine and topic: what a subscription chooses by."""
+
+
 class StoredEvent(msgspec.Struct, frozen=True):
     """An event on disk; `body` is the JSON of time, clock, machine and data without the opening brace."""
 
@@ -261,4 +270,4 @@ def matches(pattern: str, topic: str) -> bool:
     return pattern in ("*", topic) or (pattern.endswith(".*") and topic.startswith(pattern[:-1]))
 
 
-__all__ = ["TOPICS", "Barcode", "Event", "StoredEvent", "Topic", "matches"]
+__all__ = ["TOPICS", "Barcode", "Event", "Kind", "StoredEvent", "Topic", "matches"]

@@ -6,7 +6,9 @@ from typing import NamedTuple
 
 from edgeagent.clock import Clock
 from edgeagent.store.alarms import Alarms
+from edgeagent.store.aside import Asides
 from edgeagent.store.boards import Boards
+from edgeagent.store.care import Care
 from edgeagent.store.checkpoints import Checkpoints
 from edgeagent.store.consumers import Consumers
 from edgeagent.store.counters import Counters
@@ -33,7 +35,9 @@ class Archive(NamedTuple):
     consumers: Consumers
     recipes: Recipes
     requests: Requests
+    asides: Asides
     steady: Steady
+    care: Care
 
     def lags(self) -> list[tuple[str, int]]:
         """Each consumer, and how many events the journal has after those that it has acknowledged."""
@@ -47,9 +51,12 @@ class Archive(NamedTuple):
         Raises:
             StoreError: the journal cannot go on.
         """
+        journal = await Journal.open(database, clock)
         return cls(
-            database, await Journal.open(database, clock), Boards(database), Checkpoints(database, clock),
+            database, journal, Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
             consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
+            asides=await Asides.open(database),
             steady=await Steady.open(database, clock),
+            care=await Care.open(database, journal),
         )  # fmt: skip

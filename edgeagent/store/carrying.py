@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from edgeagent.store import standing, states, steady
+from edgeagent.store import rescue, standing, states, steady
 from edgeagent.store.audit import anchor
-from edgeagent.store.checksums import checksum, is_whole
-from edgeagent.store.connection import connect_reader
+from edgeagent.store.checksums import fits
 from edgeagent.store.filling import ENDINGS
+from edgeagent.store.rescue import Layout, Row
 
-_ROWS = 50
-"""Records read at once, so that a damaged page costs no more than these."""
-_KEPT_TABLES = ("alarms", "consumers", "endings", "jobs", "recipes", "requests")
+_KEPT_TABLES = ("alarms", "aside", "consumers", "endings", "jobs", "recipes", "requests")
 """Tables whose whole rows take the place of those of the backup."""
-_BOARD = "id, machine, lane, recipe, entered_ns, exited_ns, process, profile, identity, lost, crc, body"
-
-Row = tuple[Any, ...]
 
 
 class Carried(msgspec.Struct):
@@ -45,11 +39,16 @@ def carry(present: Path, into: sqlite3.Connection) -> Carried:
     """
     carried = Carried()
     try:
-        source = connect_reader(present)
+        source = rescue.connect_damaged(present)
     except (sqlite3.Error, OSError) as error:
         carried.unread.append(f"the present store ({error})")
         return carried
     with closing(source):
+        try:
+            layouts = rescue.layouts(source)
+        except sqlite3.Error as error:
+            carried.unread.append(f"the present store ({error})")
+            return carried
         try:
             carried.last = standing.last_number(source)
         except (sqlite3.Error, ValueError):
@@ -63,10 +62,13 @@ def carry(present: Path, into: sqlite3.Connection) -> Carried:
         except (sqlite3.Error, ValueError):
             carried.unread.append("the head of its audit record")
         _machines(source, into, carried)
-        _boards(source, into, carried)
+        if "boards" in layouts:
+            _boards(source, into, layouts, carried)
         for table in _KEPT_TABLES:
-            _table(source, into, table, carried)
-        _states(source, into, carried)
+            if table in layouts:
+                _table(source, into, layouts[table], carried)
+        if "states" in layouts:
+            _states(source, into, layouts["states"], carried)
     return carried
 
 
@@ -88,13 +90,13 @@ def _write(into: sqlite3.Connection, query: str, rows: Sequence[Row]) -> bool:
 
 
 def _machines(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
-    query = "SELECT machine, saved_wall_ns, saved_monotonic_ns, boot, crc, body FROM checkpoints"
-    saved = _read(source, query)
+    columns = ("machine", "saved_wall_ns", "saved_monotonic_ns", "boot", "crc", "body")
+    saved = _read(source, f"SELECT {', '.join(columns)} FROM checkpoints")  # noqa: S608  names of ours
     if saved is None:
         carried.unread.append("where the machines stand")
     for row in saved or ():
-        machine, wall_ns, monotonic_ns, boot, crc, body = row
-        if checksum(machine, f"{wall_ns} {monotonic_ns} {boot}", body) != crc:
+        machine = row[0]
+        if not fits("checkpoints", dict(zip(columns, row, strict=True))):
             carried.unread.append(f"where {machine} stands")
             continue
         history = _read(source, "SELECT machine, t_ns, crc, body FROM history WHERE machine = ?", machine) or ()
@@ -105,23 +107,26 @@ def _machines(source: sqlite3.Connection, into: sqlite3.Connection, carried: Car
         carried.machines.append(machine)
 
 
-def _boards(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
-    damaged, counts = 0, _columns(source, "endings") != []
-    for rows in _spans(source):
-        damaged += rows is None
-        for row in rows or ():
-            if not into.execute("SELECT 1 FROM boards WHERE id = ?", row[:1]).fetchone():
-                _board(source, into, row, carried)
-                if not counts:  # of a layout that did not count
-                    into.execute(f"{ENDINGS} AND id = ?", row[:1])
+def _boards(
+    source: sqlite3.Connection, into: sqlite3.Connection, layouts: dict[str, Layout], carried: Carried
+) -> None:
+    damaged, it = 0, _known(layouts["boards"], into)
+    for found in rescue.read(source, it):
+        damaged += found.is_damaged
+        for row in found.rows:
+            id = row[it.columns.index("id")]  # noqa: A001
+            if not into.execute("SELECT 1 FROM boards WHERE id = ?", (id,)).fetchone():
+                _board(source, into, it, row, carried)
+                if "endings" not in layouts:  # of a layout that did not count
+                    into.execute(f"{ENDINGS} AND id = ?", (id,))
     if damaged:
-        carried.unread.append(f"{damaged} places in the table of boards, up to {_ROWS} records each")
+        carried.unread.append(f"{damaged} places in the table of boards")
 
 
-def _board(source: sqlite3.Connection, into: sqlite3.Connection, row: Row, carried: Carried) -> None:
-    id, *_, crc, body = row  # noqa: A001
-    insert = f"INSERT INTO boards({_BOARD}) VALUES({', '.join('?' * len(row))})"
-    if not is_whole((crc, id, body)) or not _write(into, insert, [row]):
+def _board(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, row: Row, carried: Carried) -> None:
+    named = dict(zip(it.columns, row, strict=True))
+    id = named["id"]  # noqa: A001
+    if not fits("boards", named) or not _write(into, _insertion("INSERT", it), [row]):
         carried.unread.append(f"board {id}")
         return
     codes = _read(source, "SELECT code, entered_ns, board FROM board_barcodes WHERE board = ?", id)
@@ -133,56 +138,32 @@ def _board(source: sqlite3.Connection, into: sqlite3.Connection, row: Row, carri
     carried.boards += 1
 
 
-def _spans(source: sqlite3.Connection) -> Iterator[list[Row] | None]:
-    """The records of boards in the order of their making, some at a time; None for those in a damaged place."""
-    ends = _read(source, "SELECT min(rowid), max(rowid) FROM boards")
-    if ends is None:
-        yield None
-        return
-    first, last = ends[0]
-    for low in range(first or 1, (last or 0) + 1, _ROWS):
-        yield _read(source, f"SELECT {_BOARD} FROM boards WHERE rowid BETWEEN ? AND ?", low, low + _ROWS - 1)  # noqa: S608
-
-
-def _table(source: sqlite3.Connection, into: sqlite3.Connection, table: str, carried: Carried) -> None:
-    present, known = _columns(source, table), _columns(into, table) or ()
-    columns = [column for column in present or () if column in known]
-    names, values = ", ".join(columns), ", ".join("?" * len(columns))
-    are_read = present is not None
-    for rows in _some(source, f"SELECT {names} FROM {table}") if columns else ():  # noqa: S608  names of ours
-        whole = [row for row in rows or () if _is_whole(dict(zip(columns, row, strict=True)))]
-        is_written = _write(into, f"INSERT OR REPLACE INTO {table}({names}) VALUES({values})", whole)
-        are_read &= is_written and rows is not None and len(whole) == len(rows)
+def _table(source: sqlite3.Connection, into: sqlite3.Connection, layout: Layout, carried: Carried) -> None:
+    it, are_read = _known(layout, into), True
+    for found in rescue.read(source, it):
+        whole = [row for row in found.rows if fits(it.table, dict(zip(it.columns, row, strict=True)))]
+        is_written = _write(into, _insertion("INSERT OR REPLACE", it), whole)
+        are_read &= is_written and not found.is_damaged and len(whole) == len(found.rows)
     if not are_read:
-        carried.unread.append(f"some rows of {table}")
+        carried.unread.append(f"some rows of {it.table}")
 
 
-def _states(source: sqlite3.Connection, into: sqlite3.Connection, carried: Carried) -> None:
+def _states(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, carried: Carried) -> None:
     """Take over the states of the machines; what the backup tells of the same time gives way to them."""
-    columns = _columns(source, "states")
-    query = "SELECT machine, from_ns, to_ns, state FROM states ORDER BY machine, from_ns"
-    for rows in _some(source, query) if columns else (columns,):
-        for row in rows or ():
+    are_read = True
+    for found in rescue.read(source, it._replace(columns=("machine", "from_ns", "to_ns", "state"))):
+        are_read &= not found.is_damaged
+        for row in found.rows:
             states.put(into, *row)
-        if rows is None:
-            carried.unread.append("some rows of states")
+    if not are_read:
+        carried.unread.append("some rows of states")
 
 
-def _columns(connection: sqlite3.Connection, table: str) -> list[str] | None:
-    """The columns of a table, none where there is no such table; None where the file is damaged there."""
-    found = _read(connection, "SELECT name FROM pragma_table_info(?)", table)
-    return None if found is None else [name for (name,) in found]
+def _known(it: Layout, into: sqlite3.Connection) -> Layout:
+    """A table with those columns that the file to write has."""
+    known = {name for (name,) in into.execute("SELECT name FROM pragma_table_info(?)", (it.table,))}
+    return it._replace(columns=tuple(column for column in it.columns if column in known))
 
 
-def _some(source: sqlite3.Connection, query: str) -> Iterator[list[Row] | None]:
-    """Read rows, some at a time; None in the end where the file is damaged from there on."""
-    try:
-        cursor = source.execute(query)
-        while rows := cursor.fetchmany(_ROWS):
-            yield rows
-    except (sqlite3.Error, ValueError):
-        yield None
-
-
-def _is_whole(row: dict[str, Any]) -> bool:
-    return "crc" not in row or is_whole((row["crc"], row["id"], row["body"]))
+def _insertion(insert: str, it: Layout) -> str:
+    return f"{insert} INTO {it.table}({', '.join(it.columns)}) VALUES({', '.join('?' * len(it.columns))})"

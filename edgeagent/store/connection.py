@@ -15,6 +15,12 @@ from edgeagent.store.migration import migrate
 _CACHE = "PRAGMA cache_size = -512"
 """Pages in memory, in KiB, of each connection: the system keeps the file's pages anyway, once for all of them."""
 
+
+def _text(found: bytes) -> str:
+    """Text as it is on disk; bytes that the disk changed into none are told by the row's checksum, or seen."""
+    return found.decode(errors="replace")
+
+
 _TRIES, _MOMENT_S = 10, 0.02
 
 _READ_VERSION, _HEADER = 19, 20
@@ -94,6 +100,7 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     require_own_log(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    connection.text_factory = _text
     try:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
@@ -112,6 +119,11 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; the connection may be closed from another thread."""
     address = f"{path.absolute().as_uri()}?mode=ro"
     connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
-    connection.execute("PRAGMA query_only = ON")
-    connection.execute(_CACHE)
+    connection.text_factory = _text
+    try:
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(_CACHE)
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection

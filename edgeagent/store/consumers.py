@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from edgeagent.errors import StoreError
+from edgeagent.model.events import Kind, matches
 from edgeagent.store.backlog import Work
 from edgeagent.store.database import Database
+from edgeagent.store.journal import Kept
 
 MOST_PENDING = 256
 """Changes that wait for the disk at the same time."""
 
 _QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
 _encode = msgspec.json.encode
+_log = logging.getLogger(__name__)
+
+
+PUSHED = "agent:push"
+"""Owner of the consumers of push targets; no user can be called so."""
+
+PUSH = "push:"
+"""What their names begin with, and no other's."""
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -37,20 +50,38 @@ class Consumer(msgspec.Struct, frozen=True):
     made_ns: int
     seen_ns: int
 
+    def wants(self, kind: Kind) -> bool:
+        """Say whether it is told the events of a machine and topic."""
+        machine, topic = kind
+        is_machine = self.machines is None or machine in self.machines
+        return is_machine and any(matches(pattern, topic) for pattern in self.topics)
+
 
 class Consumers:
-    """All consumers; on the event loop only. What is answered from memory may be on its way to the disk."""
+    """All consumers; on the event loop only. What is answered from memory may be on its way to the disk.
+
+    Attributes:
+        present: names of those that somebody listens for now, or that the agent itself serves.
+    """
 
     def __init__(self, database: Database, found: dict[str, Consumer], patience_s: float) -> None:
         self._database = database
         self._consumers = found
         self._patience_s = patience_s
         self._pending = 0
+        self.present: set[str] = set()
 
     @classmethod
     async def open(cls, database: Database, patience_s: float = 10.0) -> Consumers:
         """Read all consumers; `patience_s` is the longest wait for the disk, in real seconds."""
-        return cls(database, await database.read(_load), patience_s)
+        consumers = cls(database, await database.read(load), patience_s)
+        database.on_healed.append(consumers._put_all)
+        return consumers
+
+    def _put_all(self) -> None:
+        """Keep all of them in the file that took the place of a damaged one."""
+        for consumer in self._consumers.values():
+            self._database.submit(partial(_put, it=consumer), replaces=f"healed {consumer.name}")
 
     def all(self) -> tuple[Consumer, ...]:
         """Every consumer, by name."""
@@ -60,21 +91,34 @@ class Consumers:
         """One consumer; None where there is none of that name."""
         return self._consumers.get(name)
 
-    async def put(self, consumer: Consumer) -> None:
-        """Keep a consumer in place of the one of its name; return when it is on disk.
+    async def put(self, consumer: Consumer, *also: Kept) -> None:
+        """Keep a consumer in place of the one of its name, and rows that belong to that; return when it is on disk.
+
+        Whoever moves a cursor because events were acknowledged gives a `Had` with it.
 
         Raises:
-            StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time.
+            StoreError: 256 changes wait already, and nothing is changed; or the disk does not take it in time, and what
+                is to be written waits for it.
         """
-        self._require_room()
+        self.require_room()
         self._consumers[consumer.name] = consumer
-        await self._write(lambda connection: _put(connection, consumer))
+
+        def write(connection: sqlite3.Connection) -> None:
+            _put(connection, consumer)
+            for row in also:
+                row.insert(connection)
+
+        await self._write(write)
 
     async def delete(self, name: str) -> None:
         """Forget a consumer; return when that is on disk. Raises like `put`."""
-        self._require_room()
+        self.require_room()
         self._consumers.pop(name, None)
         await self._write(lambda connection: connection.execute("DELETE FROM consumers WHERE name = ?", (name,)))
+
+    def active(self, since_ns: int) -> list[Consumer]:
+        """Those that are there, or were since a wall time: they hold back what retention would delete."""
+        return [it for it in self._consumers.values() if it.name in self.present or it.seen_ns >= since_ns]
 
     def saw(self, name: str, wall_ns: int) -> None:
         """Note when a consumer's owner was last there; nobody waits for it."""
@@ -85,7 +129,8 @@ class Consumers:
         query = "UPDATE consumers SET seen_ns = max(seen_ns, ?) WHERE name = ?"
         self._database.submit(lambda c: c.execute(query, (wall_ns, name)) and None, replaces=f"consumer {name}")
 
-    def _require_room(self) -> None:
+    def require_room(self) -> None:
+        """Raise StoreError where 256 changes wait already."""
         if self._pending >= MOST_PENDING:
             raise StoreError(f"{MOST_PENDING} changes of consumers wait for the disk already")
 
@@ -109,14 +154,22 @@ class Consumers:
             raise StoreError(f"a consumer is not on disk after {self._patience_s:g} s: {reason}") from error
 
 
-def _load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+def load(connection: sqlite3.Connection) -> dict[str, Consumer]:
+    """Read all consumers, by name; a damaged one is left out and logged."""
+    found = {}
+    for row in connection.execute(_QUERY):
+        try:
+            found[row[0]] = _consumer(*row)
+        except msgspec.DecodeError as error:
+            _log.error("the consumer %s is damaged on disk and is left out: %s", row[0], error)
+    return found
+
+
+def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) -> Consumer:
     decode = msgspec.json.decode
-    return {
-        name: Consumer(
-            name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
-        )
-        for name, owner, topics, machines, *place in connection.execute(_QUERY)
-    }
+    return Consumer(
+        name, owner, decode(topics, type=tuple[str, ...]), decode(machines, type=tuple[str, ...] | None), *place
+    )
 
 
 def _put(connection: sqlite3.Connection, it: Consumer) -> None:

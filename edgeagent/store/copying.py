@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from edgeagent.errors import StoreError
+from edgeagent.errors import StoreDamaged, StoreError
 
 Progress = Callable[[int, int], object]
 """Called after each step with pages copied and pages in all; what it raises ends the copy."""
@@ -58,7 +58,7 @@ def copy(
 
 
 def check(path: Path) -> None:
-    """Read the structure of a file that nobody writes; raises StoreError when it is not sound."""
+    """Read the structure of a file that nobody writes; raises StoreDamaged when it is not sound."""
     address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(address, uri=True)) as connection:
@@ -66,7 +66,7 @@ def check(path: Path) -> None:
     except sqlite3.DatabaseError as error:
         found = str(error)
     if found != "ok":
-        raise StoreError(f"the database is damaged: {' '.join(found.split())}")
+        raise StoreDamaged(f"the database is damaged: {' '.join(found.split())}")
 
 
 def check_room(source: sqlite3.Connection, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,10 @@ from edgeagent.store.pages import END_OF_TIME
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
+
+
+EndingKind = tuple[str, str, str]
+"""Machine, recipe and result."""
 
 
 class Counted(msgspec.Struct, frozen=True):
@@ -31,12 +36,10 @@ class Counters:
         self._database = database
 
     async def first_ns(self, machine: str) -> int | None:
-        """When the first board of a machine ended (wall ns); None where none did."""
+        """When the first board of a machine ended that is counted (wall ns); None where none is."""
 
         def work(connection: sqlite3.Connection) -> int | None:
-            query = "SELECT min(at_ns) FROM endings WHERE machine = ? AND recipe = ? AND result = ?"
-            firsts = [connection.execute(query, (machine, *kind)).fetchone()[0] for kind in _kinds(connection, machine)]
-            return min(firsts, default=None)
+            return min((oldest_ns(connection, kind) for kind in _of_machine(connection, machine)), default=None)
 
         return await self._database.read(work)
 
@@ -49,9 +52,8 @@ class Counters:
                 "WHERE machine = ? AND recipe = ? AND result = ? AND at_ns >= ? AND at_ns < ?"
             )
             counted = (
-                Counted(recipe or None, result, connection.execute(
-                    query, (machine, recipe, result, since_ns, until_ns)).fetchone()[0])
-                for recipe, result in _kinds(connection, machine)
+                Counted(kind[1] or None, kind[2], connection.execute(query, (*kind, since_ns, until_ns)).fetchone()[0])
+                for kind in _of_machine(connection, machine)
             )  # fmt: skip
             return [it for it in counted if it.boards]
 
@@ -92,13 +94,23 @@ def ending(event: Event) -> Ending | None:
     return None
 
 
-def _kinds(connection: sqlite3.Connection, machine: str) -> Iterator[tuple[str, str]]:
-    """Find every recipe and result of a machine, one step in the table for each."""
+def kinds(connection: sqlite3.Connection, after: EndingKind = ("", "", "")) -> Iterator[EndingKind]:
+    """Find every machine, recipe and result, one step in the table for each."""
     query = (
-        "SELECT recipe, result FROM endings WHERE machine = ? AND (recipe, result, at_ns) > (?, ?, ?) "
-        "ORDER BY recipe, result, at_ns LIMIT 1"
+        "SELECT machine, recipe, result FROM endings WHERE (machine, recipe, result, at_ns) > (?, ?, ?, ?) "
+        "ORDER BY machine, recipe, result, at_ns LIMIT 1"
     )
-    kind = ("", "")
-    while row := connection.execute(query, (machine, *kind, END_OF_TIME)).fetchone():
-        kind = row
-        yield kind
+    while row := connection.execute(query, (*after, END_OF_TIME)).fetchone():
+        after = row
+        yield after
+
+
+def oldest_ns(connection: sqlite3.Connection, kind: EndingKind) -> int:
+    """When the first board ended so that is still counted (wall ns)."""
+    query = "SELECT min(at_ns) FROM endings WHERE machine = ? AND recipe = ? AND result = ?"
+    oldest: int = connection.execute(query, kind).fetchone()[0]
+    return oldest
+
+
+def _of_machine(connection: sqlite3.Connection, machine: str) -> Iterator[EndingKind]:
+    return takewhile(lambda kind: kind[0] == machine, kinds(connection, (machine, "", "")))

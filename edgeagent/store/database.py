@@ -11,27 +11,23 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.pulse import Pulse
+from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.connection import connect_reader, connect_writer, lock
-from edgeagent.store.restoring import take_up
-
-Outcome = tuple[Done[Any] | None, Any, BaseException | None]
-Doing = Callable[[sqlite3.Connection, Work[Any], Work[Any] | None], tuple[Any, BaseException | None]]
+from edgeagent.store.room import Room
+from edgeagent.store.transaction import Outcome, commit
 
 _READERS = 2
 _MOST_READS = 64
-_PASSING = {
-    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL,
-    sqlite3.SQLITE_NOTADB,
-}  # fmt: skip
-"""Faults of the disk and not of the work: what was to be written is kept and tried again."""
+_HEALED_S = 600.0
+"""Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +35,8 @@ _log = logging.getLogger(__name__)
 class StoreHealth(msgspec.Struct, frozen=True):
     """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened.
 
-    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does.
+    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does. `left_out` counts writes that found
+    no room in memory while the disk refused, until that is noted on disk.
     """
 
     waiting: int
@@ -47,6 +44,7 @@ class StoreHealth(msgspec.Struct, frozen=True):
     writes: int
     commits: int
     lag_s: float
+    left_out: int = 0
 
 
 class Database:
@@ -55,18 +53,22 @@ class Database:
     Args:
         path: the file; it and its folder are made when missing.
         retry_s: how long to wait before a failed commit is tried again, in seconds.
+        room: what is kept for a full disk; nothing if None.
 
     Attributes:
         pulse: turns with each commit, and rests while nothing is to be written or the disk refuses.
         after_commit: called on the writer's thread after each commit, before anybody is told of it; must not raise.
+        on_healed: called on the loop after the file was found damaged under way and another one took its place.
     """
 
-    def __init__(self, path: Path | str, retry_s: float = 1.0) -> None:
+    def __init__(self, path: Path | str, retry_s: float = 1.0, room: Room | None = None) -> None:
         self.path = Path(path)
+        self.room = room or Room(self.path)
         self._retry_s = retry_s
         self._change = threading.Condition()
         self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
+        self.on_healed: list[Callable[[], object]] = []
         self._backlog = Backlog()
         self._thread: threading.Thread | None = None
         self._closing = False
@@ -75,21 +77,27 @@ class Database:
         self._commits = 0
         self._reading = 0
         self._reader = threading.local()
+        self._file = 0
+        self._suspicion: str | None = None
+        self._healed_s = -_HEALED_S
         self._connections: list[sqlite3.Connection] = []
         self._lock = -1
 
     def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
-        """Take up a restore, open and migrate the file, start the writer; callbacks come on `loop`, or the running one.
+        """Take up a restore, heal and migrate the file, start the writer; callbacks come on `loop`, or the running one.
 
         Raises:
-            StoreError: another process has the file open, it is damaged, newer, or cannot be reached.
+            StoreError: another process has the file open, it is newer, none of ours, or cannot be reached.
         """
         self._loop = loop or asyncio.get_running_loop()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
-            take_up(self.path)
-            self._writer = connect_writer(self.path)
+            restoring.take_up(self.path)
+            healing.take_up(self.path)
+            if damage := healing.look(self.path):
+                healing.heal(self.path, damage)
+            self._writer = self._connect()
         except (OSError, sqlite3.Error) as error:
             self._unlock()
             raise StoreError(
@@ -99,10 +107,22 @@ class Database:
         except StoreError:
             self._unlock()
             raise
+        self.room.fill()
         self._closing = False
         self._readers = ThreadPoolExecutor(_READERS, "store-reader")
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
+
+    def _connect(self) -> sqlite3.Connection:
+        """Connect the writer: to a healed file, or with the room of the reserve."""
+        try:
+            return connect_writer(self.path)
+        except (OSError, sqlite3.Error, StoreError) as error:
+            if healing.was_ours(self.path) and healing.is_damage(error):
+                healing.heal(self.path, str(error))
+            elif not self.room.eases(error):
+                raise
+        return connect_writer(self.path)
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -134,14 +154,15 @@ class Database:
         self, work: Work[T], done: Done[T] | None = None, replaces: str | None = None, most: int = 1, size: int = 0,
         refused: Work[T] | None = None,
     ) -> None:  # fmt: skip
-        """Queue one write, in order; it is kept however long the disk refuses.
+        """Queue one write, in order; it is kept however long the disk refuses, while there is room in memory.
 
         Args:
             work: runs on the writer's thread inside a transaction, again after a failed commit, and must not commit.
             done: called on the loop after the commit, with the result or with what the work raised.
             replaces: a name; of one name at most `most` writes wait, the oldest is left out, its `done` is not called.
             refused: runs in place of a work that raised, in the same transaction; its result goes to `done` as well.
-            size: bytes held by a write that is never left out; of 64 MiB and more `health` tells.
+            size: bytes held by a write that no newer one replaces; beyond 64 MiB they are left out, `refused` is
+                written instead, and `health` tells.
 
         Raises:
             StoreError: the database is closed.
@@ -184,29 +205,40 @@ class Database:
         finally:
             self._reading -= 1
 
+    def suspect(self, reason: str) -> None:
+        """Say that something of the file cannot be read: it is healed; from any thread."""
+        with self._change:
+            self._suspicion = reason
+            self._change.notify()
+
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
         with self._change:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
-            return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s)
+            return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s,
+                               self._backlog.left_out)
 
     def _run(self) -> None:
         while True:
             with self._change:
                 self.pulse.rest()
-                while not self._backlog and not self._closing:
+                while not self._backlog and not self._closing and not self._suspicion:
                     self._change.wait()
                 self.pulse.turn()
                 batch = self._backlog.batch()
                 last_try = self._closing
+            if self._suspicion and not last_try:
+                self._heal(self._suspicion)
             if not batch:
                 if last_try:
                     return
                 continue
             try:
-                outcomes = self._commit(batch)
+                outcomes = commit(self._writer, batch)
             except sqlite3.Error as error:
+                if self.room.eases(error) or (healing.is_damage(error) and not last_try and self._heal(str(error))):
+                    continue
                 self._failing = str(error)
                 _log.error("%s: cannot be written, %d writes wait: %s", self.path, len(batch), error)
                 if last_try:
@@ -215,33 +247,13 @@ class Database:
                 continue
             self._took(batch, outcomes)
 
-    def _commit(self, batch: tuple[Write, ...]) -> list[Outcome]:
-        """Write all of a batch as one; where one of it is refused, begin again and let each fail by itself."""
-        try:
-            return self._transact(batch, _trust)
-        except Exception as error:
-            if _is_passing(error):
-                raise
-            return self._transact(batch, _attempt)
-
-    def _transact(self, batch: tuple[Write, ...], do: Doing) -> list[Outcome]:
-        connection = self._writer
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            outcomes = [(w.done, *do(connection, work, w.refused)) for w in batch if (work := w.work)]
-            connection.execute("COMMIT")
-        finally:
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    connection.rollback()
-        return outcomes
-
     def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
         with self._change:
             self._backlog.took(batch)
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
+        self.room.fill()
         self._writes += len(outcomes)
         self._commits += 1
         for callback in self.after_commit:
@@ -261,43 +273,66 @@ class Database:
             self.pulse.rest()
             self._change.wait_for(lambda: self._closing, self._retry_s)
 
+    def _heal(self, reason: str) -> bool:
+        """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
+        self._suspicion = None
+        if monotonic() - self._healed_s < _HEALED_S:
+            return False
+        self._healed_s = monotonic()
+        self._writer.close()
+        try:
+            healing.heal(self.path, reason, is_open=True)
+        except (StoreError, OSError, sqlite3.Error) as error:
+            _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
+        else:
+            self._file += 1
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                for callback in self.on_healed:
+                    self._loop.call_soon_threadsafe(callback)
+        return self._connect_again()
+
+    def _connect_again(self) -> bool:
+        """Connect the writer as soon as that can be done; False where the database is closed before."""
+        while not self._closing:
+            try:
+                healing.take_up(self.path)
+                self._writer = connect_writer(self.path)
+            except (StoreError, OSError, sqlite3.Error) as error:
+                self._failing = str(error)
+                self._pause()
+            else:
+                return True
+        return False
+
     def _query(self, work: Work[T]) -> T:
-        connection: sqlite3.Connection | None = getattr(self._reader, "connection", None)
-        if connection is None:
-            connection = self._reader.connection = connect_reader(self.path)
-            self._connections.append(connection)
-        return work(connection)
+        try:
+            return work(self._connection())
+        except sqlite3.Error as error:
+            if not healing.is_damage(error):
+                raise
+        self._reader.file = -1
+        try:
+            return work(self._connection())
+        except sqlite3.Error as error:
+            if healing.is_damage(error):
+                self.suspect(str(error))
+            raise
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection for reading, to the file that is there now."""
+        if getattr(self._reader, "file", -1) != self._file:
+            file, earlier = self._file, getattr(self._reader, "connection", None)
+            if earlier is not None:
+                self._connections.remove(earlier)
+                earlier.close()
+            self._reader.connection = None
+            self._reader.connection = connect_reader(self.path)
+            self._reader.file = file
+            self._connections.append(self._reader.connection)
+        connection: sqlite3.Connection = self._reader.connection
+        return connection
 
     def _unlock(self) -> None:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
-
-
-def _trust(connection: sqlite3.Connection, work: Work[Any], _: Work[Any] | None) -> tuple[Any, None]:
-    return work(connection), None
-
-
-def _attempt(
-    connection: sqlite3.Connection, work: Work[Any], refused: Work[Any] | None
-) -> tuple[Any, BaseException | None]:
-    """Do work inside somebody's transaction: its result; or that of `refused` and what it raised, all of it undone.
-
-    Raises:
-        sqlite3.Error: a fault of the disk and not of the work: the whole transaction is to be tried again.
-    """
-    connection.execute("SAVEPOINT work")
-    try:
-        value = work(connection)
-    except Exception as error:
-        if _is_passing(error):
-            raise
-        connection.execute("ROLLBACK TO work")
-        connection.execute("RELEASE work")
-        return _attempt(connection, refused, None)[0] if refused else None, error
-    connection.execute("RELEASE work")
-    return value, None
-
-
-def _is_passing(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING

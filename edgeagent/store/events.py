@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from edgeagent.model.events import StoredEvent
+from edgeagent.model.events import GapRange, Kind, StoredEvent
+from edgeagent.store import gone, holes
 from edgeagent.store.checksums import checksum
-
-Kind = tuple[str, str]
-"""Machine and topic: what a subscription chooses by, and what the index is sorted by."""
 
 _SPAN_OF_KIND = "FROM events WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ?"
 
-_BEYOND = (1 << 63) - 1
+BEYOND = (1 << 63) - 1
 """A sequence that no event has."""
 
 _log = logging.getLogger(__name__)
 
 
-def insert(connection: sqlite3.Connection, stored: list[StoredEvent]) -> None:
-    """Write events inside somebody's transaction."""
+def insert(connection: sqlite3.Connection, stored: list[StoredEvent], conflict: str = "") -> None:
+    """Write events inside somebody's transaction; `conflict` may be OR IGNORE, where some are there already."""
     connection.executemany(
-        "INSERT INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
+        f"INSERT {conflict} INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
         [(e.sequence, e.topic, e.machine, _crc(e), e.body) for e in stored],
     )
 
 
 def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
-    """Find the last event of one machine and topic before a number; 0 if there is none."""
+    """Find the last event of one machine and topic before a number, also where it is gone; 0 if there was none."""
     row = connection.execute(
         "SELECT max(sequence) FROM events WHERE machine = ? AND topic = ? AND sequence < ?", (*kind, sequence)
     ).fetchone()
-    return row[0] or 0
+    return max(row[0] or 0, gone.before(connection, kind, sequence))
 
 
 def count(connection: sqlite3.Connection, wanted: Collection[Kind], after: int, most: int) -> int:
@@ -46,15 +44,22 @@ def count(connection: sqlite3.Connection, wanted: Collection[Kind], after: int, 
 
 
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
-    """Find every machine and topic there is, one step in the index for each."""
+    """Find every machine and topic of which there are events, one step in the index for each."""
     query = (
         "SELECT machine, topic FROM events WHERE (machine, topic, sequence) > (?, ?, ?) "
         "ORDER BY machine, topic, sequence LIMIT 1"
     )
     kind = ("", "")
-    while row := connection.execute(query, (*kind, _BEYOND)).fetchone():
+    while row := connection.execute(query, (*kind, BEYOND)).fetchone():
         kind = row
         yield kind
+
+
+def extent(connection: sqlite3.Connection) -> tuple[int | None, dict[Kind, int]]:
+    """The oldest number there is, None without events, and the newest of each machine and topic."""
+    first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    every = {*kinds(connection), *gone.kinds(connection)}
+    return first, {kind: before(connection, kind, BEYOND) for kind in every}
 
 
 def of_topic(connection: sqlite3.Connection, topic: str) -> Iterator[StoredEvent]:
@@ -67,25 +72,57 @@ def of_topic(connection: sqlite3.Connection, topic: str) -> Iterator[StoredEvent
 
 def examine(
     connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind], wanted: Collection[Kind], limit: int
-) -> tuple[list[StoredEvent], int, list[tuple[int, int]]]:
-    """Read wanted events from `first` to `last`: the events, the last number examined, the ranges that are lost."""
+) -> tuple[list[StoredEvent], int, list[GapRange]]:
+    """Read wanted events from `first` to `last`: the events, the last number examined, what is gone of them."""
     query = f"SELECT sequence {_SPAN_OF_KIND} ORDER BY sequence LIMIT ?"
-    matching = sorted(row[0] for kind in wanted for row in connection.execute(query, (*kind, first, last, limit)))
+    rows = ((row[0], kind) for kind in wanted for row in connection.execute(query, (*kind, first, last, limit)))
+    matching = dict(sorted(rows)[:limit])
     if len(matching) >= limit:
-        matching = matching[:limit]
-        last = matching[-1]
+        last = max(matching)
     found = {event.sequence: event for event in _rows(connection, matching)}
-    lost = (set(matching) - found.keys()) | _missing(connection, first, last, known)
-    return [found[sequence] for sequence in matching if sequence in found], last, list(_ranges(sorted(lost)))
+    went = gone.between(connection, first, last)
+    missing = _missing(connection, first, last, known, went)
+    lost = {kind: bits for kind, bits in went.items() if kind in wanted}
+    for sequence in matching.keys() - found.keys():
+        lost[matching[sequence]] = lost.get(matching[sequence], 0) | 1 << sequence - first
+    if missing:  # a damaged index does not name what is there all the same
+        there = {event.sequence: event for event in _rows(connection, _numbers(missing, first))}
+        missing &= ~sum(1 << sequence - first for sequence in there)
+        found |= {event.sequence: event for event in there.values() if (event.machine, event.topic) in wanted}
+    sequences = sorted(found)
+    if len(sequences) > limit:
+        last = sequences[limit - 1]
+        missing &= (1 << last - first + 1) - 1
+        lost = {kind: bits & (1 << last - first + 1) - 1 for kind, bits in lost.items()}
+    kept = sequences[:limit]
+    return [found[sequence] for sequence in kept], last, holes.ranges(first, last, kept, lost, missing)
 
 
-def _missing(connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind]) -> set[int]:
+def _numbers(bits: int, first: int) -> Iterator[int]:
+    """The numbers that a bitmap has, whose lowest bit is `first`."""
+    while bits:
+        place = gone.lowest(bits)
+        yield first + place
+        bits &= bits - 1
+
+
+def _missing(
+    connection: sqlite3.Connection, first: int, last: int, known: Collection[Kind], went: Mapping[Kind, int]
+) -> int:
+    """The numbers that are neither there nor known to be gone, as a bitmap whose lowest bit is `first`."""
     count = f"SELECT count(*) {_SPAN_OF_KIND}"
-    if sum(connection.execute(count, (*kind, first, last)).fetchone()[0] for kind in known) > last - first:
-        return set()
+    kept = sum(connection.execute(count, (*kind, first, last)).fetchone()[0] for kind in known)
+    if kept + sum(bits.bit_count() for bits in went.values()) > last - first:
+        return 0
     each = f"SELECT sequence {_SPAN_OF_KIND}"
-    there = {row[0] for kind in known for row in connection.execute(each, (*kind, first, last))}
-    return set(range(first, last + 1)) - there
+    known_bits = bytearray((last - first) // 8 + 1)
+    for kind in known:
+        for (sequence,) in connection.execute(each, (*kind, first, last)):
+            known_bits[(sequence - first) >> 3] |= 1 << ((sequence - first) & 7)
+    there = int.from_bytes(known_bits, "little")
+    for bits in went.values():
+        there |= bits
+    return ((1 << last - first + 1) - 1) & ~there
 
 
 def _rows(connection: sqlite3.Connection, sequences: Iterable[int]) -> Iterator[StoredEvent]:
@@ -99,14 +136,6 @@ def _rows(connection: sqlite3.Connection, sequences: Iterable[int]) -> Iterator[
             yield event
         else:
             _log.error("event %d is damaged on disk and is left out", sequence)
-
-
-def _ranges(sequences: list[int]) -> Iterator[tuple[int, int]]:
-    begin = 0
-    for end, sequence in enumerate(sequences, 1):
-        if end == len(sequences) or sequences[end] != sequence + 1:
-            yield sequences[begin], sequence
-            begin = end
 
 
 def _crc(event: StoredEvent) -> int:

@@ -13,16 +13,16 @@ import msgspec
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
-from edgeagent.model.events import Event, GapRange, StoredEvent, matches
-from edgeagent.store import boards, checkpoints, standing
+from edgeagent.model.events import Event, GapRange, Kind, StoredEvent, matches
+from edgeagent.store import boards, checkpoints, gone, salvage, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
 from edgeagent.store.database import Database
-from edgeagent.store.events import Kind
 from edgeagent.store.mark import Mark
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
+from edgeagent.store.transaction import at_one_moment
 
 _MOST_CHOSEN = 64
 """Sets of patterns whose machines and topics are remembered."""
@@ -56,6 +56,7 @@ class Journal:
     Attributes:
         stream: 16 hexadecimal digits, made with the file and anew when the tail is found missing.
         last_sequence: newest number given; committed_sequence: newest number on disk; first_sequence: oldest kept.
+        missing: why a new stream began at this start; None where it goes on.
         on_commit: called on the loop with the events of each append, in order, once they are on disk; with none of
             them when the file refused them and their numbers are a gap.
     """
@@ -66,6 +67,8 @@ class Journal:
         self._database = database
         self._clock = clock
         self._mark = mark
+        self._pending = 0
+        self.missing = found.missing
         self._patience_s = patience_s
         self.stream = found.stream
         self.first_sequence = found.first
@@ -90,9 +93,46 @@ class Journal:
         """
         mark = Mark(database.path)
         found = await database.write(lambda connection: standing.find(connection, mark.read()))
-        await asyncio.to_thread(mark.begin, found.stream, found.last)
+        await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
-        return cls(database, clock or Clock(), mark, patience_s, found)
+        journal = cls(database, clock or Clock(), mark, patience_s, found)
+        salvaged = await database.read(salvage.find)
+        journal._wait_for(salvaged.pending_events if salvaged and not salvaged.is_done else 0)
+        return journal
+
+    def healed(self, pending: int) -> None:
+        """Go on in another file after the one of before was found damaged: what is young in memory is put there.
+
+        Args:
+            pending: last number of the older events that are not there yet; 0 where all are that can be.
+        """
+        stored = self._tail.all()
+
+        def write(connection: sqlite3.Connection) -> None:
+            standing.go_on(connection, self.stream)
+            table.insert(connection, stored, "OR IGNORE")
+
+        self._database.submit(write)
+        self._wait_for(pending)
+
+    async def salvaged(self) -> None:
+        """Read again what there is, once older events are back."""
+        first, kinds = await self._database.read(table.extent)
+        self._pending = 0
+        self.first_sequence = first or self.committed_sequence + 1
+        self._kinds = kinds | {kind: max(last, kinds.get(kind, 0)) for kind, last in self._kinds.items()}
+        self._chosen.clear()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether older events are still being taken over from a damaged file."""
+        return self._pending > 0
+
+    def _wait_for(self, pending: int) -> None:
+        """Answer for older events only once they are taken over from a damaged file; 0 for none."""
+        self._pending = pending
+        if pending:
+            self.first_sequence = 1
 
     def append(
         self, events: Sequence[Event], checkpoint: tuple[str, bytes] | None = None, clock: str = "trusted",
@@ -174,18 +214,32 @@ class Journal:
 
         Returns:
             At most `limit` events in order; the number to go on from, which moves also when nothing matched, and is
-            beyond `committed_sequence` at the end; the ranges that are gone or damaged and may have been wanted.
+            beyond `committed_sequence` at the end; what is gone or damaged and was, or may have been, wanted.
+
+        Raises:
+            StoreError: the file cannot be read, or these events are still being taken over from a damaged one.
         """
-        gaps = [(first, self.first_sequence - 1)] if first < self.first_sequence else []
-        first = max(first, self.first_sequence)
-        last = min(self.committed_sequence, first + _SPAN - 1)
-        if first > last:
-            return [], first, _told(gaps)
+        if first <= self._pending:
+            raise StoreError(f"events up to {self._pending} are being taken over from a damaged file: ask again later")
+        if first > self.committed_sequence:
+            return [], first, []
         if at_hand := self.at_hand(first, topics, machines, limit):
-            return *at_hand, _told(gaps)
+            return *at_hand, []
+        oldest, newest = self.first_sequence, self.committed_sequence
         known, wanted = tuple(self._kinds), self._wanted(topics, machines)
-        found, last, lost = await self._database.read(lambda c: table.examine(c, first, last, known, wanted, limit))
-        return found, last + 1, _told(gaps + lost)
+
+        def work(connection: sqlite3.Connection) -> tuple[list[StoredEvent], int, list[GapRange]]:
+            begin, before = first, None
+            if first < oldest:
+                before, numbers = gone.told(connection, first, oldest - 1, wanted)
+                begin = oldest if numbers == oldest - first else first
+            if begin > newest:
+                return [], begin, [before] if before else []
+            end = min(newest, begin + _SPAN - 1)
+            found, last, lost = table.examine(connection, begin, end, known, wanted, limit)
+            return found, last + 1, [before, *lost] if before and begin == oldest else lost
+
+        return await self._database.read(partial(at_one_moment, work))
 
     def at_hand(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -195,8 +249,18 @@ class Journal:
             return None
         return self._tail.read(first, self._wanted(topics, machines), limit)
 
+    def trimmed(self, first: int, newest: int) -> None:
+        """Take note of the oldest number that is kept, after others were deleted, up to `newest`."""
+        self.first_sequence = max(self.first_sequence, first)
+        if newest >= self._tail.first_sequence:
+            self._tail.extend([], self.committed_sequence + 1)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Every machine and topic that there ever was an event of."""
+        return tuple(self._kinds)
+
     async def previous(self, sequence: int, topics: tuple[str, ...], machines: tuple[str, ...] | None) -> int:
-        """Find the last matching event on disk before `sequence`; 0 if there is none."""
+        """Find the number of the last matching event before `sequence`, also where it is gone; 0 if there was none."""
         wanted = self._wanted(topics, machines)
         newest = max((self._kinds[kind] for kind in wanted if self._kinds[kind] < sequence), default=0)
         older = [kind for kind in wanted if self._kinds[kind] >= sequence]
@@ -257,6 +321,16 @@ class Journal:
                 future.set_exception(error)
 
 
+def _begin(mark: Mark, found: Standing, database: Database) -> None:
+    """Write the mark anew, with the room of the reserve where the disk is full."""
+    try:
+        mark.begin(found.stream, found.last)
+    except StoreError as error:
+        if not database.room.eases(error.__cause__):
+            raise
+        mark.begin(found.stream, found.last)
+
+
 def _rows(event: Event) -> Iterator[Kept]:
     """What belongs to an event in tables of its own."""
     if event.record:
@@ -271,7 +345,3 @@ def _body(event: Event, clock: str) -> bytes:
     return b'"time":"%b","clock":"%b","machine":%b,"data":%b' % (
         iso(event.time_ns).encode(), clock.encode(), _encode(event.machine), _encode(event.data),
     )  # fmt: skip
-
-
-def _told(ranges: list[tuple[int, int]]) -> list[GapRange]:
-    return [GapRange(first, last, last - first + 1) for first, last in ranges]

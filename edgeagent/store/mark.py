@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 import zlib
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import msgspec
 
 from edgeagent.errors import StoreError
 
-_SYNC_EVERY = 100
-"""Events: after a power cut the mark may be as much behind; it is never ahead of the file."""
+_SYNC_EVERY, _SYNC_S = 100, 1.0
+"""Events, and real seconds: the mark is synced after both, so that it costs a burst of events no second sync for each
+group. After a power cut it may be as much behind; it is never ahead of the file."""
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,7 @@ class Mark:
         self._path = Path(f"{database}.mark")
         self._stream = ""
         self._last = self._written = self._synced = 0
+        self._synced_at = 0.0
 
     def read(self) -> Reached | None:
         """Read what was reached; None where there is no file or it is damaged."""
@@ -61,7 +64,8 @@ class Mark:
         if self._last <= self._written:
             return
         try:
-            self._write(sync=self._last - self._synced >= _SYNC_EVERY)
+            is_due = self._last - self._synced >= _SYNC_EVERY and time.monotonic() - self._synced_at >= _SYNC_S
+            self._write(sync=is_due)
         except OSError as error:
             _log.warning("%s: cannot be written, a lost end of the journal may not be found: %s", self._path, error)
 
@@ -73,7 +77,7 @@ class Mark:
             if sync:
                 os.ftruncate(descriptor, len(line))
                 os.fsync(descriptor)
-                self._synced = self._last
+                self._synced, self._synced_at = self._last, time.monotonic()
         finally:
             os.close(descriptor)
         self._written = self._last

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sqlite3
 from typing import TYPE_CHECKING
 
+from edgeagent.store.checksums import checksum
+
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
@@ -35,3 +37,16 @@ def put(connection: sqlite3.Connection, key: str, value: str) -> None:
     connection.execute(
         "INSERT INTO meta(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", (key, value)
     )
+
+
+def seal(text: str) -> str:
+    """Put its checksum before a text that must not be believed where the disk changed it."""
+    return f"{checksum(text):010d} {text}"
+
+
+def unseal(sealed: str) -> str | None:
+    """The text behind its checksum; None where the disk changed it. What was kept without one is JSON, as it is."""
+    if sealed.startswith("{"):
+        return sealed
+    crc, _, text = sealed.partition(" ")
+    return text if crc.isdecimal() and int(crc) == checksum(text) else None

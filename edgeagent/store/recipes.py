@@ -215,7 +215,7 @@ class Recipes:
 
     async def note_former(self, recipe: StoredRecipe, former: dict[str, float | str | bool]) -> None:
         """Keep what a machine was set to before a recipe is written to it; on disk when this returns."""
-        body = msgspec.json.encode(Former(recipe.name, recipe.version, former)).decode()
+        body = meta.seal(msgspec.json.encode(Former(recipe.name, recipe.version, former)).decode())
         await self._database.write(lambda connection: meta.put(connection, _FORMER + recipe.machine, body))
 
     async def former(self, recipe: StoredRecipe) -> dict[str, float | str | bool] | None:
@@ -225,7 +225,10 @@ class Recipes:
             StoreError: it cannot be read.
         """
         body = await self._database.read(lambda connection: meta.get(connection, _FORMER + recipe.machine))
-        it = msgspec.json.decode(body, type=Former) if body else None
+        text = meta.unseal(body) if body else None
+        if body and text is None:
+            _log.error("what %s was set to before %s is damaged on disk and is not used", recipe.machine, recipe.name)
+        it = msgspec.json.decode(text, type=Former) if text else None
         return it.values if it and (it.recipe, it.version) == (recipe.name, recipe.version) else None
 
     async def forget_former(self, machine: str) -> None:

@@ -38,7 +38,10 @@ def laid_file(store: Path) -> Path:
 def find(connection: sqlite3.Connection) -> Restored | None:
     """The last restore that this store comes from; None where it grew by itself."""
     text = meta.get(connection, _RESTORED)
-    return msgspec.json.decode(text, type=Restored) if text else None
+    try:
+        return msgspec.json.decode(text, type=Restored) if text else None
+    except msgspec.DecodeError:  # damaged on disk: it is only told where it comes from
+        return None
 
 
 def keep(connection: sqlite3.Connection, restored: Restored) -> None:

@@ -18,14 +18,14 @@ from edgeagent.store import meta, standing
 from edgeagent.store.backup import contents
 from edgeagent.store.carrying import Carried, carry
 from edgeagent.store.connection import connect_reader
-from edgeagent.store.copying import Progress, copy, sync_folder
+from edgeagent.store.copying import Progress, copy
 from edgeagent.store.mark import Mark
 from edgeagent.store.migration import take
 from edgeagent.store.restored import Restored, find, keep, laid_file
 from edgeagent.store.schema import MIGRATIONS
+from edgeagent.store.swapping import aside, swap
 
 _LAID = "restore.laid"
-_SUFFIXES = ("", "-wal", "-shm", ".mark")
 
 _log = logging.getLogger(__name__)
 
@@ -87,14 +87,7 @@ def take_up(store: Path) -> None:
         laid.replace(refused_file(store))
         _log.error("%s: not restored, the store stays as it is: %s; see %s", store, error, refused_file(store))
         return
-    if restored.aside:
-        for suffix in _SUFFIXES:
-            file = Path(f"{store}{suffix}")
-            if file.exists():
-                file.rename(f"{restored.aside}{suffix}")
-        sync_folder(store.parent)
-    laid.rename(store)
-    sync_folder(store.parent)
+    swap(laid, store, restored.aside, with_mark=True)
     _log.warning(
         "%s: restored from a backup of %s; the store of before is %s; taken over from it: %d boards, the state of %s; "
         "not readable there: %s", store, restored.made or "unknown time", restored.aside or "none", restored.boards,
@@ -121,18 +114,10 @@ def _prepare(laid: Path, store: Path) -> Restored:
         reached = Mark(store).read()
         standing.leave(connection, max(carried.last, reached.last if reached else 0))
         restored = Restored(
-            name, now.isoformat(timespec="seconds").replace("+00:00", "Z"), found.made, _aside(store, now),
-            carried.boards, carried.machines, carried.unread,
+            name, now.isoformat(timespec="seconds").replace("+00:00", "Z"), found.made,
+            aside(store, "before-restore", now) if store.exists() else None, carried.boards, carried.machines,
+            carried.unread,
         )  # fmt: skip
         keep(connection, restored)
         connection.execute("COMMIT")
         return restored
-
-
-def _aside(store: Path, now: datetime) -> str | None:
-    """A free name for the store of before."""
-    if not store.exists():
-        return None
-    name = f"{store}.before-restore-{now:%Y%m%dT%H%M%SZ}"
-    numbers = (f"{name}-{number}" for number in range(2, 1000))
-    return next(free for free in (name, *numbers) if not Path(free).exists())

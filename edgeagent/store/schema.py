@@ -72,4 +72,16 @@ MIGRATIONS: tuple[Step, ...] = (
         made_ns INTEGER NOT NULL, deleted_ns INTEGER, crc INTEGER NOT NULL, body BLOB NOT NULL) STRICT;
     CREATE UNIQUE INDEX recipes_by_name ON recipes(machine, name, version);
     """),
+    Step("""
+    CREATE TABLE aside(id TEXT PRIMARY KEY, target TEXT NOT NULL, sequence INTEGER NOT NULL, crc INTEGER NOT NULL,
+        body BLOB NOT NULL) STRICT;
+    """),
+    Step("""
+    CREATE TABLE gone(block INTEGER NOT NULL, machine TEXT NOT NULL, topic TEXT NOT NULL, count INTEGER NOT NULL,
+        sequences BLOB NOT NULL, PRIMARY KEY(block, machine, topic)) STRICT, WITHOUT ROWID;
+    CREATE INDEX gone_by_kind ON gone(machine, topic, block);
+
+    CREATE TABLE had(machine TEXT NOT NULL, topic TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+        PRIMARY KEY(machine, topic, first)) STRICT, WITHOUT ROWID;
+    """),
 )

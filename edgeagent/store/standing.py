@@ -8,13 +8,15 @@ import sqlite3
 
 import msgspec
 
+from edgeagent.model.events import Kind
 from edgeagent.store import events as table
-from edgeagent.store import meta
-from edgeagent.store.events import Kind
+from edgeagent.store import gone, meta
 from edgeagent.store.mark import Reached
 
 _STREAM, _WRITTEN, _REFUSED = "journal.stream", "journal.last", "journal.refused"
 _LEFT = "journal.left"
+_DIGITS = 19
+"""As many as no number of an event has."""
 MADE = "backup.made"
 """Name of the time at which a backup was made; a store that goes on from one is none any more."""
 
@@ -28,6 +30,8 @@ class Standing(msgspec.Struct, frozen=True):
     first: int
     last: int
     kinds: dict[Kind, int]
+    missing: str | None = None
+    """Why a new stream begins, in words, where the end of the one before is missing."""
 
 
 def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
@@ -36,10 +40,10 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     Args:
         reached: what the mark beside the file tells; None where there is none.
     """
-    stream = meta.get(connection, _STREAM)
+    stream, missing = meta.get(connection, _STREAM), None
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
-    written, last = int(meta.get(connection, _WRITTEN) or 0), last_number(connection)
+    newest = _newest(connection)
+    written, last = _number(connection, _WRITTEN), last_number(connection)
     if stream is None:
         stream = _begin(connection)
     elif newest < written or (reached is not None and (reached.stream != stream or reached.last > last)):
@@ -48,12 +52,32 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
         before, stream = stream, _begin(connection)
         meta.put(connection, _WRITTEN, str(newest))
         meta.put(connection, _REFUSED, str(last))
-        _log.error(
-            "the end of the journal is missing: its newest event is %d, but there was more of stream %s or after it; "
-            "stream %s begins after %d", newest, before, stream, last,
-        )  # fmt: skip
-    kinds = {kind: table.before(connection, kind, last + 1) for kind in table.kinds(connection)}
-    return Standing(stream, first or last + 1, last, kinds)
+        missing = (f"the end of the journal is missing: its newest event is {newest}, but there was more of stream "
+                   f"{before} or after it; stream {stream} begins after {last}")  # fmt: skip
+        _log.error("%s", missing)
+    elif reached is None and newest:
+        _log.warning("there is no mark beside the store that can be read: whether the end of its journal is missing, "
+                     "nobody knows")  # fmt: skip
+    kinds = {
+        kind: table.before(connection, kind, last + 1) for kind in {*table.kinds(connection), *gone.kinds(connection)}
+    }
+    return Standing(stream, first or last + 1, last, kinds, missing)
+
+
+def go_on(connection: sqlite3.Connection, stream: str) -> None:
+    """Remember a stream that goes on in another file, inside somebody's transaction."""
+    meta.put(connection, _STREAM, stream)
+
+
+def first_number(connection: sqlite3.Connection) -> int:
+    """The oldest number kept; that of the next event where none is."""
+    first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
+    return last_number(connection) + 1 if first is None else first
+
+
+def _newest(connection: sqlite3.Connection) -> int:
+    """The newest number that was written, whether or not it is gone since."""
+    return max(connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0, gone.newest(connection))
 
 
 def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
@@ -63,8 +87,8 @@ def keep(connection: sqlite3.Connection, last: int, is_refused: bool) -> None:
 
 def last_number(connection: sqlite3.Connection) -> int:
     """The last number given, as far as the file knows."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
-    return max(newest, *(int(meta.get(connection, name) or 0) for name in (_WRITTEN, _REFUSED)))
+    newest = _newest(connection)
+    return max(newest, *(_number(connection, name) for name in (_WRITTEN, _REFUSED)))
 
 
 def has_stream(connection: sqlite3.Connection) -> bool:
@@ -79,12 +103,19 @@ def last_stream(connection: sqlite3.Connection) -> str | None:
 
 def leave(connection: sqlite3.Connection, beyond: int) -> None:
     """Leave the stream inside somebody's transaction: the next start begins a new one, with numbers after `beyond`."""
-    newest = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    newest = _newest(connection)
     last = max(beyond, last_number(connection))
     meta.put(connection, _LEFT, last_stream(connection) or "")
     meta.put(connection, _WRITTEN, str(newest))
     meta.put(connection, _REFUSED, str(last))
     connection.execute("DELETE FROM meta WHERE key = ?", (_STREAM,))
+
+
+def _number(connection: sqlite3.Connection, name: str) -> int:
+    """A number that was kept; 0 where none was, and one beyond all that there are where the disk changed it to none."""
+    text = meta.get(connection, name) or "0"
+    newest: int = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else newest + 1
 
 
 def _begin(connection: sqlite3.Connection) -> str:

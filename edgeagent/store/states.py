@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edgeagent.clock import STEP_NS
+
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
 _EVERY_NS = 10_000_000_000
 """What a killed agent may forget of the state that stands."""
-
-_STEP_NS = 1_000_000_000
-"""By as much the wall clock may leave the monotonic one between two looks."""
 
 _BLIND_NS = 120_000_000_000
 """After a longer time without a look nobody knows what was."""
@@ -92,7 +91,7 @@ class States:
 
     def _is_broken(self, stay: _Stay, now_ns: int, wall_ns: int) -> bool:
         passed_ns = now_ns - stay.seen_ns
-        return passed_ns > _BLIND_NS or abs(wall_ns - stay.to_ns - passed_ns) > _STEP_NS
+        return passed_ns > _BLIND_NS or abs(wall_ns - stay.to_ns - passed_ns) > STEP_NS
 
     def _submit(self, machine: str, stay: _Stay, replaces: str | None) -> None:
         row = machine, stay.from_ns, stay.to_ns, stay.state

@@ -21,7 +21,7 @@ class Tail:
 
     def extend(self, events: Sequence[StoredEvent], following: int) -> None:
         """Take the events just committed, or none when numbers were lost; `following` is the number after them."""
-        if not events:
+        if not events or (self._events and events[0].sequence != self._events[-1].sequence + 1):
             self._events.clear()
             self._bytes = 0
         self._events.extend(events)
@@ -29,6 +29,10 @@ class Tail:
         while len(self._events) > _MOST_EVENTS or self._bytes > _MOST_BYTES:
             self._bytes -= len(self._events.popleft().body)
         self.first_sequence = self._events[0].sequence if self._events else following
+
+    def all(self) -> list[StoredEvent]:
+        """All of them, oldest first."""
+        return list(self._events)
 
     def read(self, first: int, wanted: Collection[tuple[str, str]], limit: int) -> tuple[list[StoredEvent], int]:
         """Find at most `limit` events of the wanted machines and topics, and the number to go on from."""

@@ -39,7 +39,7 @@ def check(file: Path, *, as_json: bool) -> bool:
         for machine in configuration.machines
         for source, register_map in zip(machine.sources, maps[machine.id], strict=True)
     ]
-    findings = list(look(configuration, file.parent / configuration.agent.store))
+    findings = list(look(configuration, file.parent / configuration.agent.store, file.parent))
     for warning in warnings(configuration.lines):
         print(f"{file}: {warning}", file=sys.stderr)
     if as_json:

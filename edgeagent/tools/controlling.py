@@ -1,4 +1,4 @@
-"""`edgeagent remote`: its options, and how it begins."""
+"""`edgeagent remote` and `edgeagent push`, which ask over the console: their options, and how they begin."""
 
 from __future__ import annotations
 
@@ -20,8 +20,36 @@ _COMMANDS = {
 }
 
 
+_PUSH = {
+    "status": "tell how each target stands, and which events are set aside",
+    "retry": "try at once, or send events once more that are set aside",
+    "skip": "set the event aside at which a stopped target stands, so that those after it go on",
+}
+
+
 def add_to(add: Add) -> None:
-    """Add remote."""
+    """Add remote and push."""
+    _add_remote(add)
+    text = "tell how events reach an MES, try again, pass over one, on the oven PC"
+    parser = add("push", _push, text, logging.ERROR)
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="what",
+                                     parser_class=argparse.ArgumentParser)  # fmt: skip
+    for name, text in _PUSH.items():
+        command = commands.add_parser(name, help=text, description=text)
+        which_store(command)
+        command.add_argument("--target", metavar="NAME", help="where there are several")
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        if name == "retry":
+            which = command.add_mutually_exclusive_group()
+            which.add_argument("--sequence", type=int, metavar="N", help="send this event again, which is set aside")
+            which.add_argument("--all", action="store_true", help="send all events again that are set aside")
+        if name == "skip":
+            command.add_argument("--sequence", type=int, metavar="N", required=True,
+                                 help="of the event at which it stands, see status")
+            command.add_argument("--reason", metavar="TEXT", required=True, help="why, for the audit record")
+
+
+def _add_remote(add: Add) -> None:
     parser = add("remote", _remote, "tell, grant or take back remote control, on the oven PC", logging.ERROR)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="what",
                                      parser_class=argparse.ArgumentParser)  # fmt: skip
@@ -38,3 +66,9 @@ async def _remote(options: argparse.Namespace, _: asyncio.Event) -> bool:
     from edgeagent.tools.remote import remote  # noqa: PLC0415
 
     return remote(options)
+
+
+async def _push(options: argparse.Namespace, _: asyncio.Event) -> bool:
+    from edgeagent.tools.push import push  # noqa: PLC0415
+
+    return push(options)

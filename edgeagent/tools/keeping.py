@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def add_to(add: Add) -> None:
-    """Add backup, restore and audit."""
+    """Add backup, restore, store and audit."""
     backing = add("backup", _backup, "back up the store; the agent may run", logging.ERROR)
     which_store(backing)
     backing.add_argument("output", type=Path, help="the backup, a new file")
@@ -29,6 +29,11 @@ def add_to(add: Add) -> None:
     which_store(restoring)
     restoring.add_argument("backup", type=Path, help="what edgeagent backup wrote, or a store that was put aside")
     restoring.add_argument("--yes", action="store_true", help="do not ask")
+    storing = add("store", _store, "tell how much of what the store keeps, and what holds it back", logging.ERROR)
+    looking = storing.add_subparsers(dest="what", required=True, metavar="ACTION", parser_class=argparse.ArgumentParser)
+    status = looking.add_parser("status", help="sizes, the oldest of each class, consumers; the agent may run")
+    which_store(status)
+    status.add_argument("--json", action="store_true", help="say it as one JSON object")
     _audit_options(add("audit", _audit, "verify or export the record of who commanded what", logging.ERROR))
 
 
@@ -71,6 +76,12 @@ async def _restore(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     from edgeagent.tools.restore import restore  # noqa: PLC0415
 
     return await restore(options, stop)
+
+
+async def _store(options: argparse.Namespace, _: asyncio.Event) -> bool:
+    from edgeagent.tools.store_status import status  # noqa: PLC0415
+
+    return status(options)
 
 
 async def _audit(options: argparse.Namespace, stop: asyncio.Event) -> bool:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edgeagent.clock import Clock
 from edgeagent.config import listeners
 from edgeagent.errors import StoreError
+from edgeagent.publish.push.access import faults
 from edgeagent.store.connection import holder
 from edgeagent.store.users import read, users_file
 
@@ -31,11 +32,11 @@ class Finding(NamedTuple):
     mend: str = ""
 
 
-def look(configuration: Configuration, store: Path) -> Iterator[Finding]:
-    """Look at everything that the agent needs; nothing is changed and no device is asked.
+def look(configuration: Configuration, store: Path, folder: Path = Path()) -> Iterator[Finding]:
+    """Look at everything that the agent needs; nothing is changed, no device and no MES is asked.
 
     Args:
-        store: the database file.
+        store: the database file. folder: of the configuration.
     """
     owner = holder(store)
     yield _store(store, owner)
@@ -43,11 +44,26 @@ def look(configuration: Configuration, store: Path) -> Iterator[Finding]:
     for where, table in listeners(configuration):
         if table.port:
             yield _listener(".".join(map(str, where)), table.host, table.port, owner)
+    if (opcua := configuration.opcua) and opcua.port:
+        yield _listener("opcua", opcua.host, opcua.port, owner)
     for line in configuration.lines:
         yield _serial_port(line.id, Path(line.port))
+    yield from _pushes(configuration, folder)
     is_set = Clock().trusted
     yield Finding("clock", "is set by a time server" if is_set else
                   "is not known to be set by a time server; events say so until it is (timedatectl)")  # fmt: skip
+
+
+def _pushes(configuration: Configuration, folder: Path) -> Iterator[Finding]:
+    """Whether what push targets are opened with can be used by whoever asks."""
+    targets = configuration.openapps.push
+    wrong = set[int]()
+    for number, key, reason, mend in faults(targets, folder):
+        wrong.add(number)
+        yield Finding(f"push {targets[number].name}", f"{key}: {reason}", mend)
+    for number, target in enumerate(targets):
+        if number not in wrong:
+            yield Finding(f"push {target.name}", f"{target.url} can be told {', '.join(target.topics) or 'all events'}")
 
 
 def _store(store: Path, owner: str) -> Finding:

@@ -181,6 +181,7 @@ def test_a_lost_board_stays_in_doubt_until_somebody_has_looked():
 def test_a_restart_on_another_boot_whose_time_is_not_known_puts_the_tunnel_in_doubt():
     tunnel = started(100)
     checkpoint = tunnel.pipeline.checkpoint()
-    tunnel.pipeline = type(tunnel.pipeline).restored(tunnel.machine, tunnel.row, checkpoint, 0, [], True)
+    tunnel.pipeline = type(tunnel.pipeline).restored(tunnel.machine, tunnel.row, checkpoint, 0, [])
+    tunnel.pipeline.doubt_all("how long nobody looked cannot be known")
     assert tunnel.pipeline.boards()[0].identity == "uncertain"
     assert "cannot be known" in doubt(tunnel)

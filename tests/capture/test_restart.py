@@ -64,6 +64,42 @@ def test_a_board_that_was_entering_is_admitted_with_a_length_only_if_nobody_miss
     assert record.samples.longest_gap_seconds >= 20
 
 
+def test_a_board_whose_end_cannot_have_left_while_nobody_looked_stays_certain():
+    leaving = went_away(2.0, before_s=365.0)
+    leaving.run(30)
+    assert leaving.only("Board.ProcessCompleted")[0].record.identity == "certain", "half of it was still to come"
+
+
+def test_a_belt_that_stood_before_and_after_a_long_absence_may_have_moved_meanwhile():
+    def stood(away_s: float) -> str:
+        tunnel = Tunnel()
+        tunnel.run(1)
+        tunnel.insert()
+        tunnel.run(100)
+        tunnel.speed = 0.0
+        tunnel.run(2)
+        tunnel.away(away_s)
+        tunnel.restart()
+        tunnel.beat()
+        return tunnel.pipeline.boards()[0].identity
+
+    assert (stood(100.0), stood(3600.0)) == ("certain", "uncertain")
+
+
+def test_a_belt_that_started_while_nobody_looked_may_have_done_so_at_once():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    tunnel.speed = 0.0
+    tunnel.run(2)
+    tunnel.away(4.0)
+    tunnel.restart()
+    tunnel.speed = 78.0
+    tunnel.beat()
+    assert tunnel.pipeline.boards()[0].identity == "uncertain", "27 mm are likely, 53 mm possible"
+
+
 def test_a_board_on_its_way_out_is_completed():
     tunnel = went_away(10.0, before_s=368.0)
     assert len(tunnel.pipeline.boards()) == 1

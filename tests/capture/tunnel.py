@@ -37,6 +37,8 @@ class Tunnel:
         self.slip = 1.0
         self.boards: list[list[float]] = []
         self.now_ns = START_NS
+        self.set_s = 0.0
+        """By how much somebody has set the clock."""
         self.events: list[Event] = []
         self.downstream_ready = True
         self.flicker: dict[str, list[bool]] = {}
@@ -149,7 +151,7 @@ class Tunnel:
         return made
 
     def _wall(self) -> int:
-        return WALL_NS + self.now_ns - START_NS
+        return WALL_NS + self.now_ns - START_NS + round(self.set_s * 1e9)
 
     def _stamp(self, group: int) -> None:
         self.row.times[group], self.row.stamps[group] = self.now_ns, self._wall()

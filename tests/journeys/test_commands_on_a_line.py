@@ -68,6 +68,7 @@ async def asked(tty: Path, function: int, address: int, count: int) -> bytes:
     try:
         size = 2 * count if function == 3 else (count + 7) // 8
         question = bytes([UNIT, function]) + address.to_bytes(2, "big") + count.to_bytes(2, "big")
+        await master.silent()
         answer = await master.ask(question, 5 + size)
         assert answer == frame(answer[:-2]) and answer[2] == size, answer
         return answer[3:-2]

@@ -11,10 +11,16 @@ from typing import Any
 
 import pytest
 
+from edgeagent.clock import Clock
+from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller
-from edgeagent.model.functions.events import Subscribe
+from edgeagent.model.functions import Nothing
+from edgeagent.model.functions.events import Acknowledge, OfConsumer, Subscribe
+from edgeagent.publish.cursors import Cursors
 from edgeagent.publish.openapps import consumers
 from edgeagent.publish.session import Session
+from edgeagent.store import Consumer
+from edgeagent.store.consumers import PUSHED
 from tests.publish.serving import Line, Served, event, request, serving
 from tests.publish.test_delivery import Peer
 
@@ -491,3 +497,41 @@ def test_the_parameters_are_named_as_the_profile_names_them() -> None:
 
     names = {field.encode_name for field in msgspec.structs.fields(Subscribe)}
     assert names == {"topics", "machines", "consumer", "from", "maxInFlight"}
+
+
+def test_the_place_of_a_push_target_is_nobodys_to_take_move_or_delete_while_the_agent_serves_it(
+    tmp_path: Path, run: Run
+) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            kept = served.archive.consumers
+            place = Consumer("push:mes", PUSHED, ("*",), None, served.journal.stream, 1, 0, 0)
+            await kept.put(place)
+            kept.present.add("push:mes")
+            await served.journal.settled(served.happen(2))
+            root = Caller("root", "administrator", "lines", "", is_authenticated=True)
+            answers = consumers.ConsumerAnswers(served.archive, Cursors(kept, Clock()), Clock())
+            handlers = answers.handlers()
+            session = served.delivery.session(lambda _: None, lambda _: None)
+            for refused in (
+                handlers["Event.DeleteConsumer"](OfConsumer("push:mes"), root),
+                handlers["Event.Acknowledge"](Acknowledge("push:mes", served.journal.stream, 2), root),
+                answers.subscribe("push:mes", Subscribe(("*",), consumer="push:mes"), None, session, root),
+                answers.subscribe("push:new", Subscribe(("*",), consumer="push:new"), 1, session, root),
+            ):
+                with pytest.raises(CommandRefused, match="is of a push target"):
+                    await refused
+            assert kept.get("push:mes") == place
+            assert kept.get("push:new") is None
+            (standing,) = (await handlers["Event.Consumers"](Nothing(), root)).consumers
+            assert (standing.name, standing.connected, standing.lag) == ("push:mes", True, 1)
+            viewer = Caller("olga", "viewer", "lines", "", is_authenticated=True)
+            assert not (await handlers["Event.Consumers"](Nothing(), viewer)).consumers
+            kept.present.discard("push:mes")
+            with pytest.raises(CommandRefused, match="belongs to another user"):
+                await handlers["Event.DeleteConsumer"](OfConsumer("push:mes"), viewer)
+            await handlers["Event.DeleteConsumer"](OfConsumer("push:mes"), root)
+            assert not kept.all(), "a target that is not configured any more leaves nothing that cannot be taken away"
+            session.close()
+
+    run(main())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import socket
 import sys
@@ -19,6 +18,7 @@ import msgpack  # type: ignore[import-untyped]
 import pytest
 
 from tests.publish.serving import request
+from tests.surroundings import beside_the_tests
 
 BYTES_OF_A_STUCK_CLIENT = 512 << 10
 """What the agent's process may grow by for each; 64 KiB are waiting to be sent, one batch of events is at hand."""
@@ -46,8 +46,8 @@ class Agent:
 @asynccontextmanager
 async def agent(folder: Path, patience_s: float, farewell_s: float) -> AsyncIterator[Agent]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.publish.flooded", str(folder), str(patience_s), str(farewell_s), cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        sys.executable, "-P", "-m", "tests.publish.flooded", str(folder), str(patience_s), str(farewell_s), cwd=ROOT,
+        env=beside_the_tests(), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdout

@@ -151,8 +151,9 @@ def test_an_oven_that_is_off_is_told_and_the_agent_is_ready(tmp_path: Path) -> N
             assert (status, kind) == (200, "application/json")
             assert json.loads(text) == {"status": "ready", "parts": {
                 "store": "ok", "store's writer": "ok", "audit": "ok", "restore": "ok", "recipes": "ok",
-                "machine RO0001": "does not answer", "source 1 of RO0001": "ok", "users": "ok", "console": "ok",
-                "HTTP": "ok", "TCP lines": "ok"}}
+                "disk": "ok", "room on the disk": "ok", "store's damage": "ok",
+                "machine RO0001": "does not answer", "source 1 of RO0001": "ok", "users": "ok", "retention": "ok",
+                "console": "ok", "HTTP": "ok", "TCP lines": "ok"}}
             assert (await get(address, "/healthz"))[0] == 200
             found = await scraped(address)
             assert only(found, "edgeagent_source_errors_total", kind="unreachable") >= 1

@@ -52,6 +52,14 @@ class Master:
         heard, self._heard = self._heard[:size], self._heard[size:]
         return heard
 
+    async def silent(self, seconds: float = 0.3) -> None:
+        """Drop what another master's question still brings, until the line has been silent for so long."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                self._arrived.clear()
+                await asyncio.wait_for(self._arrived.wait(), seconds)
+        self._heard = b""
+
     async def ask(self, body: bytes, size: int) -> bytes:
         self.send(frame(body))
         return await self.hear(size)

@@ -16,8 +16,10 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from edgeagent.store import healing
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.restoring import take_up
+from tests.surroundings import beside_the_tests
 
 STEPS = {"open", "os.rename", "os.remove", "os.link", "os.truncate", "sqlite3.connect"}
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,17 +29,25 @@ def migrate(store: Path) -> None:
     connect_writer(store).close()
 
 
+def heal(store: Path) -> None:
+    healing.take_up(store)
+    if damage := healing.look(store):
+        healing.heal(store, damage)
+
+
 def deaths(template: Path, store: str, work: str, folder: Path) -> list[Path]:
-    """Do the work ("migrate" or "take_up") with copies of a folder; returns each death's store, last the one alive."""
+    """Do a work of `main` with copies of a folder; returns each death's store, last the one alive."""
     command = [sys.executable, "-P", "-m", "tests.store.deaths", template, store, work, folder]
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=120)
+    subprocess.run(command, check=True, cwd=ROOT, env=beside_the_tests(), timeout=120)
     return [place / store for place in sorted(folder.iterdir())]
 
 
-def die_at(step: int) -> None:
+def die_at(step: int, *, reads: bool = True) -> None:
     counted = itertools.count(1)
 
-    def count(_: object = None) -> None:
+    def count(statement: object = None) -> None:
+        if not reads and isinstance(statement, str) and statement.startswith("SELECT"):
+            return
         if next(counted) == step:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -60,8 +70,8 @@ def main(template: str, store: str, work: str, folder: str) -> None:
         shutil.copytree(template, place)
         child = os.fork()
         if child == 0:
-            die_at(step)
-            {"migrate": migrate, "take_up": take_up}[work](place / store)
+            die_at(step, reads=work != "heal")
+            {"migrate": migrate, "take_up": take_up, "heal": heal}[work](place / store)
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status != -signal.SIGKILL:

@@ -47,17 +47,45 @@ def test_what_is_on_disk_no_longer_counts():
     assert (len(backlog), backlog._named) == (0, {})
 
 
-def test_over_64_mib_history_gives_way_first_and_appends_never():
-    backlog = Backlog()
+def appended(backlog, number, told=None):
+    """An event of 10 MiB; what is written where it is refused is 100 more."""
+    done = (lambda value, error: told.append((number, value, error))) if told is not None else None
+    backlog.add(Write(lambda _: number, done, 10 * MIB, lambda _: 100 + number), None, 1)
+
+
+def test_over_64_mib_history_gives_way_and_newer_events_are_left_out_until_that_is_noted():
+    backlog, told = Backlog(), []
     for number in range(3):
         named(backlog, number)
-    for number in range(10, 17):
-        named(backlog, number, None, size=10 * MIB)
-    assert backlog.overflow == "70 MiB wait in memory"
+    for number in range(10, 19):
+        appended(backlog, number, told)
+    assert backlog.overflow == "60 MiB wait in memory, and 3 newer writes found no room and are lost"
     named(backlog, 3)
-    assert waiting(backlog) == [*range(10, 17), 3]
-    backlog.took(backlog.batch()[:2])
+    assert waiting(backlog) == [*range(10, 16), 118, 3]
+    backlog.batch()[6].done(118, None)
+    assert [(number, value, type(error)) for number, value, error in told] == [(18, 118, StoreError)]
+
+
+def test_after_something_was_left_out_nothing_is_taken_before_that_is_on_disk():
+    backlog = Backlog()
+    for number in range(10, 17):
+        appended(backlog, number)
+    backlog.took(backlog.batch()[:3])
+    appended(backlog, 17)
+    assert waiting(backlog) == [13, 14, 15, 117]
+    backlog.took(backlog.batch())
     assert backlog.overflow is None
+    appended(backlog, 18)
+    assert waiting(backlog) == [18]
+
+
+def test_of_what_nobody_must_be_told_nothing_is_noted():
+    backlog = Backlog()
+    for number in range(10, 17):
+        appended(backlog, number)
+    named(backlog, 20, None, size=100)
+    assert waiting(backlog) == [*range(10, 16), 116]
+    assert backlog.left_out == 2
 
 
 def held(database):
@@ -72,16 +100,22 @@ def held(database):
     return go
 
 
-def test_health_tells_of_an_overflow_also_when_the_disk_only_hangs(tmp_path):
+def test_an_overflow_is_told_also_when_the_disk_only_hangs_and_what_is_beyond_is_a_gap(tmp_path):
     async def use(database):
         journal = await Journal.open(database)
         go = held(database)
-        for _ in range(7):
+        for _ in range(9):
             last = journal.append([scanned("x" * (10 * MIB))])
-        assert database.health().failing == "70 MiB wait in memory"
+        assert "60 MiB wait in memory, and 3 newer writes" in database.health().failing
         go.set()
-        await journal.settled(last)
-        assert database.health().failing is None
+        with pytest.raises(StoreError, match="no room left in memory"):
+            await journal.settled(last)
+        assert (database.health().failing, database.health().left_out) == (None, 0)
+        await journal.settled(journal.append([scanned("y")]))
+        events, following, gaps = await journal.read(1, ("*",), None, 100)
+        assert [event.sequence for event in events] == [1, 2, 3, 4, 5, 6, 10]
+        assert following == 11
+        assert [(gap.from_, gap.to) for gap in gaps] == [(7, 9)]
 
     with_store(tmp_path / "s.db", use)
 

@@ -123,17 +123,18 @@ def test_without_room_for_the_backup_nothing_begins(old, monkeypatch):
     assert sorted(file.name for file in old.parent.iterdir()) == ["s.db", "s.db.lock", "s.db.mark"]
 
 
-def test_a_damaged_file_is_not_migrated(old):
+def test_a_damaged_file_is_put_aside_and_a_new_one_of_todays_layout_has_what_can_be_read(old):
     with closing(sqlite3.connect(old)) as connection:
         page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'boards_by_recipe'").fetchone()[0]
         connection.execute("PRAGMA journal_mode = DELETE")
     with old.open("r+b") as file:
         file.seek((page - 1) * 4096)
         file.write(bytes(4096))
-    with pytest.raises(StoreError, match=r"its backup cannot be made: .*is damaged: .*edgeagent restore"):
-        with_store(old, lambda database: database.write(lambda c: None))
-    assert layout(old) == 1
-    assert not [file for file in old.parent.iterdir() if "before" in file.name]
+    before = tables(old, ("events", "meta"))
+    with_store(old, lambda database: database.write(lambda c: None))
+    assert layout(old) == len(MIGRATIONS)
+    assert tables(old, ("events",))["events"] == before["events"]
+    assert len([file for file in old.parent.iterdir() if ".corrupt-" in file.name and file.suffix != ".mark"]) == 1
 
 
 def test_the_newest_two_backups_stay(old, monkeypatch):

@@ -88,7 +88,7 @@ def test_a_restored_store_has_the_events_of_the_backup_and_the_boards_of_both(st
     assert fill(store, (6,)) == (new, 12)
 
 
-@pytest.mark.parametrize("table", ["alarms", "consumers", "endings", "jobs", "states"])
+@pytest.mark.parametrize("table", ["alarms", "aside", "consumers", "endings", "jobs", "states"])
 def test_what_others_left_in_the_store_since_is_taken_over(store, table):
     of_type = {"TEXT": "newer", "INTEGER": 7, "BLOB": b"newer"}
     of_name = {"crc": checksum("newer", b"newer"), "to_ns": 8}

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from edgeagent.errors import StoreError
-from edgeagent.store import Database, Journal
+from edgeagent.store import Database, Journal, mark
 from edgeagent.store.mark import Mark, Reached
 from tests.store.samples import scanned, with_store
 
@@ -146,7 +146,8 @@ def test_a_new_database_beside_an_old_mark_begins_from_1(tmp_path):
     assert happen(tmp_path / "s.db") == (stream, 1, 1)
 
 
-def test_the_mark_is_synced_once_in_a_hundred_events(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("pause_s", "syncs"), [(0.0, 3), (3600.0, 1)])
+def test_the_mark_is_synced_once_in_a_hundred_events(tmp_path, monkeypatch, pause_s, syncs):
     synced = []
     fsync = os.fsync
 
@@ -155,6 +156,7 @@ def test_the_mark_is_synced_once_in_a_hundred_events(tmp_path, monkeypatch):
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", counted)
+    monkeypatch.setattr(mark, "_SYNC_S", pause_s)
     path = tmp_path / "s.db"
 
     async def use(database):
@@ -164,7 +166,7 @@ def test_the_mark_is_synced_once_in_a_hundred_events(tmp_path, monkeypatch):
             assert Mark(path).read() == Reached(journal.stream, number)
 
     with_store(path, use)
-    assert len(synced) == 3
+    assert len(synced) == syncs
 
 
 def test_a_mark_that_cannot_be_written_refuses_the_start_and_later_only_warns(tmp_path, caplog):

@@ -20,6 +20,7 @@ from edgeagent.store.schema import MIGRATIONS
 from tests.journeys.plant import plant
 from tests.store.samples import board, left, with_store
 from tests.store.test_standing import happen
+from tests.surroundings import beside_the_tests
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLD = """
@@ -125,7 +126,7 @@ def test_a_process_that_would_only_end_is_not_told_to_begin_anew(store, tmp_path
     backup = str(tmp_path / "b.db")
     main(["backup", "--store", str(store), backup])
     holder = subprocess.Popen([sys.executable, "-P", "-c", HOLD, store], stdout=subprocess.PIPE, cwd=ROOT,
-                              env=os.environ | {"PYTHONPATH": str(ROOT)})
+                              env=beside_the_tests())
     try:
         assert holder.stdout.readline() == b"open\n"
         done = run("restore", "--store", store, backup, "--yes")
@@ -181,4 +182,4 @@ async def standing(the_plant):
 def run(*arguments, stdin=subprocess.DEVNULL):
     return subprocess.run([sys.executable, "-P", "-m", "edgeagent", *map(str, arguments)], check=False, stdin=stdin,
                           text=True, capture_output=True, cwd=ROOT, timeout=60,
-                          env=os.environ | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+                          env=beside_the_tests())  # fmt: skip

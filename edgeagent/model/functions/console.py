@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgeagent.model.functions.control import ControlStanding, GrantRemote, ReleaseRemote
 from edgeagent.model.functions.forms import Function, Nothing, OfMachine
+from edgeagent.model.functions.push import OfPush, PushesStanding, RetryPush, SkipPush
 
 CONSOLE: dict[str, Function] = {
     function.name: function
@@ -18,4 +19,17 @@ CONSOLE: dict[str, Function] = {
                  "All that helps to find a fault: what the page /support shows."),
     )
 }  # fmt: skip
-"""Every function of the console."""
+"""What the console answers about machines and the agent."""
+
+PUSH: dict[str, Function] = {
+    function.name: function
+    for function in (
+        Function("Push.Status", "viewer", False, OfPush, PushesStanding,
+                 "How each push target stands, and what is set aside."),
+        Function("Push.Retry", "administrator", False, RetryPush, PushesStanding,
+                 "Tries at once, or sends events once more that are set aside."),
+        Function("Push.Skip", "administrator", False, SkipPush, PushesStanding,
+                 "Sets the event aside at which a stopped target stands."),
+    )
+}  # fmt: skip
+"""What the console answers about push targets."""

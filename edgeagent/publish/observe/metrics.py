@@ -14,6 +14,7 @@ from edgeagent import __version__
 from edgeagent.durations import Durations
 from edgeagent.model.points import WORDS
 from edgeagent.publish.observe.observed import Observed, ObservedReader
+from edgeagent.store.sizes import Sizes, Usage
 from firmware_iface.registers import MACHINE_STATES
 
 Sample = tuple[tuple[str, ...], float | Durations]
@@ -97,6 +98,27 @@ def _size(observed: Observed, suffix: str) -> float | None:
         return None
 
 
+def _posts(observed: Observed) -> Iterator[Sample]:
+    for line in observed.pushes:
+        for outcome, count in line.posts.items():
+            yield (line.name, outcome), count
+
+
+def _sizes(observed: Observed) -> Sizes | None:
+    return observed.retention.sizes if observed.retention else None
+
+
+def _of_class(number: Callable[[Usage], float | None]) -> Callable[[Observed], Iterator[Sample]]:
+    def read(observed: Observed) -> Iterator[Sample]:
+        sizes = _sizes(observed)
+        for name, usage in sizes.classes.items() if sizes else ():
+            value = number(usage)
+            if value is not None:
+                yield (name,), value
+
+    return read
+
+
 _SOURCE = ("machine", "device")
 _TRANSPORT = ("transport",)
 
@@ -144,6 +166,21 @@ METRICS = (
     Metric("edgeagent_store_commits", "counter", "Commits.", (), _one(lambda o: o.database.health().commits)),
     Metric("edgeagent_store_database_bytes", "gauge", "Size of the database file.", (), _one(lambda o: _size(o, ""))),
     Metric("edgeagent_store_wal_bytes", "gauge", "Size of the write-ahead log.", (), _one(lambda o: _size(o, "-wal"))),
+    Metric("edgeagent_store_used_bytes", "gauge", "Bytes of the database file that hold something; looked at every ten "
+           "minutes, as all that follows about what is kept.", (),
+           _one(lambda o: sizes.used if (sizes := _sizes(o)) else None)),
+    Metric("edgeagent_store_class_bytes", "gauge", "About how many bytes what is kept takes.", ("class",),
+           _of_class(lambda usage: usage.bytes)),
+    Metric("edgeagent_store_class_rows", "gauge", "How much is kept: events, records, traces.", ("class",),
+           _of_class(lambda usage: usage.rows)),
+    Metric("edgeagent_store_class_oldest_timestamp_seconds", "gauge", "When the oldest that is kept happened.",
+           ("class",), _of_class(lambda usage: None if usage.oldest_ns is None else usage.oldest_ns / 1e9)),
+    Metric("edgeagent_store_bytes_per_board", "gauge", "About what a board takes: record, events and trace.", (),
+           _one(lambda o: sizes.bytes_per_board if (sizes := _sizes(o)) else None)),
+    Metric("edgeagent_store_deleted_rows", "counter", "What retention deleted since the start.", ("class",),
+           lambda o: (((name,), rows) for name, rows in o.retention.gone.items()) if o.retention else ()),
+    Metric("edgeagent_store_over_limit", "gauge", "1 while more is kept than may be, because it must not be deleted.",
+           (), _one(lambda o: float(o.retention.fault() is not None) if o.retention else None)),
     Metric("edgeagent_audit_failing", "gauge", "1 while the audit record cannot be written, and commands are refused.",
            (), _one(lambda o: None if o.audit is None else float(o.audit.failing is not None))),
     Metric("edgeagent_audit_broken", "gauge", "1 when the audit record was found changed or cut, until that is "
@@ -193,6 +230,15 @@ METRICS = (
     Metric("edgeagent_consumer_lag_events", "gauge", "Events of all topics after those that a durable consumer has "
            "acknowledged.",
            ("consumer",), lambda o: (((name,), lag) for name, lag in o.consumers())),
+
+    Metric("edgeagent_push_stopped", "gauge", "1 while a push target takes no events.", ("target",),
+           lambda o: (((line.name,), float(line.fault() is not None)) for line in o.pushes)),
+    Metric("edgeagent_push_events", "counter", "Events that a push target took.", ("target",),
+           lambda o: (((line.name,), line.delivered) for line in o.pushes)),
+    Metric("edgeagent_push_posts", "counter", "POSTs by what came of them: taken, rejected for what was in them, or "
+           "stopped; an outcome is there once it happened.", ("target", "outcome"), _posts),
+    Metric("edgeagent_push_set_aside", "gauge", "Events that are set aside of a push target.", ("target",),
+           lambda o: (((line.name,), len(line.set_aside())) for line in o.pushes)),
 )  # fmt: skip
 """All metrics but those of the process, which prometheus-client names and reads."""
 

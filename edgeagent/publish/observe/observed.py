@@ -14,6 +14,7 @@ from edgeagent.publish.tally import Tally
 from edgeagent.store.audit import Audit
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Journal
+from edgeagent.store.retention import Retention
 
 
 class ObservedMachine(LiveMachine, Protocol):
@@ -69,6 +70,20 @@ class ObservedProcess(Protocol):
         """How often it was started anew."""
 
 
+class ObservedPush(Protocol):
+    """The line to a push target."""
+
+    name: str
+    posts: Counter[str]
+    delivered: int
+
+    def fault(self) -> str | None:
+        """Why it is stopped; None where it is not."""
+
+    def set_aside(self) -> Sequence[object]:
+        """The events that are set aside."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """The parts of one agent; all are read on the event loop.
@@ -77,7 +92,8 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
-        audit: None where no record is kept. opcua: None where it is not served.
+        audit: None where no record is kept. retention: None where nothing is deleted. opcua: None where it is not
+            served.
     """
 
     machines: Sequence[ObservedMachine]
@@ -89,4 +105,6 @@ class Observed:
     loop_lag: LoopLag
     consumers: Callable[[], Iterable[tuple[str, int]]] = tuple
     audit: Audit | None = None
+    pushes: Sequence[ObservedPush] = ()
+    retention: Retention | None = None
     opcua: ObservedProcess | None = None

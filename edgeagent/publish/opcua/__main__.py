@@ -6,24 +6,26 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from edgeagent._core import kernel
 from edgeagent.publish.opcua.link import AgentLink
 
 _REPORT_S = 1.0
 _MORE_LIKELY_KILLED = "500"
 """Where memory runs out, this process goes before the agent does."""
 
-_log = logging.getLogger("edgeagent.publish.opcua")
-
 
 def main() -> int:
-    """Serve over the inherited socket whose number is the first argument; return the exit code."""
+    """Serve over the inherited socket whose number is the last argument; return the exit code."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # systemd sends them to all; it ends with the agent, and after it
     _step_back()
-    end = socket.socket(fileno=int(sys.argv[1]))
+    end = socket.socket(fileno=int(sys.argv[-1]))
     if sys.platform == "win32":
         return asyncio.run(_served(end))
     import uvloop  # noqa: PLC0415
@@ -55,16 +57,22 @@ async def _served(end: socket.socket) -> int:
 
 
 async def _serve(link: AgentLink) -> int:
-    from edgeagent.publish.opcua.serving import Serving  # noqa: PLC0415  what it imports is told to the agent if it fails
+    # Imported here, so that the agent is told what it says while it is imported.
+    from edgeagent.publish.opcua.certificates import Unreadable  # noqa: PLC0415
+    from edgeagent.publish.opcua.serving import Serving  # noqa: PLC0415
 
     serving = Serving(link)
     try:
         endpoint = await serving.start()
     except OSError as error:
-        _log.error("OPC UA cannot listen at %s:%s: %s", link.settings.host, link.settings.port, error)
+        link.failed(f"cannot listen at {link.settings.host}:{link.settings.port}: {error.strerror or error}")
+        return 1
+    except Unreadable as error:
+        link.failed(str(error))
         return 1
     gc.collect()
     gc.freeze()  # what is there now stays
+    kernel.give_back()
     link.listening(endpoint)
     try:
         while not link.over.done():

@@ -20,6 +20,9 @@ MOST_BYTES = 16 << 20
 MOST_CALLS = 64
 """Calls of one end that wait for their answers; further ones wait for their turn."""
 
+LEFT = "the other end is gone"
+"""Why a channel ended whose other end closed it, or whose process ended."""
+
 _CALL, _ANSWER, _REFUSAL, _NOTICE = range(4)
 
 _log = logging.getLogger(__name__)
@@ -134,7 +137,7 @@ class Channel(asyncio.Protocol):
             self._unpacker.feed(data)
             for frame in self._unpacker:
                 self._take(frame)
-        except (msgpack.exceptions.UnpackException, ValueError, TypeError, LookupError) as error:
+        except Exception as error:  # noqa: BLE001  whatever it is, it ends this channel and nothing else
             self.end(f"a frame cannot be understood ({type(error).__name__}: {error})")
 
     def pause_writing(self) -> None:
@@ -147,7 +150,7 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other end closed its socket, or its process ended."""
-        self.end("the other end is gone" + (f" ({exc})" if exc else ""))
+        self.end(LEFT)
 
     def _take(self, frame: list[Any]) -> None:
         kind, *rest = frame
@@ -188,5 +191,5 @@ class Channel(asyncio.Protocol):
 
     def _send(self, frame: tuple[Any, ...]) -> None:
         if self._is_gone:
-            raise Gone("the other end is gone")
+            raise Gone(LEFT)
         self._transport.write(_encode(frame))

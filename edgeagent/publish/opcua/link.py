@@ -103,6 +103,10 @@ class AgentLink:
         """Clients can connect from now on."""
         self._channel.tell("listening", endpoint)
 
+    def failed(self, reason: str) -> None:
+        """Nobody can connect, and the process gives up: a clause, "cannot listen ..."."""
+        self._channel.tell("failed", reason)
+
     def report(self, load: Load) -> None:
         """Say how it is; the agent ends a process that says nothing."""
         self._channel.tell("load", load)

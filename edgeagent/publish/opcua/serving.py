@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
-from typing import cast
 
-from asyncua import ua
-from asyncua.server.server import Server
-
+from edgeagent.publish.opcua.caller import calling, calling_session
+from edgeagent.publish.opcua.information_model import InformationModel
 from edgeagent.publish.opcua.port import AgentPort, Load
+from edgeagent.publish.opcua.server import UaServer
 
 _PAGE_BYTES = 4096
 """What /proc counts in."""
@@ -20,39 +18,38 @@ class Serving:
 
     def __init__(self, port: AgentPort) -> None:
         self._port = port
-        self._server = Server(user_manager=_Nobody())  # type: ignore[arg-type]
+        self._server = UaServer(port)
+        self._model = InformationModel(self._server, port, calling, _owns)
 
     async def start(self) -> str:
         """Make everything and listen; return the endpoint.
 
         Raises:
             OSError: it cannot listen there.
+            Unreadable: its certificate or its key cannot be read.
         """
-        settings, server = self._port.settings, self._server
-        await server.init()
-        await server.set_application_uri(settings.application_uri)
-        server.set_endpoint(f"opc.tcp://{settings.host}:{settings.port}")
-        server.set_security_policy([])
-        server.set_identity_tokens([ua.UserNameIdentityToken])
-        await server.start()
-        assert server.bserver is not None
-        port = cast("asyncio.Server", server.bserver._server).sockets[0].getsockname()[1]
-        return f"opc.tcp://{settings.host}:{port}"
+        await self._server.init()
+        await self._model.start()
+        await self._server.start()
+        return self._server.endpoint.geturl()
 
     async def stop(self) -> None:
         """End listening and every session."""
         await self._server.stop()
+        await self._model.stop()
 
     def load(self) -> Load:
         """What it has to do now."""
-        return Load(resident_bytes=resident_bytes())
+        server = self._server.iserver
+        subscriptions = len(server.subscription_service.subscriptions)
+        return Load(self._server.connections, len(server.sessions), subscriptions, self._server.items,
+                    resident_bytes())  # fmt: skip
 
 
-class _Nobody:
-    """Lets nobody in."""
-
-    def get_user(self, *_: object, **__: object) -> None:
-        """No user."""
+def _owns(subscription: int) -> bool:
+    """Whether a subscription belongs to whose request is being answered."""
+    session = calling_session()
+    return session is not None and session.own(subscription) is not None
 
 
 def resident_bytes() -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from msgspec import structs
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.callers import Caller
-from edgeagent.model.events import EventGap
 from edgeagent.model.functions import Nothing
 from edgeagent.model.functions.events import (
     Acknowledge,
@@ -22,20 +19,15 @@ from edgeagent.model.functions.events import (
 from edgeagent.publish.access import Handler
 from edgeagent.publish.cursors import Cursor, Cursors
 from edgeagent.publish.outlet import Subscriptions
+from edgeagent.publish.places import Place, place_of
 from edgeagent.store import Archive, Consumer
+from edgeagent.store.consumers import PUSH, PUSHED
+from edgeagent.store.had import Had
 
-MOST_CONSUMERS = 64
+MOST_CONSUMERS = 256
 """Of all callers."""
 
 _IN_FLIGHT = 100
-
-
-class _Place(NamedTuple):
-    """Where a consumer begins: its stream, the first sequence, what is told of a stream that ended."""
-
-    stream: str
-    first: int
-    lost: EventGap | None = None
 
 
 class ConsumerAnswers:
@@ -66,8 +58,10 @@ class ConsumerAnswers:
         Returns:
             The subscription and its first sequence, once the consumer is on disk.
         """
-        place = self._place(self._admitted(name, caller)) if first is None else _Place(self._journal.stream, first)
-        cursor = Cursor(name, place.first - 1, place.first - 1, wanted.max_in_flight or _IN_FLIGHT)
+        admitted = self._admitted(name, caller)
+        place = place_of(admitted, self._journal) if first is None else Place(self._journal.stream, first)
+        most, before_first = wanted.max_in_flight or _IN_FLIGHT, place.first - 1
+        cursor = Cursor(name, before_first, before_first, most, wanted.topics, wanted.machines)
         subscription = await session.subscribe(wanted.topics, wanted.machines, place.first, cursor, place.lost)
         try:
             found, now_ns = self._admitted(name, caller), self._clock.wall_ns()
@@ -81,9 +75,9 @@ class ConsumerAnswers:
         except BaseException:
             session.unsubscribe(subscription)
             raise
-        if first is None and (before := self._cursors.get(name)):
+        if first is None and (before := self._cursors.get(name)) and before.tells_as(cursor):
             cursor.told = max(cursor.told, before.told)
-        cursor.acknowledge(kept.acknowledged)
+        cursor.move(kept.acknowledged)
         self._cursors.take(cursor)
         return subscription, place.first
 
@@ -101,9 +95,10 @@ class ConsumerAnswers:
             consumer, stream=stream if cursor else consumer.stream,
             acknowledged=max(consumer.acknowledged, done.sequence), seen_ns=self._clock.wall_ns(),
         )  # fmt: skip
-        await self._consumers.put(moved)
+        had = [Had(cursor.topics, cursor.machines, cursor.acknowledged, moved.acknowledged)] if cursor else []
+        await self._consumers.put(moved, *had)
         if cursor is not None:
-            cursor.acknowledge(moved.acknowledged)
+            cursor.move(moved.acknowledged)
         return Acknowledged(moved.name, moved.stream, moved.acknowledged)
 
     async def consumers(self, _: Nothing, caller: Caller) -> ConsumersFound:
@@ -114,13 +109,16 @@ class ConsumerAnswers:
 
     async def delete(self, wanted: OfConsumer, caller: Caller) -> Acknowledged:
         """Forget a consumer; answer when that is on disk."""
-        consumer = self._own(wanted.consumer, caller)
+        consumer = self._existing(wanted.consumer)
+        if consumer.owner == PUSHED and consumer.name in self._consumers.present:
+            raise _pushed(consumer.name, "take the target out of the configuration to end it.")
+        _require_owner(consumer, caller)
         self._cursors.drop(consumer.name, "the consumer was deleted")
         await self._consumers.delete(consumer.name)
         return Acknowledged(consumer.name, consumer.stream, consumer.acknowledged)
 
     async def _standing(self, it: Consumer) -> ConsumerStanding:
-        connected = self._cursors.listens(it.name)
+        connected = self._cursors.listens(it.name) or it.name in self._consumers.present
         lag = await self._journal.count(it.acknowledged, it.topics, it.machines)
         seen = iso(self._clock.wall_ns() if connected else it.seen_ns)
         return ConsumerStanding(
@@ -129,28 +127,27 @@ class ConsumerAnswers:
 
     def _admitted(self, name: str, caller: Caller) -> Consumer | None:
         """Find a consumer that a caller may take up; None where it is new and there is room for it."""
+        if name.startswith(PUSH):
+            raise _pushed(name, "take another name.")
         found = self._consumers.get(name)
         if found is not None:
             _require_owner(found, caller)
-        elif len(self._consumers.all()) >= MOST_CONSUMERS:
+        elif sum(consumer.owner != PUSHED for consumer in self._consumers.all()) >= MOST_CONSUMERS:
             reason = f"There are {MOST_CONSUMERS} consumers already; delete one that nobody needs."
             raise CommandRefused("tooMany", reason)
         return found
 
-    def _place(self, found: Consumer | None) -> _Place:
-        """Find a consumer's cursor; of a new one it is the oldest event, so that it misses nothing."""
-        journal = self._journal
-        if found is None:
-            return _Place(journal.stream, journal.first_sequence)
-        first = min(found.acknowledged, journal.last_sequence) + 1
-        lost = None if found.stream == journal.stream else EventGap(found.stream, (), found.acknowledged)
-        return _Place(found.stream, first, lost)
-
     def _own(self, name: str, caller: Caller) -> Consumer:
+        consumer = self._existing(name)
+        if consumer.owner == PUSHED:
+            raise _pushed(name, "the agent moves it, as the MES answers.")
+        _require_owner(consumer, caller)
+        return consumer
+
+    def _existing(self, name: str) -> Consumer:
         consumer = self._consumers.get(name)
         if consumer is None:
             raise CommandRefused("notFound", f"There is no consumer {name!r}; Event.Subscribe makes one.")
-        _require_owner(consumer, caller)
         return consumer
 
 
@@ -161,3 +158,7 @@ def _is_owner(consumer: Consumer, caller: Caller) -> bool:
 def _require_owner(consumer: Consumer, caller: Caller) -> None:
     if not _is_owner(consumer, caller):
         raise CommandRefused("forbidden", f"The consumer {consumer.name!r} belongs to another user; take another name.")
+
+
+def _pushed(name: str, hint: str) -> CommandRefused:
+    return CommandRefused("forbidden", f"The consumer {name!r} is of a push target: {hint}")

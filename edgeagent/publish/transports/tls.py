@@ -42,14 +42,14 @@ def server_context(files: TlsFiles) -> SSLContext:
     """
     import ssl  # noqa: PLC0415  only where there is TLS
 
-    _require_private(files.key)
-    _require_readable("certificate", files.certificate)
+    require_private(files.key)
+    require_readable("certificate", files.certificate)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
     context.num_tickets = 0
     try:
-        context.load_cert_chain(files.certificate, files.key, password=_no_password)
+        context.load_cert_chain(files.certificate, files.key, password=no_password)
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise TlsFault("key", f"{files.key} is not the key of {files.certificate}",
@@ -57,7 +57,7 @@ def server_context(files: TlsFiles) -> SSLContext:
         raise TlsFault("certificate", f"{files.certificate} or {files.key} is no PEM file that can be used "
                        f"({error.reason or error})", "edgeagent keys init makes some for a test bench") from None
     if files.client_ca is not None:
-        _require_readable("client_ca", files.client_ca)
+        require_readable("client_ca", files.client_ca)
         try:
             context.load_verify_locations(files.client_ca)
         except ssl.SSLError as error:
@@ -67,20 +67,23 @@ def server_context(files: TlsFiles) -> SSLContext:
     return context
 
 
-def _no_password() -> str:
+def no_password() -> str:
+    """In place of the question that nobody could answer; raises TlsFault."""
     raise TlsFault("key", "the key is locked with a password, and nobody is there to type it",
                    "write it without one, readable by the agent alone")  # fmt: skip
 
 
-def _require_private(key: Path) -> None:
-    _require_readable("key", key)
+def require_private(key: Path, what: str = "key") -> None:
+    """Refuse a secret that others may read or change; raises TlsFault."""
+    require_readable(what, key)
     mode = key.stat().st_mode
     if mode & (stat.S_IRWXO | stat.S_IWGRP):
-        raise TlsFault("key", f"{key} may be read or changed by others (mode {stat.S_IMODE(mode):04o})",
+        raise TlsFault(what, f"{key} may be read or changed by others (mode {stat.S_IMODE(mode):04o})",
                        f"chmod 600 {key}, and give it to the user of the agent")
 
 
-def _require_readable(what: str, file: Path) -> None:
+def require_readable(what: str, file: Path) -> None:
+    """Refuse a file that cannot be read; raises TlsFault."""
     try:
         with file.open("rb"):
             pass

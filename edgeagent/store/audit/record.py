@@ -93,9 +93,12 @@ class Audit:
 
     @property
     def failing(self) -> str | None:
-        """Why nothing can be written now, so that commands must be refused; None while it can. From any thread."""
+        """Why commands must be refused, because they cannot be recorded or not to their end; None while they can.
+
+        On a full disk what is kept for it is for the ends of what runs. From any thread.
+        """
         with self._change:
-            return self._hindrance()
+            return self._hindrance() or self._database.room.spent
 
     def _hindrance(self) -> str | None:
         if self._closing or not self._thread.is_alive():
@@ -130,7 +133,8 @@ class Audit:
             return
         future: asyncio.Future[None] = self._loop.create_future()
         with self._change:
-            fault = self._hindrance()
+            begins = any(entry.kind == "command" for entry in entries)
+            fault = self._hindrance() or (self._database.room.spent if begins else None)
             if fault is None and sum(len(each.lines) for each in self._waiting) + len(lines) > MOST_WAITING:
                 fault = f"{MOST_WAITING} entries wait for the disk already"
             if fault:
@@ -228,7 +232,7 @@ class Audit:
             return
         before = self._ledger.head.sequence
         try:
-            self._ledger.append(lines)
+            self._append(lines)
         except OSError as error:
             self._refused(batch, f"{error.strerror or error} ({error.filename or self._database.path})")
         except Exception as error:  # noqa: BLE001  told as a disk that refuses, and tried again
@@ -236,6 +240,15 @@ class Audit:
             self._refused(batch, repr(error))
         else:
             self._took(batch, before, lost)
+
+    def _append(self, lines: list[bytes]) -> None:
+        """Put lines into the files, with the room of the reserve where the disk is full."""
+        try:
+            self._ledger.append(lines)
+        except OSError as error:
+            if not self._database.room.eases(error):
+                raise
+            self._ledger.append(lines)
 
     def _took(self, batch: list[_Waiting], before: int, told_lost: int) -> None:
         if not self._is_open:

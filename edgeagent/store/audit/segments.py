@@ -38,6 +38,15 @@ def raw_lines(file: Path) -> Iterator[bytes]:
             yield line
 
 
+def size(store: Path) -> int:
+    """Bytes of a store's whole record.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sum(file.stat().st_size for file in segment_files(store))
+
+
 class Segment:
     """One file that is only ever appended to.
 

@@ -15,6 +15,7 @@ come back. As it comes the agent listens on its own computer only, and everybody
 | HTTP | `POST http://127.0.0.1:8480/rpc` | a body, `application/json` | asked for by [Event.Read](#eventread) |
 | WebSocket | `ws://127.0.0.1:8480/rpc` | a text frame | pushed after [Event.Subscribe](#eventsubscribe) |
 | TCP | `127.0.0.1:8481` | a line, ended by `\\n` | pushed after [Event.Subscribe](#eventsubscribe) |
+| Push | `[[openapps.push]]` of the configuration | a body, `application/json` | posted in batches; 2xx acknowledges |
 
 ```sh
 curl -s http://127.0.0.1:8480/rpc -H 'Content-Type: application/json' \\

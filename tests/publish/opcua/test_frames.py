@@ -139,6 +139,21 @@ def test_what_is_no_frame_ends_the_channel(garbage: bytes) -> None:
     asyncio.run(run())
 
 
+def test_a_notice_that_nobody_can_take_ends_the_channel() -> None:
+    class Picky(Heard):
+        def told(self, name: str, arguments: list[Any]) -> None:
+            raise RuntimeError("no such notice")
+
+    async def run() -> None:
+        heard = Picky()
+        async with pair(Heard(), heard) as (near, _):
+            near.tell("anything")
+            await asyncio.wait_for(heard.news.wait(), 10)
+            assert "cannot be understood" in (heard.reason or "")
+
+    asyncio.run(run())
+
+
 def test_a_frame_beyond_the_bound_ends_the_channel_before_it_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(frames, "MOST_BYTES", 1 << 16)
 

@@ -19,6 +19,7 @@ from edgeagent.model.functions import FUNCTIONS
 from edgeagent.publish.jsonrpc import CODES
 from edgeagent.publish.opcua.arguments import Argument, arguments
 from edgeagent.publish.opcua.methods import STATUS, Methods, called
+from edgeagent.publish.opcua.standard.server import LazyServer
 from tests.publish.opcua.fakes import OPERATOR, FakePort, settings
 
 JOB = {
@@ -26,6 +27,7 @@ JOB = {
     "by": "mes", "state": "running", "steps": [], "reason": None, "acceptedAt": "2026-11-21T22:10:20.000Z",
     "endedAt": None,
 }  # fmt: skip
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "opcua.md"
 TEXT, COUNT = ua.VariantType.String, ua.VariantType.Int32
 
 
@@ -65,7 +67,7 @@ def said(result: ua.CallMethodResult) -> tuple[str, ...]:
 @asynccontextmanager
 async def serving(folder: Path) -> AsyncIterator[Called]:
     port = FakePort(settings(folder))
-    server = Server()
+    server = Server(iserver=LazyServer())
     await server.init()
     server.set_endpoint("opc.tcp://127.0.0.1:0")
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
@@ -134,6 +136,13 @@ def test_every_argument_of_every_method_is_named_and_described() -> None:
 def test_every_kind_of_refusal_has_a_bad_status() -> None:
     assert STATUS.keys() == CODES.keys() - {"parse"}
     assert all(ua.StatusCode(status).is_bad() for status in STATUS.values())
+
+
+def test_the_page_tells_every_status_of_a_refusal() -> None:
+    rows = [row.split("|")[1:3] for row in PAGE.read_text().splitlines() if row.count("|") == 3]
+    told = {kind.strip(): status for kinds, status in rows for kind in kinds.split(",")}
+    for kind, status in STATUS.items():
+        assert told[kind].split(";")[0].strip() == ua.StatusCode(status).name
 
 
 def test_a_client_sees_what_a_method_takes_and_answers(run: Any) -> None:

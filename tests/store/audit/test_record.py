@@ -26,6 +26,7 @@ from edgeagent.store.audit.segments import raw_lines, segment_files
 from edgeagent.store.audit.verification import verify
 from tests.store.audit.records import command, recorded, refusal, with_audit
 from tests.store.samples import with_store
+from tests.surroundings import beside_the_tests
 
 ROOT = Path(__file__).resolve().parents[3]
 WRITES = """
@@ -105,7 +106,7 @@ def test_after_kill_9_no_acknowledged_entry_is_missing(tmp_path):
     store, told = tmp_path / "s.db", []
     for _ in range(2):
         writer = subprocess.Popen([sys.executable, "-P", "-c", WRITES, store], stdout=subprocess.PIPE, cwd=ROOT,
-                                  text=True, env=os.environ | {"PYTHONPATH": str(ROOT)})
+                                  text=True, env=beside_the_tests())
         try:
             told += [writer.stdout.readline() for _ in range(120)]
         finally:

@@ -10,14 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace
-from asyncua.server.monitored_item_service import (
-    MonitoredItemData,
-    MonitoredItemService,
-    MonitoredItemValues,
-    WhereClauseEvaluator,
-)
+from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredItemService, MonitoredItemValues
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
+from edgeagent.publish.opcua.event_filter import Filter
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
 
@@ -92,6 +88,9 @@ class Items(MonitoredItemService):
         try:
             if is_event:
                 result = self._create_events_monitored_item(asked)
+                item.where_clause_evaluator = Filter(
+                    self.logger, self.aspace, asked.RequestedParameters.Filter.WhereClause
+                )
             else:
                 result = await self._create_data_change_monitored_item(asked)
         finally:
@@ -115,7 +114,7 @@ class Items(MonitoredItemService):
         item.filter = parameters.Filter
         item.queue_size = self._size(parameters.QueueSize, is_event)
         if is_event:
-            item.where_clause_evaluator = WhereClauseEvaluator(self.logger, self.aspace, parameters.Filter.WhereClause)
+            item.where_clause_evaluator = Filter(self.logger, self.aspace, parameters.Filter.WhereClause)
         result = ua.MonitoredItemModifyResult()
         result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
         result.RevisedQueueSize = item.queue_size

@@ -17,6 +17,8 @@ NEVER_THE_SAME = {
         ua.ObjectIds.Server_ServerStatus,
         ua.ObjectIds.Server_ServerStatus_StartTime,
         ua.ObjectIds.Server_ServerStatus_CurrentTime,
+        ua.ObjectIds.Server_ServerStatus_BuildInfo,
+        ua.ObjectIds.Server_ServerStatus_BuildInfo_BuildDate,
     )
 }
 
@@ -47,7 +49,7 @@ async def fill(server):
     await server.nodes.objects.write_attribute(
         ua.AttributeIds.DisplayName, ua.DataValue(ua.Variant(ua.LocalizedText("All")))
     )
-    gone = await oven.add_object(ua.NodeId(6, index), "Gone")
+    gone = await oven.add_object(ua.NodeId(1000, index), "Gone")
     await server.delete_nodes([gone])
 
 
@@ -72,8 +74,7 @@ def test_a_server_over_it_ends_with_the_same_nodes_as_over_asyncua_s_own():
 
     ours, theirs = asyncio.run(filled(LazyServer())), asyncio.run(filled(InternalServer()))
     assert ours.keys() == theirs.keys()
-    for nodeid, expected in theirs.items():
-        assert ours[nodeid] == expected
+    assert [nodeid for nodeid in theirs if ours[nodeid] != theirs[nodeid]] == []
 
 
 @pytest.fixture(scope="module")

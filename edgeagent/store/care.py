@@ -1,0 +1,78 @@
+"""What is done for the file beside the agent: a salvage goes on to its end, and all of it is read now and then."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgeagent.store import salvage
+from edgeagent.store.salvage import Salvage, Salvaged
+from edgeagent.store.scrub import Found, scrub
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
+    from edgeagent.store.journal import Journal
+
+_EVERY_S = 86_400.0
+"""Real seconds from the end of one reading to the next."""
+_FIRST_S = 60.0
+"""Real seconds from the start to the first: a start has better things to do."""
+
+
+class Care:
+    """Tells of the damage that the store comes from, and works on it; on the event loop only."""
+
+    def __init__(self, database: Database, journal: Journal, salvaged: Salvaged | None) -> None:
+        self._database = database
+        self._journal = journal
+        self._salvaged = salvaged
+        self._found = Found()
+        self._healed = asyncio.Event()
+        database.on_healed.append(self._healed.set)
+
+    @classmethod
+    async def open(cls, database: Database, journal: Journal) -> Care:
+        """Look where the store comes from."""
+        return cls(database, journal, await database.read(salvage.find))
+
+    def damage(self) -> str | None:
+        """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
+        if self._salvaged is None or not Path(self._salvaged.aside).exists():
+            return None
+        return f"{self._salvaged.words()}: move it away to end this"
+
+    def rows(self) -> str | None:
+        """Which rows the last reading of the whole file found damaged; None where none."""
+        return self._found.words()
+
+    async def run(self) -> None:
+        """Work for ever: salvage to the end, read the whole file after a minute and once a day, look after a healing.
+
+        Raises:
+            StoreError: the database is closed.
+        """
+        rest_s = _FIRST_S
+        while True:
+            await self.salvage()
+            try:
+                async with asyncio.timeout(rest_s):
+                    await self._healed.wait()
+            except TimeoutError:
+                await self.scrub()
+                rest_s = _EVERY_S
+            else:
+                self._healed.clear()
+                self._salvaged = await self._database.read(salvage.find)
+                if self._salvaged is not None:
+                    self._journal.healed(self._salvaged.pending_events)
+
+    async def salvage(self) -> None:
+        """Take over what is left of a damaged file; nothing to do where nothing is."""
+        if self._salvaged is not None and not self._salvaged.is_done:
+            await Salvage(self._database, self._salvaged).run()
+            await self._journal.salvaged()
+
+    async def scrub(self) -> None:
+        """Read the whole file once."""
+        self._found = await scrub(self._database)

@@ -1,0 +1,189 @@
+"""What can be read of a table in a file that may be damaged: row by row around each damaged place."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROWS = 50
+"""Rows read at once where nothing is damaged."""
+
+_STEPS = 10_000
+"""Row numbers that are tried one by one in a damaged place."""
+_LAST = (1 << 63) - 1
+_LONGEST = 64 << 20
+"""Bytes of a value: a damaged length must not cost more memory."""
+
+Row = tuple[Any, ...]
+
+
+class Layout(NamedTuple):
+    """A table: its columns, and those of its key; no key where rows have numbers."""
+
+    table: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...]
+
+
+class Read(NamedTuple):
+    """Rows that follow one another, as SQLite tells them; none for a damaged place, whose extent nobody knows.
+
+    `after` is where the next begins: the last row number or key, or the last number that was tried.
+    """
+
+    rows: list[Row]
+    after: Row
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something that was there cannot be read."""
+        return not self.rows
+
+
+def connect_damaged(path: Path) -> sqlite3.Connection:
+    """Open a file for reading as far as it can be read, also one that was cut, and leave it as it is.
+
+    Raises:
+        sqlite3.Error: nothing of it can be read.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
+    # With this SQLite reads a file that is shorter than its header says; the connection is for reading all the same.
+    connection.execute("PRAGMA writable_schema = ON")
+    return connection
+
+
+def layouts(connection: sqlite3.Connection) -> dict[str, Layout]:
+    """The tables of a file.
+
+    Raises:
+        sqlite3.Error: that cannot be read.
+    """
+    query = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+    found = {}
+    for name, sql in connection.execute(query).fetchall():
+        rows = connection.execute("SELECT name, pk FROM pragma_table_info(?) ORDER BY cid", (name,)).fetchall()
+        key = [column for _, column in sorted((pk, column) for column, pk in rows if pk)]
+        has_numbers = "WITHOUT ROWID" not in sql.upper()
+        found[name] = Layout(name, tuple(column for column, _ in rows), () if has_numbers else tuple(key))
+    return found
+
+
+def read(connection: sqlite3.Connection, it: Layout, after: Row = (), until: int = _LAST) -> Iterator[Read]:
+    """Read a table in the order of its key, as far as it can be read; some rows may come twice.
+
+    Args:
+        after: of an earlier `Read`, to go on there. until: the last row number wanted, where rows have numbers.
+    """
+    count, is_damaged, last = 0, False, after
+    for found in _onwards(connection, it, after, until) if it.key else _numbered(connection, it, after, until):
+        count, is_damaged, last = count + len(found.rows), is_damaged or found.is_damaged, found.after
+        yield found
+    # What is behind a damaged place in a tree of keys, or behind a key that was changed into a greater one, is found
+    # from the end on.
+    if (is_damaged and it.key) or (not after and count != _count(connection, it, until)):
+        yield from (Read(found.rows, last) for found in newest(connection, it, until))
+
+
+def newest(connection: sqlite3.Connection, it: Layout, until: int = _LAST) -> Iterator[Read]:
+    """Read a table from its end on, the last row first, until its beginning or a damaged place."""
+    return _onwards(connection, it, (), until, is_falling=True)
+
+
+def _numbered(connection: sqlite3.Connection, it: Layout, after: Row, until: int) -> Iterator[Read]:
+    """From the beginning on, and on behind each damaged place."""
+    while True:
+        for found in _onwards(connection, it, after, until):
+            after = found.after
+            yield found
+            if found.is_damaged:
+                break
+        else:
+            return
+        behind = _behind(connection, it, after[0] if after else -1, until)
+        if behind is None:
+            return
+        after = (behind,)
+
+
+def _behind(connection: sqlite3.Connection, it: Layout, place: int, until: int) -> int | None:
+    """Find a row number behind which can be read again; None where there is none up to the end.
+
+    A damaged place is small as a rule: its numbers are tried one by one, but no more than so many.
+    """
+    query = f"SELECT rowid FROM {it.table} WHERE rowid > ? AND rowid <= {until} ORDER BY rowid LIMIT 1"  # noqa: S608
+
+    def is_readable(number: int) -> bool:
+        rows = _rows(connection, query, (number,))
+        return rows is not None and (not rows or rows[0][0] > number)
+
+    powers = (place + (1 << power) for power in range(63) if place + (1 << power) < until)
+    far = next((number for number in powers if is_readable(number)), None)
+    if far is None:
+        return None
+    return next((number for number in range(place + 1, min(far, place + _STEPS)) if is_readable(number)), far)
+
+
+def _onwards(
+    connection: sqlite3.Connection, it: Layout, place: Row, until: int = _LAST, *, is_falling: bool = False
+) -> Iterator[Read]:
+    """Read on in one direction until the end, or to the first damaged place, which is told last."""
+    key = it.key or ("rowid",)
+    names, beyond, order = ", ".join(key), *(("<", "DESC") if is_falling else (">", "ASC"))
+    sorting = ", ".join(f"{column} {order}" for column in key)
+    conditions = "" if it.key else f"AND rowid <= {until}"
+    select = f"SELECT {names}, {', '.join(it.columns)} FROM {it.table}"  # noqa: S608  names of the file's own
+    limit = ROWS
+    while True:
+        where = f"({names}) {beyond} ({', '.join('?' * len(key))})" if place else "TRUE"
+        query = f"{select} WHERE {where} {conditions} ORDER BY {sorting} LIMIT ?"
+        rows = _rows(connection, query, (*place, limit))
+        rows = None if rows is None else _ordered(rows, len(key), place, is_falling)
+        if rows == []:
+            return
+        if rows is None and limit == 1:
+            yield Read([], place)
+            return
+        if rows is None:
+            limit = 1
+            continue
+        place = rows[-1][:len(key)]
+        yield Read([row[len(key):] for row in rows], place)
+        limit = min(ROWS, 2 * limit)
+
+
+def _rows(connection: sqlite3.Connection, query: str, values: Row) -> list[Row] | None:
+    """Read rows; None where the file is damaged there."""
+    try:
+        return connection.execute(query, values).fetchall()
+    except (sqlite3.Error, ValueError, OverflowError, MemoryError):
+        return None
+
+
+def _ordered(rows: list[Row], width: int, place: Row, is_falling: bool) -> list[Row] | None:
+    """The first rows as far as their keys are in order, as those of a whole tree are; None where the first is not."""
+    kept: list[Row] = []
+    for row in rows:
+        key = row[:width]
+        try:
+            is_next = not place or (key < place if is_falling else key > place)
+        except TypeError:
+            is_next = False
+        if not is_next:
+            return kept or None
+        kept.append(row)
+        place = key
+    return kept
+
+
+def _count(connection: sqlite3.Connection, it: Layout, until: int) -> int | None:
+    condition = "" if it.key else f"WHERE rowid <= {until}"
+    query = f"SELECT count(*) FROM {it.table} NOT INDEXED {condition}"  # noqa: S608  names of the file's own
+    try:
+        count: int = connection.execute(query).fetchone()[0]
+    except sqlite3.Error:
+        return None
+    return count

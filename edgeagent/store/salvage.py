@@ -1,0 +1,313 @@
+"""Takes over from a damaged file what of it can be read: what is needed at once, then the rest beside the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from edgeagent.errors import StoreError
+from edgeagent.store import meta, overlay, rescue
+from edgeagent.store.checksums import fits
+from edgeagent.store.filling import ENDINGS, fill
+from edgeagent.store.rescue import Layout, Read, Row
+
+if TYPE_CHECKING:
+    from edgeagent.store.database import Database
+
+_SALVAGED = "salvage"
+_AT_ONCE = ("meta", "checkpoints", "consumers", "recipes", "requests", "history", "jobs", "alarms", "states")
+"""Tables that an agent needs to begin, the most needed first; then the newest events."""
+_AT_ONCE_S = 1.0
+"""Real seconds for all of them, and again for the newest events."""
+_NEWEST = 20_000
+"""Events that are taken over before the agent begins."""
+_LATER = 200
+"""Rows that are written in one transaction beside the agent."""
+_MOST_RANGES = 20
+"""Ranges of lost events that are remembered by their numbers."""
+
+_FROM_BOARDS = {
+    "board_barcodes": (
+        "INSERT OR IGNORE INTO board_barcodes(code, entered_ns, board) "
+        "SELECT json_extract(value, '$.code'), entered_ns, boards.id "
+        "FROM boards, json_each(CAST(boards.body AS TEXT), '$.barcodes')"
+    ),
+    "endings": ENDINGS + " AND id NOT IN (SELECT id FROM endings)",  # noqa: S608  names of ours
+}
+"""Table → what makes those of its rows again that are not there, from the records of boards."""
+
+_log = logging.getLogger(__name__)
+
+
+class Table(msgspec.Struct):
+    """How far one table is taken over.
+
+    Attributes:
+        rows: taken over. damaged: rows that were read, and were not as they were written. places: damaged places in
+            which nobody knows what was. after: where to go on. until: last row number that is left.
+    """
+
+    rows: int = 0
+    damaged: int = 0
+    places: int = 0
+    after: list[int | str] = []
+    until: int = (1 << 63) - 1
+    is_done: bool = False
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something of it could not be taken over."""
+        return bool(self.damaged or self.places)
+
+
+class Salvaged(msgspec.Struct):
+    """What was found and done, as the new file remembers it.
+
+    Attributes:
+        at: RFC 3339. aside: the damaged file, which nobody deletes. reason: what was wrong with it.
+        is_counted: whether it is of a layout that counted how boards ended; what one before did not is made at the end.
+        lost: ranges of events that are gone, known once all is done; lost_events: how many in all.
+    """
+
+    at: str
+    aside: str
+    reason: str
+    tables: dict[str, Table] = {}
+    is_counted: bool = True
+    lost: list[tuple[int, int]] = []
+    lost_events: int = 0
+    is_done: bool = False
+
+    @property
+    def pending_events(self) -> int:
+        """The last number of those that are still to be taken over; 0 where none are."""
+        events = self.tables.get("events")
+        return 0 if events is None or events.is_done else events.until
+
+    def words(self) -> str:
+        """What was wrong and what is lost, for people."""
+        damaged = [f"{name} ({each.damaged} rows damaged, {each.places} places unreadable)"
+                   for name, each in self.tables.items() if each.is_damaged]  # fmt: skip
+        what = f"lost of {', '.join(damaged)}" if damaged else "nothing of what could be read was damaged"
+        ranges = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in self.lost)
+        events = f"; {self.lost_events} events are lost: {ranges}" if self.lost_events else ""
+        more = "" if self.is_done else "; older boards and events are still being taken over"
+        return f"the store was damaged ({self.reason}); {what}{events}{more}; it was put aside as {self.aside}"
+
+
+def find(connection: sqlite3.Connection) -> Salvaged | None:
+    """What a store remembers of the damage that it comes from; None where there was none, or it is over."""
+    sealed = meta.get(connection, _SALVAGED)
+    text = meta.unseal(sealed) if sealed else None
+    try:
+        return msgspec.json.decode(text, type=Salvaged) if text else None
+    except msgspec.DecodeError:
+        return None
+
+
+def keep(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
+    """Remember it inside somebody's transaction."""
+    meta.put(connection, _SALVAGED, meta.seal(msgspec.json.encode(salvaged).decode()))
+
+
+def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged) -> None:
+    """Take over what is needed at once, inside somebody's transaction and within seconds.
+
+    Raises:
+        sqlite3.Error: `into` cannot be written; what cannot be read is noted in `salvaged`.
+    """
+    try:
+        connection, layouts = _open(source, into)
+    except sqlite3.Error as error:
+        salvaged.reason = f"{salvaged.reason}; nothing of it can be read: {error}"
+        salvaged.is_done = True
+        keep(into, salvaged)
+        return
+    with closing(connection):
+        salvaged.tables = {name: Table() for name in layouts}
+        salvaged.is_counted = "endings" in layouts
+        end = monotonic() + _AT_ONCE_S
+        for name in filter(layouts.__contains__, _AT_ONCE):
+            for _ in _copied(connection, into, layouts[name], salvaged.tables[name]):
+                if monotonic() > end:
+                    break
+        if "events" in layouts:
+            _newest(connection, into, layouts["events"], salvaged.tables["events"])
+    keep(into, salvaged)
+
+
+class Salvage:
+    """Takes over the rest beside the agent, a part at a time, and goes on where it was after a restart."""
+
+    def __init__(self, database: Database, salvaged: Salvaged) -> None:
+        self._database = database
+        self.salvaged = salvaged
+
+    async def run(self) -> None:
+        """Take over all that is left; returns at once where nothing is.
+
+        Raises:
+            StoreError: the database is closed.
+        """
+        if self.salvaged.is_done:
+            return
+        source = Path(self.salvaged.aside)
+        try:
+            connection, layouts = await self._database.read(lambda into: _open(source, into))
+        except StoreError as error:
+            _log.error("%s: nothing more of it can be taken over: %s", source, error)
+            layouts = {}
+        else:
+            with closing(connection):
+                for name, it in layouts.items():
+                    await self._take_over(connection, it, self.salvaged.tables.setdefault(name, Table()))
+        await self._make_again()
+        await self._database.write(self._finish)
+        _log.warning("%s: %s", self._database.path, self.salvaged.words())
+
+    async def _make_again(self) -> None:
+        """Make from the boards what of their barcodes and of how they ended could not be read."""
+        for name, query in _FROM_BOARDS.items():
+            if name in self.salvaged.tables and self.salvaged.tables[name].is_damaged:
+                await self._database.write(partial(_execute, query))
+
+    async def _take_over(self, source: sqlite3.Connection, it: Layout, table: Table) -> None:
+        reading = rescue.read(source, it, tuple(table.after), table.until)
+        while not table.is_done:
+            began = monotonic()
+            rows = await asyncio.to_thread(_read_some, reading, table)
+            await self._database.write(partial(self._write, it, rows, table))
+            await asyncio.sleep(min(1.0, monotonic() - began))
+
+    def _write(self, it: Layout, rows: list[Row], table: Table, connection: sqlite3.Connection) -> None:
+        before = table.rows, table.damaged
+        try:
+            _insert(connection, it, rows, table)
+            keep(connection, self.salvaged)
+        except sqlite3.Error:  # it is tried again
+            table.rows, table.damaged = before
+            raise
+
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        if not self.salvaged.is_counted:
+            connection.execute("DELETE FROM endings")
+            fill(connection)
+        self.salvaged.is_done = True
+        lost = list(_missing(connection))
+        self.salvaged.lost = lost[-_MOST_RANGES:]
+        self.salvaged.lost_events = sum(last - first + 1 for first, last in lost)
+        keep(connection, self.salvaged)
+
+
+def _execute(query: str, connection: sqlite3.Connection) -> None:
+    connection.execute(query)
+
+
+def _open(source: Path, into: sqlite3.Connection) -> tuple[sqlite3.Connection, dict[str, Layout]]:
+    """The damaged file, and the tables that both have with the columns that both have.
+
+    Raises:
+        sqlite3.Error: nothing of it can be read.
+    """
+    wanted = rescue.layouts(into)
+    connection = rescue.connect_damaged(source)
+    try:
+        found = rescue.layouts(connection)
+        is_known = not wanted.keys() - found.keys() or _layout(connection) < _layout(into)
+    except sqlite3.Error:
+        is_known = False
+    if not is_known:
+        connection.close()
+        connection, found = _open_without_schema(source)
+    return connection, {
+        name: it._replace(columns=tuple(column for column in it.columns if column in wanted[name].columns))
+        for name, it in found.items() if name in wanted
+    }  # fmt: skip
+
+
+def _open_without_schema(source: Path) -> tuple[sqlite3.Connection, dict[str, Layout]]:
+    """The damaged file with the schema of a new one; raises sqlite3.Error where it cannot be read so either."""
+    link = Path(f"{source}.reading")
+    try:
+        overlay.link_with_schema(source, link)
+        connection = rescue.connect_damaged(link)
+        try:
+            return connection, rescue.layouts(connection)
+        except sqlite3.Error:
+            connection.close()
+            raise
+    except (OSError, StoreError) as error:
+        raise sqlite3.DatabaseError(f"without its schema nothing can be read: {error}") from error
+    finally:
+        overlay.remove(link)
+
+
+def _layout(connection: sqlite3.Connection) -> int:
+    layout: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return layout if layout > 0 else 1 << 31
+
+
+def _read_some(reading: Iterator[Read], table: Table) -> list[Row]:
+    """Read on, and note how far it is then."""
+    rows: list[Row] = []
+    for found in reading:
+        rows += found.rows
+        table.places += found.is_damaged
+        table.after = list(found.after)
+        if len(rows) >= _LATER:
+            return rows
+    table.is_done = True
+    return rows
+
+
+def _newest(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table) -> None:
+    """Take over the newest events, as many as there is time for."""
+    end = monotonic() + _AT_ONCE_S
+    for found in rescue.newest(source, it):
+        if found.is_damaged:
+            return
+        _insert(into, it, found.rows, table)
+        table.until = int(found.after[0]) - 1
+        if monotonic() > end or table.rows >= _NEWEST:
+            return
+    table.is_done = True
+
+
+def _copied(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table) -> Iterator[None]:
+    for found in rescue.read(source, it):
+        _insert(into, it, found.rows, table)
+        table.places += found.is_damaged
+        table.after = list(found.after)
+        yield
+    table.is_done = True
+
+
+def _insert(into: sqlite3.Connection, it: Layout, rows: Sequence[Row], table: Table) -> None:
+    """Write the rows that are whole and not there yet; what the table does not take is damaged as well."""
+    whole = [row for row in rows if fits(it.table, dict(zip(it.columns, row, strict=True)))]
+    table.damaged += len(rows) - len(whole)
+    query = f"INSERT OR IGNORE INTO {it.table}({', '.join(it.columns)}) VALUES({', '.join('?' * len(it.columns))})"
+    for row in whole:
+        try:
+            table.rows += into.execute(query, row).rowcount
+        except (sqlite3.IntegrityError, OverflowError):
+            table.damaged += 1
+
+
+def _missing(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+    """Ranges of numbers between the events that are there."""
+    query = (
+        "SELECT before + 1, sequence - 1 FROM (SELECT sequence, lag(sequence) OVER (ORDER BY sequence) AS before "
+        "FROM events) WHERE before < sequence - 1"
+    )
+    yield from connection.execute(query)
+

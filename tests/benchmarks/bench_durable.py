@@ -1,0 +1,214 @@
+"""What an event costs that is on disk before it is told: `python tests/benchmarks/bench_durable.py [ROUNDS] [FOLDER]`.
+
+The journal's `append` and `settled`: one after the other, in groups of 100, by many callers at once. Beside it stand
+the same records appended to a file that is synced, and put into a bare SQLite file (WAL, FULL). All take turns in each
+round, so that a busy computer meets them alike; a ratio is of one round, and their median counts. Then what an event
+takes from `append` until it is told, how fast one who is 100,000 events behind catches up, the memory of consumers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import uvloop
+
+from edgeagent.clock import Clock, iso
+from edgeagent.model.events import ConfigurationChanged, Event
+from edgeagent.publish.delivery import Delivery
+from edgeagent.store import Database, Journal
+from edgeagent.tools.proving.consumer import Consumer
+from edgeagent.tools.proving.filling import fill
+from edgeagent.tools.proving.ground import Ground
+
+TEXT = "x" * 400
+SINGLES, GROUPS, GROUP, CALLERS = 200, 20, 100, 50
+BEHIND, CONSUMERS = 100_000, 100
+
+
+def event(number: int) -> Event:
+    """One of half a kilobyte."""
+    said = ConfigurationChanged(f"what {number}", None, TEXT, "bench")
+    return Event("Configuration.Changed", time.time_ns(), "M", said)
+
+
+def record(number: int) -> bytes:
+    """The same as a line of JSON."""
+    it = event(number)
+    told = {"sequence": number, "time": iso(it.time_ns), "machine": it.machine, "data": it.data}
+    return msgspec.json.encode(told) + b"\n"
+
+
+class Appending:
+    """A file that is appended to and synced."""
+
+    def __init__(self, folder: Path) -> None:
+        self.descriptor = os.open(folder / "plain", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def put(self, count: int) -> None:
+        os.write(self.descriptor, b"".join(record(number) for number in range(count)))
+        os.fsync(self.descriptor)
+
+
+class Bare:
+    """An SQLite file with one table."""
+
+    def __init__(self, folder: Path) -> None:
+        self.connection = sqlite3.connect(folder / "bare", isolation_level=None)
+        self.connection.execute("PRAGMA journal_mode = WAL")
+        self.connection.execute("PRAGMA synchronous = FULL")
+        self.connection.execute("CREATE TABLE events(sequence INTEGER PRIMARY KEY, body BLOB) STRICT")
+
+    def put(self, count: int) -> None:
+        self.connection.execute("BEGIN IMMEDIATE")
+        self.connection.executemany("INSERT INTO events(body) VALUES(?)", [(record(n),) for n in range(count)])
+        self.connection.execute("COMMIT")
+
+
+def rate(put, times: int, count: int) -> float:
+    """Records per second."""
+    begun = time.perf_counter()
+    for _ in range(times):
+        put(count)
+    return times * count / (time.perf_counter() - begun)
+
+
+async def settled(journal: Journal, times: int, count: int) -> float:
+    begun = time.perf_counter()
+    for number in range(times):
+        await journal.settled(journal.append([event(number) for _ in range(count)]))
+    return times * count / (time.perf_counter() - begun)
+
+
+async def by_many(journal: Journal, times: int) -> float:
+    begun = time.perf_counter()
+    await asyncio.gather(*(settled(journal, times // CALLERS, 1) for _ in range(CALLERS)))
+    return times / (time.perf_counter() - begun)
+
+
+async def rates(folder: Path, rounds: int) -> None:
+    database = Database(folder / "store.sqlite3")
+    database.open()
+    journal = await Journal.open(database)
+    plain, bare = Appending(folder), Bare(folder)
+    found: dict[str, list[float]] = {}
+    for _ in range(rounds):
+        for name, value in (
+            ("append and fsync, singly", rate(plain.put, SINGLES, 1)),
+            ("bare SQLite, singly", rate(bare.put, SINGLES, 1)),
+            ("journal, singly", await settled(journal, SINGLES, 1)),
+            (f"journal, {CALLERS} callers at once", await by_many(journal, SINGLES * 5)),
+            ("append and fsync, 100", rate(plain.put, GROUPS, GROUP)),
+            ("bare SQLite, 100", rate(bare.put, GROUPS, GROUP)),
+            ("journal, 100", await settled(journal, GROUPS, GROUP)),
+        ):
+            found.setdefault(name, []).append(value)
+    print(f"{'':34} events/s  of append and fsync")
+    for name, values in found.items():
+        against = found["append and fsync, 100" if name.endswith("100") else "append and fsync, singly"]
+        ratio = statistics.median(value / other for value, other in zip(values, against, strict=True))
+        print(f"{name:34} {statistics.median(values):8,.0f}  {ratio:6.0%}")
+    await asyncio.to_thread(database.close)
+
+
+async def latency(folder: Path, times: int = 2000) -> None:
+    """From `append` until the bytes go to a peer that keeps up, against the sync alone."""
+    database = Database(folder / "latency.sqlite3")
+    database.open()
+    journal = await Journal.open(database)
+    delivery = Delivery(journal, Clock())
+    told = asyncio.Event()
+
+    def send(message: bytes) -> bool:
+        told.set()
+        return True
+
+    session = delivery.session(lambda m: send(m) and None, lambda _: None, send_at_once=send)
+    await session.subscribe(("*",), None, 1)
+    await session.answer(None)
+    await asyncio.sleep(0.1)
+    took, plain = [], Appending(folder)
+    synced = []
+    for number in range(times):
+        told.clear()
+        begun = time.perf_counter()
+        journal.append([event(number)])
+        await told.wait()
+        took.append((time.perf_counter() - begun) * 1e3)
+        begun = time.perf_counter()
+        plain.put(1)
+        synced.append((time.perf_counter() - begun) * 1e3)
+    for name, values in (("append to told", took), ("append and fsync alone", synced)):
+        parts = statistics.quantiles(values, n=100)
+        print(f"{name:34} p50 {parts[49]:.3f} ms, p99 {parts[98]:.3f} ms")
+    await delivery.close()
+    await asyncio.to_thread(database.close)
+
+
+async def catching_up(folder: Path) -> None:
+    ground = Ground(folder / "behind", 1)
+    agent = ground.agent(None)
+    await fill(agent.store, BEHIND)
+    await agent.start()
+    try:
+        async with aiohttp.ClientSession() as http:
+            begun = time.perf_counter()
+            async with http.ws_connect(agent.http, max_msg_size=0) as socket:
+                await socket.send_json({"jsonrpc": "2.0", "id": 1, "method": "Event.Subscribe",
+                                        "params": {"topics": ["*"], "from": "beginning"}})  # fmt: skip
+                for _ in range(BEHIND + 1):
+                    await socket.receive()
+            print(f"{'caught up over WebSocket':34} {BEHIND / (time.perf_counter() - begun):8,.0f} events/s")
+            begun, place = time.perf_counter(), "beginning"
+            read = 0
+            while read < BEHIND:
+                body = {"jsonrpc": "2.0", "id": 1, "method": "Event.Read", "params": {"from": place, "limit": 1000}}
+                async with http.post(agent.http, json=body) as answer:
+                    page = (await answer.json())["result"]
+                read += len(page["events"])
+                place = {"stream": page["stream"], "sequence": page["nextSequence"]}
+            print(f"{'caught up by Event.Read':34} {BEHIND / (time.perf_counter() - begun):8,.0f} events/s")
+    finally:
+        await ground.close()
+
+
+async def memory(folder: Path) -> None:
+    ground = Ground(folder / "memory", 1)
+    oven = await ground.oven(10.0)
+    agent = ground.agent(oven)
+    await agent.start()
+    await oven.order(scans=0.5)
+    try:
+        await asyncio.sleep(5)
+        before = agent.rss_mb()
+        consumers = [Consumer(f"c{n}", folder / f"c{n}.log", 5, is_synced=False) for n in range(CONSUMERS)]
+        for consumer in consumers:
+            await consumer.attach(agent)
+        await asyncio.sleep(20)
+        print(f"{'RSS, none and 100 consumers':34} {before:.1f} MB, {agent.rss_mb():.1f} MB")
+        for consumer in consumers:
+            await consumer.detach()
+    finally:
+        await ground.close()
+
+
+async def main(rounds: int, place: str | None) -> None:
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        folder = Path(name)
+        await rates(folder, rounds)
+        await latency(folder)
+        if rounds > 3:
+            await catching_up(folder)
+            await memory(folder)
+
+
+if __name__ == "__main__":
+    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2] if len(sys.argv) > 2 else None))

@@ -1,0 +1,210 @@
+"""The proof kit: what it tries holds, and it says so where something was lost, reordered, told again or changed."""
+
+import asyncio
+import json
+import os
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+
+from edgeagent.tools.proving import behind, corruption, deaf, disk, hundred, kill, oracle
+from edgeagent.tools.proving.ground import Ground
+
+
+def proven(folder, make, seed=None):
+    """What a scenario saw, and its ground, whose processes have ended."""
+    seed = random.randrange(1 << 31) if seed is None else seed
+    print(f"seed {seed}")
+    ground = Ground(folder / "ground", seed)
+
+    async def all_of_it():
+        try:
+            return await make(ground)
+        finally:
+            await ground.close()
+
+    return asyncio.run(all_of_it())
+
+
+def hold(seen):
+    for line in seen:
+        print(line.tried, line.times, line.seen, sep="; ")
+    faults = [fault for line in seen for fault in line.faults]
+    assert not faults, faults
+
+
+@pytest.mark.slow
+def test_killed_two_hundred_times_the_agent_loses_no_board_and_no_event(tmp_path):
+    hold(proven(tmp_path, lambda ground: kill.prove(ground, 200)))
+
+
+@pytest.mark.parametrize("limit", [disk.Mounted, disk.Limited])
+def test_a_full_disk_holds_everything_back_and_loses_nothing_that_was_told(tmp_path, limit):
+    def of(folder):
+        if limit is disk.Limited:
+            raise OSError("a limit is what is wanted")
+        return limit(folder)
+
+    seen = proven(tmp_path, lambda ground: disk.prove(ground, of))
+    hold(seen)
+
+
+def test_who_is_far_behind_catches_up_and_live_events_come_in_time(tmp_path):
+    hold(proven(tmp_path, lambda ground: behind.prove(ground, 5000)))
+
+
+@pytest.mark.slow
+def test_who_is_a_hundred_thousand_events_behind_catches_up_and_live_events_come_in_time(tmp_path):
+    hold(proven(tmp_path, lambda ground: behind.prove(ground, 100_000)))
+
+
+@pytest.mark.slow
+def test_who_never_reads_costs_the_others_nothing_and_keeps_its_place(tmp_path):
+    hold(proven(tmp_path, deaf.prove))
+
+
+@pytest.mark.slow
+def test_a_hundred_consumers_are_told_everything_over_a_kill(tmp_path):
+    hold(proven(tmp_path, hundred.prove))
+
+
+@pytest.mark.slow
+def test_a_corruption_in_any_table_is_told_and_nothing_that_was_changed_is(tmp_path):
+    hold(proven(tmp_path, corruption.prove))
+
+
+# That the proof can fail
+
+
+def log_of(folder, *entries):
+    log = folder / "mes.log"
+    log.write_bytes(b"".join(kind + text.encode() + b"\n" for kind, text in entries))
+    return log
+
+
+def told(sequence, what="a"):
+    return oracle.TOLD, json.dumps({"jsonrpc": "2.0", "method": "Configuration.Changed", "params": {
+        "stream": "s", "sequence": sequence, "previous": sequence - 1, "time": "2026-11-21T21:53:00.123Z",
+        "clock": "trusted", "machine": "M", "data": {"what": what}}})
+
+
+def connected(following):
+    return oracle.CONNECTED, f"s {following}"
+
+
+def done(sequence):
+    return oracle.ACKNOWLEDGED, str(sequence)
+
+
+@pytest.mark.parametrize(("entries", "fault"), [
+    ([connected(1), told(1), told(3)], "not told: 2"),
+    ([connected(1), told(1), told(2), connected(4), told(4)], "not told: 3"),
+    ([connected(1), told(2), told(1)], "out of order: 1"),
+    ([connected(1), told(1), told(2), done(2), connected(2), told(2)], "told again though acknowledged: 2"),
+    ([connected(1), told(1), connected(1), told(1, "b")], "told again with another content: 1"),
+])
+def test_a_log_with_a_fault_is_found_out(tmp_path, entries, fault):
+    assert any(fault in found for found in oracle.read(log_of(tmp_path, *entries)).faults)
+
+
+def test_what_was_not_acknowledged_may_be_told_again(tmp_path):
+    entries = [connected(1), told(1), told(2), told(3), done(1), connected(2), told(2), told(3), told(4), done(4)]
+    findings = oracle.read(log_of(tmp_path, *entries))
+    assert (findings.faults, findings.repeated, oracle.complete(findings, "mes", 4)) == ([], 2, [])
+
+
+def lines_of(log):
+    """The places of the log's lines that tell an event."""
+    lines = log.read_bytes().splitlines(keepends=True)
+    return lines, [place for place, line in enumerate(lines) if line.startswith(oracle.TOLD)]
+
+
+def drop(lived):
+    lines, told_at = lines_of(lived.consumers[0].log)
+    del lines[told_at[-3]]
+    lived.consumers[0].log.write_bytes(b"".join(lines))
+
+
+def reorder(lived):
+    lines, told_at = lines_of(lived.consumers[0].log)
+    first, second = told_at[-3], told_at[-2]
+    lines[first], lines[second] = lines[second], lines[first]
+    lived.consumers[0].log.write_bytes(b"".join(lines))
+
+
+def repeat(lived):
+    lines, told_at = lines_of(lived.consumers[0].log)
+    lived.consumers[0].log.write_bytes(b"".join([*lines, lines[told_at[0]]]))
+
+
+def delete(lived):
+    with closing(sqlite3.connect(lived.agent.store, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM events WHERE sequence = 3")
+
+
+def delete_the_newest(lived):
+    with closing(sqlite3.connect(lived.agent.store, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM events WHERE sequence = (SELECT max(sequence) FROM events)")
+
+
+def hide_the_boards(lived):
+    lived.oven.truth.write_text(lived.oven.truth.read_text().replace("PROOF", "HIDDEN"))
+
+
+async def killed_and_sabotaged(ground, kills):
+    """What the proof says of it as it was, and of each sabotage of what is left of it."""
+    lived = await kill.live(ground, kills)
+    stored = await kill.read_back(lived)
+    honest = kill.judged(lived, *stored)
+    found = {}
+    for sabotage in (drop, reorder, repeat, hide_the_boards):
+        files = [lived.consumers[0].log, lived.oven.truth]
+        contents = [file.read_bytes() for file in files]
+        sabotage(lived)
+        found[sabotage] = str(kill.judged(lived, *stored).faults)
+        for file, content in zip(files, contents, strict=True):
+            file.write_bytes(content)
+    for sabotage in (delete, delete_the_newest):
+        sabotage(lived)
+        found[sabotage] = str(kill.judged(lived, *await kill.read_back(lived)).faults)
+    return honest, await kill.migrations(ground, 2), found
+
+
+def test_killed_twenty_times_the_agent_loses_no_board_and_no_event_and_sabotage_is_found_out(tmp_path):
+    honest, migrated, found = proven(tmp_path, lambda ground: killed_and_sabotaged(ground, 18))
+    hold([honest, migrated])
+    assert honest.times + migrated.times >= 20
+    assert "each: not told" in found[drop]
+    assert "out of order" in found[reorder]
+    assert "told again though acknowledged" in found[repeat]
+    assert "was told and never was in the oven" in found[hide_the_boards]
+    assert "gone" in found[delete]
+    assert "told, and not in the journal" in found[delete_the_newest]
+
+
+def test_an_event_that_the_disk_changed_and_one_that_it_swallowed_are_found_out(tmp_path):
+    def event(number, what="a"):
+        return json.loads(told(number, what)[1])["params"] | {"method": "Configuration.Changed"}
+
+    whole = corruption.Whole(tmp_path, {number: event(number) for number in (1, 2, 3)}, "s", {}, b"")
+    gap = {"from": 3, "to": 3}
+    assert corruption.held(whole, "s", [event(1), event(2)], [gap]) == ([], 1)
+    faults, _ = corruption.held(whole, "s", [event(1, "b")], [gap])
+    assert faults == ["event 1 is told otherwise than it was", "event 2 is not there, and not told as gone"]
+
+
+def prove_command(folder, *options):
+    return subprocess.run([sys.executable, "-P", "-m", "edgeagent", "prove", "--folder", str(folder), *options],
+                          check=False, capture_output=True, text=True, timeout=300, env=os.environ | {"COLUMNS": "200"})
+
+
+def test_the_command_prints_what_it_tried_and_leaves_nothing_behind(tmp_path):
+    done = prove_command(tmp_path, "--scenario", "behind", "--events", "1000", "--seed", "7", "--json")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["held"], told["seed"], told["folder"]) == (0, True, 7, None), done.stdout
+    assert [proof["scenario"] for proof in told["proofs"]] == ["behind"]
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,312 @@
+"""A store whose file is damaged anywhere: the agent starts, says what is lost, and serves nothing that is not whole."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgeagent.clock import Clock
+from edgeagent.errors import StoreError
+from edgeagent.store import Archive, Database
+from tests.store import damage
+from tests.store.damage import PAGE, Rows, Served
+from tests.store.deaths import deaths
+from tests.store.samples import scanned
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "s.db"
+    damage.make(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def rows(whole) -> Rows:
+    return damage.rows_of(whole)
+
+
+@pytest.fixture
+def store(whole, tmp_path) -> Path:
+    for file in whole.parent.iterdir():
+        shutil.copy(file, tmp_path / file.name)
+    return tmp_path / "s.db"
+
+
+def again(whole: Path, store: Path) -> None:
+    """Put the whole store back."""
+    for file in store.parent.iterdir():
+        file.unlink()
+    for file in whole.parent.iterdir():
+        shutil.copy(file, store.parent / file.name)
+
+
+def zero(store: Path, page: int) -> None:
+    with store.open("r+b") as file:
+        file.seek((page - 1) * PAGE)
+        file.write(bytes(PAGE))
+
+
+def flip(store: Path, place: int, bit: int = 1) -> None:
+    with store.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)[0]
+        file.seek(place)
+        file.write(bytes([byte ^ bit]))
+
+
+def held(
+    store: Path, rows: Rows, served: Served, *, of: str | None = None, is_one_page: bool = True
+) -> dict[str, int]:
+    """Nothing is served that is not as it was written, and what is lost is told; returns how many rows of each table.
+
+    Args:
+        of: the only table of which rows may be missing; any for None.
+        is_one_page: whether rows that have no checksum must be as they were as well.
+    """
+    now = damage.rows_of(store)
+    lost = {}
+    for table in rows.keys() - {"meta"}:
+        before = rows[table]
+        if table == "endings":  # made again, with the board's time in place of the event's
+            before, now[table] = ({key[-1]: {} for key in each} for each in (before, now[table]))
+        for key, row in now[table].items():
+            if not is_one_page and "crc" not in row:
+                continue
+            assert key in before or "new" in str(key) or "new" in str(row), (table, row)
+            assert served_of(before.get(key, row)) == served_of(row), table
+        lost[table] = len(before.keys() - now[table].keys())
+    assert {table for table, count in lost.items() if count} <= ({of} if of else set(lost)), lost
+    numbers = {key[0] for key in rows["events"]}
+    assert set(served.events) == numbers & {key[0] for key in now["events"]}
+    if served.events:
+        between = set(range(min(served.events), max(served.events)))
+        assert set(served.gaps) >= between - set(served.events), "what is lost between others is told exactly"
+    if any(lost.values()):
+        assert served.damage or served.missing or served.gaps, lost
+    assert served.next == served.last + 1
+    return lost
+
+
+def served_of(row: dict[str, Any] | None) -> object:
+    """What of a row is shown: of one with a checksum its body, the other columns are only looked for."""
+    return row["body"] if row and "crc" in row else row
+
+
+def test_every_table_of_the_schema_is_filled(whole, rows):
+    assert len(rows) >= 14
+    assert min(map(len, rows.values())) >= damage.ROWS // 2
+
+
+def test_a_zeroed_page_in_any_table_or_index_costs_no_other_table_a_row(whole, store, rows):
+    found = damage.pages(whole)
+    for name in ("sqlite_schema", "alarms", *random.Random(7).sample(sorted(found), 2)):
+        zeroed(whole, store, rows, name, found[name][len(found[name]) // 2])
+
+
+@pytest.mark.slow
+def test_each_page_zeroed_costs_no_other_table_a_row(whole, store, rows):
+    for name, numbers in damage.pages(whole).items():
+        for page in numbers:
+            zeroed(whole, store, rows, name, page)
+
+
+def zeroed(whole: Path, store: Path, rows: Rows, name: str, page: int) -> None:
+    again(whole, store)
+    zero(store, page)
+    of = None if name == "sqlite_schema" else _table(whole, name)
+    lost = held(store, rows, damage.serve(store), of=of)
+    if of in ("board_barcodes", "endings") or name not in rows:
+        assert not any(lost.values()), (name, lost, "the table is whole, or is made again from another")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_truncated_file_is_put_aside_and_begins_a_new_stream(whole, store, rows, share):
+    size = store.stat().st_size // PAGE
+    truncated(whole, store, rows, round(size * share))
+
+
+@pytest.mark.slow
+def test_a_file_truncated_at_any_page_is_put_aside_and_begins_a_new_stream(whole, store, rows):
+    for page in range(store.stat().st_size // PAGE):
+        again(whole, store)
+        truncated(whole, store, rows, page)
+
+
+def truncated(whole: Path, store: Path, rows: Rows, page: int) -> None:
+    with store.open("r+b") as file:
+        file.truncate(page * PAGE)
+    served = damage.serve(store)
+    held(store, rows, served)
+    assert served.damage
+    assert sum(each.stat().st_size for each in store.parent.glob("s.db.corrupt-*")) >= page * PAGE, "nothing is deleted"
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.sampled_from(("flip", "zero", "garbage", "cut")), st.floats(0, 1), st.integers(1, 9000)),
+                min_size=1, max_size=3))  # fmt: skip
+def test_whatever_is_done_to_a_file_the_agent_starts_and_serves_only_what_was_written(whole, store, rows, done):
+    again(whole, store)
+    data = bytearray(store.read_bytes())
+    for kind, share, size in done:
+        place = min(len(data) - 1, round(share * len(data)))
+        if kind == "cut":
+            del data[max(1, place):]
+        elif kind == "flip":
+            data[place] ^= 1 << size % 8
+        else:
+            end = min(len(data), place + size)
+            data[place:end] = bytes(end - place) if kind == "zero" else random.Random(size).randbytes(end - place)
+    store.write_bytes(data)
+    held(store, rows, damage.serve(store), is_one_page=False)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_flipped_bit_anywhere_is_never_served(store, rows, seed):
+    place = random.Random(seed)
+    for _ in range(1 + seed % 2 * 20):
+        flip(store, place.randrange(store.stat().st_size), 1 << place.randrange(8))
+    held(store, rows, damage.serve(store), is_one_page=False)
+
+
+@pytest.mark.parametrize("what", ["missing", "garbage", "empty"])
+def test_without_a_mark_that_can_be_read_nothing_is_lost(store, rows, what, caplog):
+    mark = store.with_name("s.db.mark")
+    mark.unlink()
+    if what != "missing":
+        mark.write_bytes(b"\xff\x00 garbage" if what == "garbage" else b"")
+    served = damage.serve(store)
+    assert not any(held(store, rows, served).values())
+    assert (served.damage, served.missing) == (None, None)
+    assert "whether the end of its journal is missing, nobody knows" in caplog.text
+
+
+@pytest.fixture
+def killed(store) -> Path:
+    """A store whose newest events are in its log only, as a kill leaves it."""
+    with closing(sqlite3.connect(store)) as connection:
+        stream = connection.execute("SELECT value FROM meta WHERE key = 'journal.stream'").fetchone()[0]
+    code = (
+        "import asyncio, os, sys\n"
+        "from edgeagent.store import Database, Journal\n"
+        "from tests.store.samples import scanned\n"
+        "async def main():\n"
+        "    database = Database(sys.argv[1]); database.open(); journal = await Journal.open(database)\n"
+        "    await journal.settled(journal.append([scanned('x')] * 3)); os._exit(0)\n"
+        "asyncio.run(main())"
+    )
+    subprocess.run([sys.executable, "-c", code, str(store)], check=True, cwd=Path(__file__).parents[2])
+    assert store.with_name("s.db-wal").stat().st_size, stream
+    return store
+
+
+def test_a_log_that_is_missing_is_found_and_a_new_stream_begins(killed, rows):
+    killed.with_name("s.db-wal").unlink()
+    served = damage.serve(killed)
+    assert not any(held(killed, rows, served).values())
+    assert "the end of the journal is missing" in served.missing
+    assert served.last == len(rows["events"]) + 3, "no number that was given is given again"
+
+
+@pytest.mark.parametrize("kind", ["random", "flipped", "cut"])
+def test_a_log_of_other_bytes_is_read_as_far_as_it_is_whole(killed, rows, kind):
+    log = killed.with_name("s.db-wal")
+    data = log.read_bytes()
+    if kind == "random":
+        log.write_bytes(random.Random(5).randbytes(len(data)))
+    elif kind == "flipped":
+        flip(log, len(data) // 2)
+    else:
+        log.write_bytes(data[: len(data) // 2])
+    served = damage.serve(killed)
+    assert not any(held(killed, rows, served).values())
+    assert "the end of the journal is missing" in served.missing
+    assert served.last == len(rows["events"]) + 3
+
+
+def test_a_file_of_somebody_else_is_never_put_aside(tmp_path):
+    mine = tmp_path / "thesis.pdf"
+    mine.write_bytes(b"%PDF" * 1000)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        damage.serve(mine)
+    assert mine.read_bytes() == b"%PDF" * 1000
+
+
+def test_a_header_that_tells_of_an_earlier_or_a_senseless_layout_is_damage(whole, store, rows):
+    for layout in (1, 2, 0, 131):
+        again(whole, store)
+        with store.open("r+b") as file:
+            file.seek(60)
+            file.write(layout.to_bytes(4, "big"))
+        served = damage.serve(store)
+        assert "layout" in served.damage, layout
+        assert not any(held(store, rows, served).values())
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_of_healing_leaves_a_store_that_the_next_start_heals(tmp_path_factory):
+    small = tmp_path_factory.mktemp("small") / "s.db"
+    damage.make(small, 2)
+    rows = damage.rows_of(small)
+    zero(small, damage.pages(small)["alarms"][-1])
+    stores = deaths(small.parent, "s.db", "heal", tmp_path_factory.mktemp("deaths"))
+    assert len(stores) > 20
+    for place in stores:
+        served = damage.serve(place)
+        assert served.damage
+        held(place, rows, served, of="alarms")
+
+
+def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_lost(store, rows):
+    async def go() -> tuple[list[int], list[int], str | None]:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        care = asyncio.create_task(archive.care.run())
+        journal = archive.journal
+        await journal.settled(journal.append([scanned("before")]))
+        with closing(sqlite3.connect(store)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        found = damage.pages(store)
+        for page in (*found["events"][10:12], found["consumers"][-1]):
+            zero(store, page)
+        async with asyncio.timeout(30):
+            while archive.care.damage() is None:
+                with suppress(StoreError):
+                    await journal.read(1, ("*",), None, 1000)
+                await journal.settled(journal.append([scanned("while")]))
+        last = journal.append([scanned("after")])
+        await journal.settled(last)
+        events, gaps = await damage._read(archive)
+        assert events[-1] == last == journal.last_sequence
+        told = archive.care.damage()
+        await database.write(lambda _: None)
+        care.cancel()
+        await asyncio.wait((care,))
+        await asyncio.to_thread(database.close)
+        return events, gaps, f"{journal.stream} {told}"
+
+    events, gaps, told = asyncio.run(go())
+    assert damage.serve(store).stream in told
+    assert damage.rows_of(store)["consumers"] == rows["consumers"], "they are kept in memory as well"
+    assert gaps
+    assert sorted(events + gaps) == list(range(1, events[-1] + 1))
+    assert "was damaged" in told
+
+
+def _table(whole: Path, name: str) -> str:
+    with closing(sqlite3.connect(whole)) as connection:
+        found = connection.execute("SELECT tbl_name FROM sqlite_master WHERE name = ?", (name,)).fetchone()
+    return found[0] if found else name
