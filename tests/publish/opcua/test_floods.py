@@ -17,6 +17,7 @@ from tests.publish.opcua.clients import Application
 from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.floods import KINDS
 from tests.publish.opcua.guarded import read
+from tests.publish.opcua.test_sessions import until
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 14.0
@@ -33,15 +34,21 @@ def test_a_flood_of_calls_does_not_hold_up_a_new_client(serve: Serve, run: Run) 
             for wire in wires:
                 for _ in range(5):
                     wire.request(request)
-            while not its.called:
-                await asyncio.sleep(0)
+            await until(lambda: its.calls)
             fresh = await its.wire()
             assert isinstance(await fresh.ask(read(its.temperature)), ua.ReadResponse)
-            assert len(its.called) < 10_000
+            assert its.calls < 10_000
             for wire in (fresh, *wires):
                 await wire.close()
 
     run(test())
+
+
+class Heard:
+    """Hears, and does nothing."""
+
+    def datachange_notification(self, *_: object) -> None:
+        """A value."""
 
 
 class Alone:
@@ -76,6 +83,18 @@ class Alone:
             await client.get_node(ua.NodeId(2, 2)).read_value()
             return time.monotonic() - begun
 
+    async def ordinary(self) -> None:
+        """What a client does."""
+        client = await self.application.client(self.url, self.certificate.read_bytes())
+        async with client:
+            oven = client.get_node(ua.NodeId(1, 2))
+            children = await oven.get_children()
+            await asyncio.gather(*[child.read_browse_name() for child in children])
+            await oven.call_method(ua.NodeId(5, 2))
+            subscription = await client.create_subscription(50, Heard())
+            await subscription.subscribe_data_change(children[:100])
+            await subscription.delete()
+
     def stop(self) -> None:
         self.process.communicate("", timeout=30)
 
@@ -95,7 +114,7 @@ def alone(tmp_path: Path, application: Application) -> Iterator[Alone]:
 def test_the_server_stays_small_and_open(alone: Alone, kind: str) -> None:
     async def test() -> None:
         for _ in range(20):
-            await alone.connect_s()
+            await alone.ordinary()
         before = alone.resident_mb()
         begun, used = time.monotonic(), alone.processor_s()
         flood = alone.flood(kind, SECONDS)
@@ -109,9 +128,7 @@ def test_the_server_stays_small_and_open(alone: Alone, kind: str) -> None:
             await asyncio.sleep(0.3)
         share = (alone.processor_s() - used) / (time.monotonic() - begun)
         at_once = await alone.connect_s()
-        settled_by = time.monotonic() + 20
-        while alone.resident_mb() > 1.1 * before and time.monotonic() < settled_by:
-            await asyncio.sleep(0.2)
+        await asyncio.sleep(8)  # the memory of those that left is given back within seconds
         after = min([await alone.connect_s() for _ in range(5)])
         during.sort()
         print(
