@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from edgeagent.acquire.reach import Reach
     from edgeagent.acquire.recorder import Recorder
+    from edgeagent.apart.process import OpcuaProcess
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration, StoreTable
     from edgeagent.store.recipes import Recipes
@@ -153,15 +154,17 @@ class Agent:
         look_after_the_machines(self.health, self.units, readers, wires.longest_wait_s)
         alarms.look()
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
-        dispatcher = Dispatcher(Access(FUNCTIONS, handlers, refused, authentication.as_now, tally))
+        access = Access(FUNCTIONS, handlers, refused, authentication.as_now, tally)
+        dispatcher = Dispatcher(access)
         listeners = Listeners(self._configuration.openapps, dispatcher, delivery, authentication, context,
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
         pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
                         delivery.notices, audit, self._clock)
+        opcua = self._opcua(access, dispatcher, delivery, authentication)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
-                            loop_lag, archive.lags, audit, pushes.lines, retention)
+                            loop_lag, archive.lags, audit, pushes.lines, retention, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
         await room.start()
         at_console = Access(CONSOLE | PUSH, room.console() | pages.console() | pushes.handlers(), refused)
@@ -176,6 +179,7 @@ class Agent:
         for name, run in (("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
                           ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)):
             self._tasks.append(asyncio.create_task(supervised(name, run)))
+        await self._serve_opcua(opcua, listeners)
 
     def _push(self, pushes: Pushes, alarms: OwnAlarms) -> None:
         """Begin to tell those whom the configuration names."""
@@ -186,6 +190,29 @@ class Agent:
             line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
             alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
             self._tasks.append(asyncio.create_task(supervised(part, line.run)))
+
+    async def _serve_opcua(self, opcua: OpcuaProcess | None, listeners: Listeners) -> None:
+        """Begin it; where it does not listen yet, everything else does."""
+        if opcua is not None:
+            listeners.loads["opcua"] = opcua.connections
+            self._stops.append(opcua.stop)
+            self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
+
+    def _opcua(
+        self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication
+    ) -> OpcuaProcess | None:  # fmt: skip
+        """The OPC UA outlet, if it is wanted; it has not begun."""
+        table = self._configuration.opcua
+        if table is None:
+            return None
+        from edgeagent.apart.process import OpcuaProcess  # noqa: PLC0415  only where it is served
+        from edgeagent.apart.served import role_of_anybody, settings  # noqa: PLC0415
+
+        told = settings(table, self._database.path, self._file.parent if self._file else Path())
+        opcua = OpcuaProcess(told, role_of_anybody(table), access, dispatcher, delivery, authentication, self.units,
+                             self._clock)
+        self.health.add("OPC UA", opcua.fault, is_needed=False)
+        return opcua
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by."""

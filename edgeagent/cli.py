@@ -34,8 +34,8 @@ _GROUPS = {
     "run": ("demo", "run", "check", "remote", "push"),
     "look at a running agent": ("status", "boards", "board", "recipes", "tail", "call"),
     "tools for the field": ("scan", "record", "replay", "simulate", "prove", "firmware", "client"),
-    "administer": ("install", "uninstall", "users", "keys", "backup", "restore", "store", "audit", "support", "schema",
-                   "completion"),
+    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "store", "audit", "support",
+                   "schema", "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""
 
@@ -142,6 +142,7 @@ def _demo_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--json", action="store_true", help="print the JSON-RPC notifications as lines instead")
     demo.add_argument("--http-port", type=port, default=8480, metavar="PORT", help="8480; 0 takes any free port")
     demo.add_argument("--tcp-port", type=port, default=8481, metavar="PORT", help="8481; 0 takes any free port")
+    demo.add_argument("--opcua-port", type=port, default=4840, metavar="PORT", help="4840; 0 takes any free port")
     demo.add_argument("--modbus-port", type=port, default=0, metavar="PORT", help="of the oven; 0 takes any free port")
     oven_options(demo)
 

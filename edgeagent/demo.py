@@ -25,6 +25,7 @@ from edgeagent.config import (
     LinesTable,
     MachineTable,
     ModbusTcpTable,
+    OpcuaTable,
     OpenAppsTable,
     SimulationTable,
     WindowTable,
@@ -50,7 +51,7 @@ class Demo:
     """Runs until enough boards are finished, or until it is interrupted.
 
     Args:
-        options: speed, cold, seed, interval, fault, boards, json, http_port, tcp_port, modbus_port.
+        options: speed, cold, seed, interval, fault, boards, json, http_port, tcp_port, opcua_port, modbus_port.
     """
 
     def __init__(self, options: Namespace) -> None:
@@ -90,11 +91,13 @@ class Demo:
             machines=(MachineTable("RO0001", (ModbusTcpTable("reflow10", _HOST, port=modbus_port),), window=_WINDOW),),
             agent=AgentTable(str(folder / "edgeagent.sqlite3")),
             openapps=OpenAppsTable(HttpTable(_HOST, options.http_port), LinesTable(_HOST, options.tcp_port)),
+            opcua=OpcuaTable(_HOST, options.opcua_port, anonymous_reading=True),
             simulation=SimulationTable(options.speed),
         )
         agent = Agent(configuration, {"RO0001": (register_map,)}, folder / "edgeagent.sqlite3", clock)
         try:
             await _started(agent, options)
+            agent.addresses["OPC UA certificates"] = str(folder / "pki")
             agent.addresses["Modbus TCP of the oven"] = f"{_HOST}:{modbus_port}"
             yield agent
         finally:

@@ -59,6 +59,8 @@ class Unit:
         self.pipeline = Pipeline(self.machine, self.row, judged_by=self._judged_by)
         self.resumed = ""
         """How the machine's memory was found at start, in words for the log."""
+        self.on_beat: list[Callable[[int], None]] = []
+        """Called with the group after each beat, once all else is done."""
         self._clock = clock
         self._journal = journal
         self._checkpoints = checkpoints
@@ -130,6 +132,8 @@ class Unit:
             self._wake()
         if (self._hears is None or self._hears(self.machine.id)) and (values := self.pipeline.telemetry(group)):
             self._telemetry(self.machine.id, tuple(values), wall)
+        for heard in self.on_beat:
+            heard(group)
 
     def _append(self, events: Sequence[Event], rows: Sequence[Kept] = ()) -> int:
         return self._journal.append(events, (self.machine.id, self.pipeline.checkpoint()),
@@ -285,6 +289,12 @@ class Unit:
     def values(self, objects: Collection[str] | None) -> tuple[MeasuredValue, ...]:
         """Values with quality and time; of all objects for None."""
         return self.pipeline.values(objects, self._clock.monotonic_ns())
+
+    def recent(self, since_ns: int) -> tuple[Sequence[int], Sequence[float], Sequence[int], int]:
+        """The rows of the last minutes, from a wall time on; see `Pipeline.recent`, but for the times: wall ns."""
+        shift = self._clock.wall_ns() - self._clock.monotonic_ns()
+        times, values, quality, width = self.pipeline.recent(since_ns - shift)
+        return [time + shift for time in times], values, quality, width
 
     def alarms(self) -> tuple[Alarm, ...]:
         """The alarms that stand, and then those of the agent itself."""

@@ -36,7 +36,7 @@ async def made(store: Path) -> None:
 
 @pytest.fixture
 def free_ports() -> list[str]:
-    return ["--http-port", "0", "--tcp-port", "0"]
+    return ["--http-port", "0", "--tcp-port", "0", "--opcua-port", "0"]
 
 
 def test_a_wrong_configuration_ends_with_78_and_every_fault_in_a_line(tmp_path):

@@ -108,3 +108,17 @@ def test_a_machine_without_a_checkpoint_begins_anew(tmp_path):
         return unit.resumed
 
     assert asyncio.run(go()).startswith("no earlier state")
+
+
+def test_its_rows_of_the_last_minutes_have_the_times_of_the_day(tmp_path, tunnel):
+    then = HandClock(tunnel.now_ns, tunnel._wall())
+    unit = asyncio.run(taken_up(tmp_path, tunnel, edgeagent.clock.boot_id(), then))
+    zone = unit.machine.column["zone/1/top/temperature"]
+    for number in range(3):
+        then.now, then.wall = then.now + 100_000_000, then.wall + 100_000_000
+        unit.row.values[zone], unit.row.quality[zone] = 150.0 + number, 0
+        unit.pipeline.feed(unit.machine.pace, then.now, then.wall)
+    times, values, qualities, width = unit.recent(then.wall - 100_000_000)
+    assert list(times) == [then.wall - 100_000_000, then.wall]
+    assert [values[row * width + zone] for row in range(2)] == [151.0, 152.0]
+    assert [qualities[row * width + zone] for row in range(2)] == [0, 0]

@@ -29,7 +29,7 @@ from edgeagent.model.functions.machines import MachineStatus
 from edgeagent.model.samples import show
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from edgeagent.model.boards import BoardInProcess, RecipeName
     from edgeagent.model.machine import Machine
@@ -117,6 +117,15 @@ class Pipeline:
     def telemetry(self, group: int) -> list[MeasuredValue]:
         """The group's values that are worth telling after the last beat."""
         return self._telemetry.update(group, self._now_ns)
+
+    def recent(self, since_ns: int) -> tuple[Sequence[int], Sequence[float], Sequence[int], int]:
+        """The rows of the last minutes, from a monotonic time on, oldest first.
+
+        Returns:
+            Times; values and qualities, row after row; and how many columns a row has. Only those of
+            `judged_columns` are kept, the others are NaN and bad.
+        """
+        return *self._ring.since(since_ns), len(self.machine.map.registers)
 
     def second(self) -> bytes | None:
         """A row of history while boards are inside, once a second; None when it is not time."""

@@ -16,6 +16,7 @@ from edgeagent.config.tables import (
     MachineTable,
     ModbusRtuTable,
     ModbusTcpTable,
+    OpcuaTable,
     OpenAppsTable,
     PushTable,
     RemoteWindowTable,
@@ -29,8 +30,9 @@ from edgeagent.config.tables import (
 
 __all__ = [
     "LIMITS", "AgentTable", "Configuration", "ControlTable", "FindMap", "HttpTable", "LineTable", "LinesTable",
-    "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpenAppsTable", "PushTable", "RemoteWindowTable",
-    "SerialInstrumentTable", "SimulationTable", "SourceTable", "StoreTable", "TlsTable", "TolerancesTable",
+    "MachineTable", "Maps", "ModbusRtuTable", "ModbusTcpTable", "OpcuaTable", "OpenAppsTable", "PushTable",
+    "RemoteWindowTable", "SerialInstrumentTable", "SimulationTable", "SourceTable", "StoreTable", "TlsTable",
+    "TolerancesTable",
     "WindowTable", "address_of", "beyond", "file_of", "find_map", "is_loopback", "listeners", "load", "load_http",
     "load_store", "located", "map_file", "place_of", "role_of_anybody", "unit_of",
 ]  # fmt: skip

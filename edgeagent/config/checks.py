@@ -43,9 +43,7 @@ class Found(NamedTuple):
 
 def contradictions(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
     """What in the file contradicts itself: the key, and why."""
-    http, lines = configuration.openapps.http, configuration.openapps.lines
-    if http.enabled and lines.enabled and http.port == lines.port != 0 and http.host == lines.host:
-        yield ("openapps", "lines", "port"), f"{lines.port} is the port of openapps.http too"
+    yield from _on_one_port(configuration)
     yield from _of_the_agent(configuration)
     seen: dict[str, int] = {}
     for m, machine in enumerate(configuration.machines):
@@ -78,6 +76,18 @@ def _of_the_agent(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]
         yield ("control", "time_zone"), f"there is no time zone {configuration.control.time_zone}; try Europe/Berlin"
     if configuration.simulation.speed != 1.0 and configuration.simulation.origin is None:
         yield ("simulation", "speed"), "a sped-up clock needs origin beside it, so that time goes on over a restart"
+
+
+def _on_one_port(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
+    """Listeners that want the port of another."""
+    http, lines, opcua = configuration.openapps.http, configuration.openapps.lines, configuration.opcua
+    seen: dict[tuple[str, int], str] = {}
+    for where, table in ((("openapps", "http"), http), (("openapps", "lines"), lines), (("opcua",), opcua)):
+        if table is None or table.port == 0 or not getattr(table, "enabled", True):
+            continue
+        if other := seen.get((table.host, table.port)):
+            yield (*where, "port"), f"{table.port} is the port of {other} too"
+        seen[table.host, table.port] = ".".join(where)
 
 
 def _push_targets(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:

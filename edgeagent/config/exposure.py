@@ -24,6 +24,8 @@ def beyond(configuration: Configuration) -> Iterator[KeyPath]:
     for where, table in listeners(configuration):
         if not is_loopback(table.host):
             yield (*where, "host")
+    if configuration.opcua is not None and not is_loopback(configuration.opcua.host):
+        yield ("opcua", "host")
 
 
 def role_of_anybody(table: HttpTable | LinesTable) -> str:
@@ -42,6 +44,8 @@ def exposed(configuration: Configuration) -> Iterator[tuple[KeyPath, str]]:
                 yield (*where, "anonymous"), "beyond this computer everybody must say who it is; take it out"
         if table.tls and configuration.tls is None:
             yield (*where, "tls"), "TLS needs a table [tls] with certificate and key"
+    if (opcua := configuration.opcua) and opcua.anonymous_reading and not is_loopback(opcua.host):
+        yield ("opcua", "anonymous_reading"), "beyond this computer everybody must say who it is; take it out"
     tls = configuration.tls
     if tls is not None and tls.require_client_certificate and tls.client_ca is None:
         yield ("tls", "require_client_certificate"), "nobody can have such a certificate without client_ca"

@@ -88,6 +88,39 @@ class TlsTable(Table, frozen=True):
     ] = False
 
 
+Policy = Literal["Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256"]
+
+
+class OpcuaTable(Table, frozen=True):
+    """The OPC UA server, a process of its own; there is none where this table is left out."""
+
+    host: Annotated[
+        str, Meta(description="the address to listen at; beyond this computer with users only")
+    ] = "127.0.0.1"
+    port: Port = 4840
+    names: Annotated[
+        tuple[Annotated[_Text, Meta(pattern="^[A-Za-z0-9.:_-]+$")], ...],
+        Meta(max_length=16, description='how clients call this computer, where not by its address: "oven1.local"'),
+    ] = ()
+    policies: Annotated[
+        tuple[Policy, ...],
+        Meta(min_length=1, description="security policies, the best first; always with signature and encryption"),
+    ] = ("Aes256_Sha256_RsaPss", "Aes128_Sha256_RsaOaep", "Basic256Sha256")
+    anonymous_reading: Annotated[
+        bool, Meta(description="whether who does not say who it is may read; at a loopback address only")
+    ] = False
+    folder: Annotated[
+        _Text | None,
+        Meta(description="of its certificate and key, and of the clients' certificates; `pki` beside the store if left "
+                         "out"),
+    ] = None
+    application_uri: Annotated[
+        Annotated[str, Meta(pattern=r"^urn:[\x21-\x7e]{1,200}$")] | None,
+        Meta(description="of this server, where it is to be another than urn:edgeagent:HOSTNAME"),
+    ] = None
+    sessions: Annotated[int, Meta(ge=1, le=256, description="clients at the same time")] = 32
+
+
 _Topic = Annotated[str, Meta(pattern=r"^(\*|[A-Z][A-Za-z]{0,31}\.(\*|[A-Z][A-Za-z]{0,63}))$")]
 
 
@@ -321,6 +354,7 @@ class Configuration(Table, frozen=True):
     agent: AgentTable = AgentTable()
     store: StoreTable = StoreTable()
     openapps: OpenAppsTable = OpenAppsTable()
+    opcua: OpcuaTable | None = None
     control: ControlTable = ControlTable()
     tls: TlsTable | None = None
     simulation: SimulationTable = SimulationTable()

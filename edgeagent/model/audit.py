@@ -30,7 +30,7 @@ class AuditEntry(msgspec.Struct, frozen=True, rename="camel", kw_only=True, omit
     Attributes:
         time: RFC 3339, when it happened. clock: "trusted" or "untrusted", what is known of that time.
         who: name of the caller, "" of one who is not known; "agent" where the agent acts by itself.
-        role: what the caller may. transport: "http", "websocket", "lines", "local". peer: "host:port".
+        role: what the caller may. transport: "http", "websocket", "lines", "opcua", "local". peer: "host:port".
         function: the name on the wire. request_id: the caller's key. job: id of the job that it became.
         values, before, after: anything that JSON holds: the parameters; what stood in the machine, and what was read
             back. Tokens and passwords in them are blanked, what is over 4 KiB is cut, see `bounded`.

@@ -24,7 +24,7 @@ class Caller:
 
     Attributes:
         role: one of ROLES, or NO_ROLE.
-        transport: "http", "websocket" or "lines"; peer: address for logs.
+        transport: "http", "websocket", "lines" or "opcua"; peer: address for logs.
         functions: exactly what the caller may call, in place of what the role allows; None where the role says it.
         is_authenticated: it proved that it is the user `name`.
         session: what can be pushed to, as its outlet knows it; None where nothing can.

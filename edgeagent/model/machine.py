@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from edgeagent.config import LIMITS
 from edgeagent.model.points import Point, ReadGroup
 
 if TYPE_CHECKING:
@@ -117,6 +116,8 @@ class Machine:
     @classmethod
     def configured(cls, table: MachineTable, maps: tuple[RegisterMap, ...]) -> Machine:
         """Make a machine from its configuration and the maps of its sources."""
+        from edgeagent.config import LIMITS  # noqa: PLC0415  the OPC UA process knows this module, and no configuration
+
         window, tolerances = table.window, table.tolerances
         limits = {name: Limit(*limit) for name in LIMITS if (limit := getattr(window, name))}
         return cls(

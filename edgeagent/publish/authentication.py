@@ -106,8 +106,11 @@ class Authentication:
         self._users.now()
         return self._users.generation
 
-    def by_token(self, token: str, transport: str, address: str) -> Identity:
+    def by_token(self, token: str, transport: str, address: str, name: str | None = None) -> Identity:
         """Find the user of a token.
+
+        Args:
+            name: of the user that it must be; None for any.
 
         Raises:
             CommandRefused: unauthenticated, or tooMany while the address is slowed down.
@@ -121,6 +124,8 @@ class Authentication:
                                  "s.", retryAfterS=seconds)  # fmt: skip
         wrong = mistake(token)
         identity = None if wrong else known.by_digest(self._users.now(), digest(token), self.now())
+        if identity is not None and name is not None and identity.user.name != name:
+            identity, wrong = None, "no user of this name has this token"
         if identity is None or identity.fault:
             fault = (identity.fault if identity else wrong) or "no user has this token"
             self._throttle.wrong(host)
@@ -226,9 +231,9 @@ class Peer:
         """Who asked when it was looked last: at most a second ago, or by the peer's last call."""
         return self._caller
 
-    def authenticate(self, token: str) -> Identity:
-        """Say who it is; what it was before stays where the token is refused. Raises like `by_token`."""
-        identity = self._authentication.by_token(token, self._transport, self._address)
+    def authenticate(self, token: str, name: str | None = None) -> Identity:
+        """Say who it is; what it was before stays where the token is refused. See `by_token`."""
+        identity = self._authentication.by_token(token, self._transport, self._address, name)
         self._take(identity)
         return identity
 

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgeagent.arguments import number
-from edgeagent.tools import access, clients, controlling, keeping, keeping_users, prove, simulating
+from edgeagent.tools import (
+    access,
+    clients,
+    controlling,
+    keeping,
+    keeping_certificates,
+    keeping_users,
+    prove,
+    simulating,
+)
 from edgeagent.tools.asking import INSTALLED, parsed
 
 if TYPE_CHECKING:
@@ -48,6 +57,7 @@ def add_to(add: Add) -> None:
     _scan_options(add("scan", _scan, "find the units on a serial line; without a port, list the ports", logging.ERROR))
     keeping.add_to(add)
     keeping_users.add_to(add, keeping.which_store)
+    keeping_certificates.add_to(add, keeping.which_store)
     controlling.add_to(add)
     prove.add_to(add)
 

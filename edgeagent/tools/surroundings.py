@@ -44,6 +44,8 @@ def look(configuration: Configuration, store: Path, folder: Path = Path()) -> It
     for where, table in listeners(configuration):
         if table.port:
             yield _listener(".".join(map(str, where)), table.host, table.port, owner)
+    if (opcua := configuration.opcua) and opcua.port:
+        yield _listener("opcua", opcua.host, opcua.port, owner)
     for line in configuration.lines:
         yield _serial_port(line.id, Path(line.port))
     yield from _pushes(configuration, folder)

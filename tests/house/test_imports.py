@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CORE = {"decode", "ring", "capture", "profile", "moves", "kernel"}
 MAY_USE = {
     "decode": {"acquire"}, "ring": {"capture"}, "capture": {"capture"}, "profile": {"capture"}, "moves": {"capture"},
-    "kernel": {"clock.py", "service.py"},
+    "kernel": {"clock.py", "service.py", "publish"},
 }
 
 

@@ -18,7 +18,7 @@ from edgeagent.model.callers import NO_ROLE, Caller
 from edgeagent.model.events import TOPICS
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.forms import CommandParameters
-from edgeagent.publish.openapps.glossary import REFUSALS
+from edgeagent.model.functions.glossary import REFUSALS
 from edgeagent.publish.openapps.openrpc import document
 from edgeagent.publish.openapps.refusals import refusals
 from tests.publish.day import Day, day

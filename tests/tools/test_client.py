@@ -16,7 +16,7 @@ import pytest
 from edgeagent import __version__
 from edgeagent.cli import main
 from edgeagent.model.callers import ANYBODY, Caller
-from edgeagent.publish.openapps.glossary import PARAMETERS
+from edgeagent.model.functions.glossary import PARAMETERS
 from edgeagent.tools import client
 from edgeagent.tools.clients import LANGUAGES, contract, csharp, python, runtime, typescript
 from edgeagent.tools.clients.contract import Type, type_of

@@ -42,6 +42,34 @@ class ObservedReader(Protocol):
         """How long reading took; None where nobody is asked."""
 
 
+class ObservedLoad(Protocol):
+    """What the OPC UA process has to do."""
+
+    @property
+    def sessions(self) -> int:
+        """Clients that said who they are."""
+
+    @property
+    def items(self) -> int:
+        """Monitored items."""
+
+    @property
+    def resident_bytes(self) -> int:
+        """Its memory."""
+
+
+class ObservedProcess(Protocol):
+    """The OPC UA process."""
+
+    @property
+    def load(self) -> ObservedLoad:
+        """As it said last."""
+
+    @property
+    def restarts(self) -> int:
+        """How often it was started anew."""
+
+
 class ObservedPush(Protocol):
     """The line to a push target."""
 
@@ -64,7 +92,8 @@ class Observed:
         readers: machine id and reader.
         transports: name → how many connections and subscriptions there are.
         consumers: name and lag, in events, of each reader whose place is kept.
-        audit: None where no record is kept. retention: None where nothing is deleted.
+        audit: None where no record is kept. retention: None where nothing is deleted. opcua: None where it is not
+            served.
     """
 
     machines: Sequence[ObservedMachine]
@@ -78,3 +107,4 @@ class Observed:
     audit: Audit | None = None
     pushes: Sequence[ObservedPush] = ()
     retention: Retention | None = None
+    opcua: ObservedProcess | None = None

@@ -10,10 +10,10 @@ import msgspec
 
 from edgeagent.model.events import TOPICS
 from edgeagent.model.functions import PROFILE_VERSION, Function
+from edgeagent.model.functions.glossary import PARAMETERS, REFUSALS
 from edgeagent.model.terms import ClockTerm
 from edgeagent.publish.jsonrpc import CODES, WORTH_A_RETRY
 from edgeagent.publish.openapps.examples import Asked, Examples, examples
-from edgeagent.publish.openapps.glossary import PARAMETERS, REFUSALS
 from edgeagent.publish.openapps.refusals import refusals
 
 _SCHEMAS = "#/components/schemas/"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any
 
-from edgeagent.publish.openapps.glossary import REFUSALS, ROLES
+from edgeagent.model.functions.glossary import REFUSALS, ROLES
 from edgeagent.tools.clients.contract import Contract, Member, Record, Type, read
 from edgeagent.tools.clients.pages import EXAMPLES, HOW_TO_SPEAK, HOW_TO_SUBSCRIBE
 

@@ -1,0 +1,223 @@
+"""Monitored items: their filters checked as they are made, their values cut and stamped as they were asked for.
+
+Needed for asyncua 2.1.0 because it believes any filter, returns the whole value with all timestamps, and searches all
+items for each that is changed or deleted.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asyncua import ua
+from asyncua.server.address_space import AddressSpace
+from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredItemValues
+from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
+
+from edgeagent.publish.opcua.event_filter import Filter
+from edgeagent.publish.opcua.monitoring import CheapItems
+from edgeagent.publish.opcua.services import reading
+from edgeagent.publish.opcua.turns import Turn
+
+if TYPE_CHECKING:
+    from edgeagent.publish.opcua.services.subscriptions import UaSubscription
+
+_MOST_SELECTED = 100
+"""Fields of an event that one item may ask for."""
+
+_MOST_EVALUATED = 200
+"""Operators that one event may cost: an element of a filter may be used by several others."""
+
+_EVALUATED = frozenset((
+    ua.FilterOperator.Equals, ua.FilterOperator.IsNull, ua.FilterOperator.GreaterThan, ua.FilterOperator.LessThan,
+    ua.FilterOperator.GreaterThanOrEqual, ua.FilterOperator.LessThanOrEqual, ua.FilterOperator.Not,
+    ua.FilterOperator.Between, ua.FilterOperator.InList, ua.FilterOperator.And, ua.FilterOperator.Or,
+    ua.FilterOperator.OfType,
+))  # fmt: skip
+
+
+class Refused(Exception):
+    """An item cannot be monitored so; with the status that says why."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = ua.StatusCode(ua.UInt32(status))
+
+
+class Item(MonitoredItemData):
+    """One monitored item: what asyncua holds, and how its values are shown."""
+
+    stamps = ua.TimestampsToReturn.Both
+    part: reading.Range = ()
+
+
+class Items(CheapItems):
+    """The items of one subscription."""
+
+    isub: UaSubscription
+    _monitored_items: dict[int, Item]  # type: ignore[assignment] # its own are the same and more
+
+    def __init__(self, subscription: UaSubscription, space: AddressSpace) -> None:
+        super().__init__(subscription, space)
+        self._begun: Item | None = None
+
+    def __len__(self) -> int:
+        return len(self._monitored_items)
+
+    def handles(self) -> list[tuple[int, int]]:
+        """Number and client's handle of each."""
+        return [(number, item.client_handle or 0) for number, item in self._monitored_items.items()]
+
+    async def create(
+        self, asked: ua.MonitoredItemCreateRequest, stamps: ua.TimestampsToReturn
+    ) -> ua.MonitoredItemCreateResult:  # fmt: skip
+        """Make one item."""
+        wanted = asked.ItemToMonitor
+        is_event = wanted.AttributeId == ua.AttributeIds.EventNotifier
+        try:
+            part = self._checked(wanted, asked.RequestedParameters.Filter, is_event)
+        except Refused as refused:
+            return ua.MonitoredItemCreateResult(refused.status)
+        self._begun = item = Item()
+        item.stamps, item.part = stamps, part
+        try:
+            if is_event:
+                result = self._create_events_monitored_item(asked)
+                item.where_clause_evaluator = Filter(
+                    self.logger, self.aspace, asked.RequestedParameters.Filter.WhereClause
+                )
+            else:
+                result = await self._create_data_change_monitored_item(asked)
+        finally:
+            self._begun = None
+        return result
+
+    def modify(
+        self, asked: ua.MonitoredItemModifyRequest, stamps: ua.TimestampsToReturn
+    ) -> ua.MonitoredItemModifyResult:  # fmt: skip
+        """Change one item."""
+        item = self._monitored_items.get(asked.MonitoredItemId)
+        if item is None or item.read_value_id is None:
+            return ua.MonitoredItemModifyResult(ua.StatusCode(ua.UInt32(ua.StatusCodes.BadMonitoredItemIdInvalid)))
+        parameters = asked.RequestedParameters
+        is_event = item.read_value_id.AttributeId == ua.AttributeIds.EventNotifier
+        try:
+            self._checked(item.read_value_id, parameters.Filter, is_event)
+        except Refused as refused:
+            return ua.MonitoredItemModifyResult(refused.status)
+        item.client_handle, item.stamps = parameters.ClientHandle, stamps
+        item.filter = parameters.Filter
+        item.queue_size = self._size(parameters.QueueSize, is_event)
+        if is_event:
+            item.where_clause_evaluator = Filter(self.logger, self.aspace, parameters.Filter.WhereClause)
+        result = ua.MonitoredItemModifyResult()
+        result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
+        result.RevisedQueueSize = item.queue_size
+        return result
+
+    async def send_again(self, turn: Turn) -> None:
+        """Let each item report its value, as if it had just been made."""
+        for item in tuple(self._monitored_items.values()):
+            wanted = item.read_value_id
+            if item.callback_handle is not None and wanted is not None and item.mode == ua.MonitoringMode.Reporting:
+                item.mvalue = MonitoredItemValues()
+                await self.trigger_datachange(item.callback_handle, wanted.NodeId, wanted.AttributeId)
+                await turn.between()
+
+    def shown(self, item: MonitoredItemData, value: ua.DataValue) -> ua.DataValue:
+        """The part of a value that was asked for, with the times that were asked for."""
+        return reading.shown(value, item.stamps, item.part) if isinstance(item, Item) else value
+
+    def _make_monitored_item_common(
+        self, params: ua.MonitoredItemCreateRequest
+    ) -> tuple[ua.MonitoredItemCreateResult, MonitoredItemData]:  # fmt: skip
+        result, made = super()._make_monitored_item_common(params)
+        item = self._begun or Item()
+        stamps, part = item.stamps, item.part
+        item.__dict__.update(made.__dict__, stamps=stamps, part=part)
+        is_event = params.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
+        item.queue_size = result.RevisedQueueSize = self._size(params.RequestedParameters.QueueSize, is_event)
+        return result, item
+
+    def _size(self, asked: int, is_event: bool) -> int:
+        """Values that wait: one, if nothing else is asked for; of events as many as may, for each of them counts."""
+        most = self.isub.max_queue_size
+        if asked <= 1:
+            return most if is_event else 1
+        return min(asked, most)
+
+    def _delete_monitored_items(self, mid: int) -> ua.StatusCode:
+        item = self._monitored_items.pop(mid, None)
+        if item is None:
+            return ua.StatusCode(ua.UInt32(ua.StatusCodes.BadMonitoredItemIdInvalid))
+        self.isub.forget(mid)
+        if item.callback_handle is not None:
+            self._monitored_datachange.pop(item.callback_handle, None)
+            self.aspace.delete_datachange_callback(item.callback_handle)
+        elif item.read_value_id is not None:
+            node = item.read_value_id.NodeId
+            listening = self._monitored_events.get(node, [])
+            if mid in listening:
+                listening.remove(mid)
+            if not listening:
+                self._monitored_events.pop(node, None)
+        return ua.StatusCode()
+
+    def _checked(self, wanted: ua.ReadValueId, asked: Any, is_event: bool) -> reading.Range:
+        """The part of the value that is wanted, if the filter can be evaluated; raises Refused."""
+        if is_event:
+            _check_event_filter(asked)
+            return ()
+        if status := reading.encoding_problem(wanted):
+            raise Refused(status)
+        try:
+            part = reading.parsed(wanted.IndexRange)
+        except reading.WrongRange as wrong:
+            raise Refused(wrong.status) from None
+        if isinstance(asked, uaprotocol_auto.DataChangeFilter):
+            self._check_deadband(wanted, asked)
+        elif not _is_nothing(asked):
+            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        return part
+
+    def _check_deadband(self, wanted: ua.ReadValueId, asked: uaprotocol_auto.DataChangeFilter) -> None:
+        if wanted.AttributeId != ua.AttributeIds.Value:
+            raise Refused(ua.StatusCodes.BadFilterNotAllowed)
+        if asked.DeadbandType == ua.DeadbandType.None_:
+            return
+        if asked.DeadbandType != ua.DeadbandType.Absolute:
+            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        if not asked.DeadbandValue >= 0:
+            raise Refused(ua.StatusCodes.BadDeadbandFilterInvalid)
+        content = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).Value
+        if content is None or isinstance(content.Value, bool) or not isinstance(content.Value, int | float | None):
+            raise Refused(ua.StatusCodes.BadFilterNotAllowed)
+
+
+def _is_nothing(asked: Any) -> bool:
+    return asked is None or (isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null())
+
+
+def _check_event_filter(asked: Any) -> None:
+    """Raise Refused for what is no filter of events, or would take too long for each of them."""
+    if not isinstance(asked, ua.EventFilter):
+        raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
+    if not 0 < len(asked.SelectClauses or ()) <= _MOST_SELECTED:
+        raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
+    elements = asked.WhereClause.Elements or []
+    costs: list[int] = []
+    for index, element in reversed(list(enumerate(elements))):
+        if element.FilterOperator not in _EVALUATED or not element.FilterOperands:
+            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        cost = 1
+        for operand in element.FilterOperands:
+            if isinstance(operand, ua.ElementOperand):
+                if not index < operand.Index < len(elements):  # only forward, so that it ends
+                    raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
+                cost += costs[len(elements) - 1 - operand.Index]
+            elif not isinstance(operand, ua.SimpleAttributeOperand | ua.LiteralOperand):
+                raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+            else:
+                cost += 1
+        if cost > _MOST_EVALUATED:
+            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+        costs.append(cost)

@@ -1,0 +1,1 @@
+"""The standard address space, light: its nodes are made on access and let go again."""
