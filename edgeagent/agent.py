@@ -179,10 +179,7 @@ class Agent:
         for name, run in (("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
                           ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)):
             self._tasks.append(asyncio.create_task(supervised(name, run)))
-        if opcua is not None:
-            listeners.loads["opcua"] = opcua.connections
-            self._stops.append(opcua.stop)
-            self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
+        await self._serve_opcua(opcua, listeners)
 
     def _push(self, pushes: Pushes, alarms: OwnAlarms) -> None:
         """Begin to tell those whom the configuration names."""
@@ -193,6 +190,13 @@ class Agent:
             line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
             alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
             self._tasks.append(asyncio.create_task(supervised(part, line.run)))
+
+    async def _serve_opcua(self, opcua: OpcuaProcess | None, listeners: Listeners) -> None:
+        """Begin it; where it does not listen yet, everything else does."""
+        if opcua is not None:
+            listeners.loads["opcua"] = opcua.connections
+            self._stops.append(opcua.stop)
+            self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
 
     def _opcua(
         self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication

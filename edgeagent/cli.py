@@ -34,8 +34,8 @@ _GROUPS = {
     "run": ("demo", "run", "check", "remote", "push"),
     "look at a running agent": ("status", "boards", "board", "recipes", "tail", "call"),
     "tools for the field": ("scan", "record", "replay", "simulate", "prove", "firmware", "client"),
-    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "store", "audit", "support", "schema",
-                   "completion"),
+    "administer": ("install", "uninstall", "users", "keys", "opcua", "backup", "restore", "store", "audit", "support",
+                   "schema", "completion"),
 }
 """How the help is ordered; commands that are not named here stand at the end."""
 

@@ -37,7 +37,11 @@ Make = Callable[["Connection"], Requests]
 
 
 class Door:
-    """Listens, and lets in whom there is room for."""
+    """Listens, and lets in whom there is room for.
+
+    Attributes:
+        rejected, left: clients for whom there was no room, and those that are gone.
+    """
 
     def __init__(self, make: Make, most: int) -> None:
         self._make = make
@@ -45,6 +49,7 @@ class Door:
         self.turns = Turns()
         self.connections: set[Connection] = set()
         self.rejected = 0
+        self.left = 0
         self._server: asyncio.Server | None = None
         self._looking_after: asyncio.Task[None] | None = None
 
@@ -132,6 +137,7 @@ class Connection(asyncio.Protocol):
         """It is gone."""
         self._writable.set()
         self._door.connections.discard(self)
+        self._door.left += 1
         if self._task:
             self._task.cancel()
 

@@ -21,6 +21,7 @@ from asyncua.ua import ua_binary
 
 from edgeagent.publish.opcua.certificates import Own, is_due, own_certificate
 from edgeagent.publish.opcua.connections import Connection, Door
+from edgeagent.publish.opcua.memory import Returned
 from edgeagent.publish.opcua.port import AgentPort, Policy
 from edgeagent.publish.opcua.requests import CHUNK_BYTES, Requests
 from edgeagent.publish.opcua.services import diagnostics, standard_methods
@@ -228,8 +229,9 @@ class UaServer(Server):
             endpoint.ServerCertificate = own.der
 
     async def _look_after(self) -> None:
-        looked_at = time.monotonic()
+        looked_at, memory = time.monotonic(), Returned()
         while True:
+            memory.after(self._door.left)
             self.iserver.counted["rejected"] += self._door.rejected
             self._door.rejected = 0
             await self._summary.refresh()

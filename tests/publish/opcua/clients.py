@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -107,10 +107,8 @@ class Wire:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(OSError):
             await self.writer.wait_closed()
-        except OSError:
-            pass
 
     def send(self, content: bytes) -> None:
         self.writer.write(content)
@@ -200,7 +198,9 @@ def secured(application: Application, server_der: bytes, policy: str = "Basic256
     return POLICIES[policy](server_der, application.own.certificate, application.own.key, mode)
 
 
-async def session(wire: Wire, application: Application, server_der: bytes, user: str = "mes", token: str = OPERATOR) -> Any:
+async def session(
+    wire: Wire, application: Application, server_der: bytes, user: str = "mes", token: str = OPERATOR
+) -> Any:
     """Create a session and activate it; return the response to the activation."""
     created = await wire.ask(create_session(application))
     assert isinstance(created, ua.CreateSessionResponse), created

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,7 +25,7 @@ class Guarded:
 
     Attributes:
         temperature: a Double. profile: an array of ten. writable: what anybody with a name may write. many: variables.
-        who: a method that answers who called, as the agent knows it; `called` are those that did.
+        who: a method that answers who called, as the agent knows it; `calls` counts them.
     """
 
     temperature: Node
@@ -36,7 +38,7 @@ class Guarded:
         self.port = port
         self.application = application
         self.server = UaServer(port)
-        self.called: list[int | None] = []
+        self.calls = 0
 
     @property
     def url(self) -> str:
@@ -68,7 +70,7 @@ class Guarded:
 
     async def _who(self, _: ua.NodeId) -> list[ua.Variant]:
         await asyncio.sleep(0)
-        self.called.append(calling())
+        self.calls += 1
         return [ua.Variant(calling() or 0, ua.VariantType.Int64)]
 
     async def wire(self, user: str = "mes", token: str = "operator-token") -> Wire:
@@ -93,9 +95,7 @@ async def guarded(
     is_trusted: bool = True, variables: int = 0,
 ) -> AsyncIterator[Guarded]:  # fmt: skip
     """Run one, whose key is made once for all tests."""
-    if not (folder / "own").exists():
-        folder.mkdir(exist_ok=True)
-        shutil.copytree(application.folder / "server" / "own", folder / "own")
+    shutil.copytree(application.folder / "server" / "own", folder / "own", dirs_exist_ok=True)
     if is_trusted:
         application.is_trusted_by(folder)
     its = Guarded(FakePort(settings(folder, bounds, anonymous_reading)), application)
@@ -121,7 +121,9 @@ def subscribe(interval_ms: float = 100.0, keep_alive: int = 10, lifetime: int = 
     return request
 
 
-def monitor(subscription: int, *nodes: Node, queue: int = 10, part: str | None = None) -> ua.CreateMonitoredItemsRequest:
+def monitor(
+    subscription: int, *nodes: Node, queue: int = 10, part: str | None = None
+) -> ua.CreateMonitoredItemsRequest:
     request = ua.CreateMonitoredItemsRequest()
     request.Parameters.SubscriptionId = subscription
     request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
@@ -139,3 +141,19 @@ def status(answer: Any) -> str:
     if isinstance(answer, ua.ErrorMessage):
         return answer.Error.name
     return str(answer.ResponseHeader.ServiceResult.name)
+
+
+async def _alone(folder: Path, application: Path) -> None:
+    """Serve in a process of its own, until its input ends; the first line says where."""
+    loop = asyncio.get_running_loop()
+    async with guarded(folder, Application(application), variables=200) as its:
+        await its.temperature.write_value(1.0)
+        gc.collect()
+        print(its.url, flush=True)
+        await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(_alone(Path(sys.argv[1]), Path(sys.argv[2])))

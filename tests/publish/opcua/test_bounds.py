@@ -204,7 +204,7 @@ def test_operations_of_one_request_are_bounded(serve: Serve, run: Run) -> None:
                 calling = ua.CallRequest()
                 calling.Parameters.MethodsToCall = [ua.CallMethodRequest(its.oven.nodeid, its.who.nodeid)] * count
                 assert status(await wire.ask(calling)) == told
-            assert len(its.called) == 10
+            assert its.calls == 10
             many = read(its.temperature)
             many.Parameters.NodesToRead *= 10_000
             assert status(await wire.ask(many)) == "BadEncodingLimitsExceeded"  # it is not even taken apart

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -30,7 +31,7 @@ from tests.publish.opcua.guarded import monitor, read, status, subscribe
 async def until(condition: Any) -> None:
     """Wait for something; the test's own time-out is the end of it."""
     async with asyncio.timeout(30):
-        while not condition():
+        while not condition():  # noqa: ASYNC110  what is waited for is in the server, which tells nobody
             await asyncio.sleep(0.01)
 
 
@@ -211,8 +212,8 @@ def test_subscriptions_and_items_belong_to_their_session(serve: Serve, run: Run)
             item = items.Results[0].MonitoredItemId
             for request in foreign(number, item, its):
                 answer = await other.ask(request)
-                told = [status(answer), *[each.name for each in results(answer)]]
-                assert told[0] in ("BadSubscriptionIdInvalid", "BadNoSubscription") or "BadSubscriptionIdInvalid" in told[1:], (request, told)
+                told = {status(answer), *[each.name for each in results(answer)]}
+                assert told & {"BadSubscriptionIdInvalid", "BadNoSubscription"}, (request, told)
             assert list(its.subscriptions) == [number]
             assert len(its.subscriptions[number].monitored_item_srv) == 1
             assert its.subscriptions[number].session_id == next(
@@ -272,7 +273,7 @@ def test_subscription_numbers_do_not_count_up(serve: Serve, run: Run) -> None:
             wire = await its.wire()
             numbers = [(await wire.ask(subscribe())).Parameters.SubscriptionId for _ in range(4)]
             assert len(set(numbers)) == 4
-            assert all(abs(one - other) > 1 for one, other in zip(numbers, numbers[1:], strict=False))
+            assert all(abs(one - other) > 1 for one, other in itertools.pairwise(numbers))
             await wire.close()
 
     run(test())
@@ -402,9 +403,9 @@ def test_a_password_encrypted_for_another_session_is_refused(serve: Serve, run: 
         async with serve() as its:
             key = uacrypto.x509_from_der(its.der).public_key()
             for nonce, algorithm, encrypt, told in (
-                ("own", "http://www.w3.org/2001/04/xmlenc#rsa-oaep", uacrypto.encrypt_rsa_oaep, "Good"),
-                ("old", "http://www.w3.org/2001/04/xmlenc#rsa-oaep", uacrypto.encrypt_rsa_oaep, "BadIdentityTokenInvalid"),
-                ("own", "http://www.w3.org/2001/04/xmlenc#rsa-1_5", uacrypto.encrypt_rsa15, "BadIdentityTokenInvalid"),
+                ("own", "rsa-oaep", uacrypto.encrypt_rsa_oaep, "Good"),
+                ("old", "rsa-oaep", uacrypto.encrypt_rsa_oaep, "BadIdentityTokenInvalid"),
+                ("own", "rsa-1_5", uacrypto.encrypt_rsa15, "BadIdentityTokenInvalid"),
             ):
                 wire = await its.channel()
                 created = await wire.ask(create_session(its.application))
@@ -412,7 +413,9 @@ def test_a_password_encrypted_for_another_session_is_refused(serve: Serve, run: 
                 request = activate(wire, its.der, created.Parameters.ServerNonce)
                 secret = OPERATOR.encode() + (created.Parameters.ServerNonce if nonce == "own" else bytes(32))
                 encrypted = encrypt(key, len(secret).to_bytes(4, "little") + secret)
-                request.Parameters.UserIdentityToken = ua.UserNameIdentityToken("username", "mes", encrypted, algorithm)
+                request.Parameters.UserIdentityToken = ua.UserNameIdentityToken(
+                    "username", "mes", encrypted, f"http://www.w3.org/2001/04/xmlenc#{algorithm}"
+                )
                 assert status(await wire.ask(request)) == told
                 await wire.close()
 

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -24,6 +23,8 @@ from tests.publish.opcua.test_sessions import until
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 URI = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:test:client")])
 
+SERIAL = count(1)
+
 
 @pytest.fixture(scope="module")
 def key(application: Application) -> rsa.RSAPrivateKey:
@@ -32,12 +33,12 @@ def key(application: Application) -> rsa.RSAPrivateKey:
 
 def certificate(
     key: Any, names: x509.SubjectAlternativeName | None = URI, digest: Any = None, begins: datetime = NOW,
-    subject: str = "client", serial: Iterator[int] = count(1),
+    subject: str = "client",
 ) -> bytes:  # fmt: skip
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = (
         x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-        .serial_number(next(serial)).not_valid_before(begins - timedelta(days=1))
+        .serial_number(next(SERIAL)).not_valid_before(begins - timedelta(days=1))
         .not_valid_after(begins + timedelta(days=1))
     )  # fmt: skip
     if names:
@@ -186,7 +187,8 @@ def test_wild_certificates_cost_little_and_leave_room(serve: Serve, run: Run, ke
     async def test() -> None:
         async with serve(bounds=Bounds(connections=16)) as its:
             good = certificate(key)
-            for content in (b"rubbish", good * 3, bytes(30_000), good[:-20], b"\x30\x84\xff\xff\xff\xff", good[:4] + bytes(500)):
+            endless = b"\x30\x84\xff\xff\xff\xff"
+            for content in (b"rubbish", good * 3, bytes(30_000), good[:-20], endless, good[:4] + bytes(500)):
                 wire = await Wire.to(its.url)
                 await wire.greet()
                 policy = secured(its.application, its.der)
