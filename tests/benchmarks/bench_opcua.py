@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import compileall
+import gc
 import json
 import logging
 import os
@@ -97,6 +98,9 @@ async def tick(kind: str, folder: Path) -> None:
     endpoint = server.endpoint.geturl()
     if kind == "bare":
         endpoint = f"opc.tcp://127.0.0.1:{server.bserver._server.sockets[0].getsockname()[1]}"
+    if kind == "ours":
+        gc.collect()
+        gc.freeze()  # as the process does
     write = {"bare": write_as_asyncua, "ours": write_as_the_model}[kind]
     async with clients(endpoint, folder, [node.to_string() for node in nodes]):
         await asyncio.sleep(1)
