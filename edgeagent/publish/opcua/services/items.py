@@ -130,11 +130,24 @@ class Items(MonitoredItemService):
                 await turn.between()
 
     async def datachange_callback(self, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None) -> None:
-        """See asyncua."""
-        item = self._monitored_items.get(self._monitored_datachange.get(handle, 0))
-        if item is not None and error is None:
-            value = reading.shown(value, item.stamps, item.part)
-        await super().datachange_callback(handle, value, error)
+        """Let a changed value wait for the next message, if it is one for this item; asyncua calls it for each item."""
+        if error is not None:
+            await self.trigger_statuschange(error)
+            return
+        number = self._monitored_datachange[handle]
+        item = self._monitored_items[number]
+        if item.mode == ua.MonitoringMode.Disabled:
+            return
+        value = reading.shown(value, item.stamps, item.part)
+        values, asked = item.mvalue, item.filter
+        values.set_current_datavalue(value)
+        if isinstance(asked, uaprotocol_auto.DataChangeFilter):
+            is_told = self._is_data_changed(values, asked.Trigger) and self._is_deadband_exceeded(values, asked)
+        else:
+            is_told = self._is_data_changed(values, ua.DataChangeTrigger.StatusValue)
+        if is_told:
+            told = ua.MonitoredItemNotification(ua.IntegerId(item.client_handle or 0), value)
+            await self.isub.enqueue_datachange_event(number, told, item.queue_size)
 
     def _make_monitored_item_common(
         self, params: ua.MonitoredItemCreateRequest
