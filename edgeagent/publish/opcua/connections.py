@@ -175,7 +175,9 @@ class Connection(asyncio.Protocol):
 
     def look_after(self) -> None:
         """End it, if it has not said who it is for too long, or its session is over."""
-        if not self.requests.is_active and self.age_s > LOGIN_S:
+        if self.transport.is_closing():
+            self.transport.abort()  # it does not read what was said last
+        elif not self.requests.is_active and self.age_s > LOGIN_S:
             self.end(ua.StatusCodes.BadTimeout, f"no session within {LOGIN_S:.0f} s")
         elif over := self.requests.over():
             self.end(*over)

@@ -126,6 +126,10 @@ class Requests(UaProcessor):
 
     async def close(self) -> None:
         """The client is gone, and its session with it."""
+        self.iserver.counted["aborted"] += self.is_active
+        await self._end_session()
+
+    async def _end_session(self) -> None:
         self._publish_requests.clear()
         self._publish_results_subs.clear()
         if self.session:
@@ -292,7 +296,7 @@ class Requests(UaProcessor):
     async def _create_session(self, parameters: ua.CreateSessionParameters) -> Any:
         if self.is_active:
             raise ServiceError(ua.StatusCodes.BadTooManySessions)
-        await self.close()
+        await self._end_session()
         policy = self._connection.security_policy
         if parameters.ClientCertificate and parameters.ClientCertificate != policy.peer_certificate:
             raise ServiceError(ua.StatusCodes.BadCertificateInvalid)
@@ -323,7 +327,7 @@ class Requests(UaProcessor):
         return response
 
     async def _close_session(self, _: Any) -> Any:
-        await self.close()
+        await self._end_session()
         self._limits.max_message_size = min(_LOGIN_BYTES, self._agreed_bytes)
         return ua.CloseSessionResponse()
 

@@ -57,6 +57,7 @@ _MOST_RESHAPED = 10_000
 """Elements of an array that a client only declares; asyncua makes them before it looks whether they are there."""
 
 _log = logging.getLogger(__name__)
+_WIRE_LOG = logging.getLogger("asyncua.uaprotocol")
 
 
 class _Nobody(UserManager):
@@ -157,6 +158,7 @@ class UaServer(Server):
             Unreadable: the certificate or its key cannot be read.
         """
         await super().init(shelf_file)
+        _WIRE_LOG.setLevel(logging.CRITICAL)  # one line for each message that is too large, whoever sends how many
         version, now = self._port.settings.version, datetime.now()
         await self.set_build_info(self.product_uri, self.manufacturer_name, self.name, version, version, now)
         await diagnostics.describe(self.iserver, CONTINUATION_POINTS)
@@ -170,6 +172,7 @@ class UaServer(Server):
             OSError: it cannot listen there.
         """
         await self.iserver.start()
+        self.iserver.view_service.is_settled = True
         settings = self._port.settings
         try:
             port = await self._door.open(settings.host, settings.port)

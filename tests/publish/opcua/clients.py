@@ -101,9 +101,10 @@ class Wire:
         self._request = 0
 
     @classmethod
-    async def to(cls, endpoint: str) -> Wire:
+    async def to(cls, endpoint: str, at: str | None = None) -> Wire:
+        """Connect, from another of this computer's addresses where `at` says so."""
         host, _, port = endpoint.removeprefix("opc.tcp://").rpartition(":")
-        return cls(*await asyncio.open_connection(host, int(port)))
+        return cls(*await asyncio.open_connection(host, int(port), local_addr=(at, 0) if at else None))
 
     async def close(self) -> None:
         self.writer.close()

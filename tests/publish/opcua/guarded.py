@@ -13,11 +13,13 @@ from typing import Any
 
 from asyncua import Node, ua
 
-from edgeagent.publish.opcua.caller import calling
+from edgeagent.publish.opcua.caller import calling, calling_session
+from edgeagent.publish.opcua.information_model import InformationModel
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.server import UaServer
 from tests.publish.opcua.clients import Application, Wire, der, secured, session, url
 from tests.publish.opcua.fakes import FakePort, settings
+from tests.publish.opcua.ovens import Oven
 
 
 class Guarded:
@@ -39,6 +41,7 @@ class Guarded:
         self.application = application
         self.server = UaServer(port)
         self.calls = 0
+        self.model: InformationModel | None = None
 
     @property
     def url(self) -> str:
@@ -52,7 +55,7 @@ class Guarded:
     def subscriptions(self) -> dict[int, Any]:
         return dict(self.server.iserver.subscription_service.subscriptions)
 
-    async def begin(self, variables: int = 0) -> None:
+    async def begin(self, variables: int = 0, has_machines: bool = False) -> None:
         await self.server.init()
         index = await self.server.register_namespace("urn:test:oven")
         oven = await self.server.nodes.objects.add_object(ua.NodeId(1, index), "Oven")
@@ -66,7 +69,20 @@ class Guarded:
             await oven.add_variable(ua.NodeId(1000 + number, index), f"Value{number}", float(number))
             for number in range(variables)
         ]
+        if has_machines:
+            Oven(self.port)
+            self.model = InformationModel(self.server, self.port, calling, self._owns)
+            await self.model.start()
         await self.server.start()
+
+    async def stop(self) -> None:
+        await self.server.stop()
+        if self.model:
+            await self.model.stop()
+
+    def _owns(self, subscription: int) -> bool:
+        session = calling_session()
+        return session is not None and session.own(subscription) is not None
 
     async def _who(self, _: ua.NodeId) -> list[ua.Variant]:
         await asyncio.sleep(0)
@@ -92,18 +108,18 @@ class Guarded:
 @asynccontextmanager
 async def guarded(
     folder: Path, application: Application, bounds: Bounds | None = None, anonymous_reading: bool = False,
-    is_trusted: bool = True, variables: int = 0,
+    is_trusted: bool = True, variables: int = 0, has_machines: bool = False,
 ) -> AsyncIterator[Guarded]:  # fmt: skip
     """Run one, whose key is made once for all tests."""
     shutil.copytree(application.folder / "server" / "own", folder / "own", dirs_exist_ok=True)
     if is_trusted:
         application.is_trusted_by(folder)
     its = Guarded(FakePort(settings(folder, bounds, anonymous_reading)), application)
-    await its.begin(variables)
+    await its.begin(variables, has_machines)
     try:
         yield its
     finally:
-        await its.server.stop()
+        await its.stop()
 
 
 def read(node: Node, attribute: ua.AttributeIds = ua.AttributeIds.Value, part: str | None = None) -> ua.ReadRequest:
@@ -146,7 +162,7 @@ def status(answer: Any) -> str:
 async def _alone(folder: Path, application: Path) -> None:
     """Serve in a process of its own, until its input ends; the first line says where."""
     loop = asyncio.get_running_loop()
-    async with guarded(folder, Application(application), variables=200) as its:
+    async with guarded(folder, Application(application), variables=200, has_machines=True) as its:
         await its.temperature.write_value(1.0)
         gc.collect()
         print(its.url, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+import sys
 from typing import Any
 
 import pytest
@@ -135,6 +136,20 @@ def test_of_those_without_a_session_the_oldest_makes_room(serve: Serve, run: Run
             created = await channel.ask(create_session(its.application))  # its certificate is trusted: it stays
             assert status(created) == "Good"
             for wire in (own, channel, *idle):
+                await wire.close()
+
+    run(test())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a computer has one loopback address")
+def test_the_address_with_most_of_them_makes_room_first(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve(bounds=Bounds(connections=8)) as its:
+            waits = await plain(its.url)
+            many = [await Wire.to(its.url, "127.0.0.2") for _ in range(20)]
+            await until(lambda: its.server._door.left >= 17)
+            assert isinstance(await waits.ask(ua.GetEndpointsRequest()), ua.GetEndpointsResponse)
+            for wire in (waits, *many):
                 await wire.close()
 
     run(test())

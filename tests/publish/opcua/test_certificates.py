@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from asyncua import Client
 from cryptography import x509
 
 from edgeagent.publish.opcua.certificates import (
@@ -18,7 +19,9 @@ from edgeagent.publish.opcua.certificates import (
     is_due,
     own_certificate,
 )  # fmt: skip
-from tests.publish.opcua.clients import Application
+from tests.publish.opcua.clients import Application, connected
+from tests.publish.opcua.conftest import Run, Serve
+from tests.publish.opcua.guarded import read, status
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 URI = "urn:test:edgeagent"
@@ -79,6 +82,23 @@ def test_another_name_makes_another_certificate(folder: Path) -> None:
     first = made(folder)
     assert made(folder, uri="urn:test:other").certificate != first.certificate
     assert made(folder, names=("oven-8",)).is_new
+
+
+def test_a_renewed_certificate_is_for_new_clients_and_ends_no_session(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire, before = await its.wire(), its.der
+            names = ("127.0.0.1", "oven-7")
+            its.server._use(own_certificate(Path(its.port.settings.folder), URI, names, datetime.now(UTC)))
+            assert its.der != before
+            endpoints = await Client(its.url).connect_and_get_server_endpoints()
+            assert {each.ServerCertificate for each in endpoints} == {its.der}
+            async with connected(its.server, its.application) as client:
+                assert await client.get_node(its.temperature.nodeid).read_value() == 240.5
+            assert status(await wire.ask(read(its.temperature))) == "Good"
+            await wire.close()
+
+    run(test())
 
 
 @pytest.mark.parametrize("name", ["own/key.pem", "own/certificate.der"])

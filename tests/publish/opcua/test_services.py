@@ -206,8 +206,8 @@ def test_intervals_are_revised_to_what_is_served(serve: Serve, run: Run) -> None
             wire = await its.wire()
             for interval in (-1.0, 0.0, 1.0, 1e12, float("nan"), float("inf")):
                 revised = (await wire.ask(subscribe(interval, keep_alive=2**32 - 1, lifetime=0))).Parameters
-                assert 50 <= revised.RevisedPublishingInterval <= 60_000
-                assert revised.RevisedMaxKeepAliveCount * revised.RevisedPublishingInterval <= 60_000
+                assert 50 <= revised.RevisedPublishingInterval <= 15_000
+                assert revised.RevisedMaxKeepAliveCount * revised.RevisedPublishingInterval <= 15_000
                 assert revised.RevisedLifetimeCount >= 3 * revised.RevisedMaxKeepAliveCount
             await wire.close()
 

@@ -204,7 +204,7 @@ def test_nothing_is_taken_before_the_channel_is_open(serve: Serve, run: Run) -> 
 
 def test_subscriptions_and_items_belong_to_their_session(serve: Serve, run: Run) -> None:
     async def test() -> None:
-        async with serve() as its:
+        async with serve(has_machines=True) as its:
             own, other = await its.wire(), await its.wire("panel", VIEWER)
             made = await own.ask(subscribe())
             number = made.Parameters.SubscriptionId

@@ -91,12 +91,18 @@ class Page:
 
 
 class UaView(ViewService):
-    """asyncua's view service, which knows the subtypes of a reference type once it has looked them up."""
+    """asyncua's view service, which remembers the subtypes of a reference type.
+
+    Attributes:
+        is_settled: no more types are added; before, nothing is remembered.
+    """
+
+    is_settled = False
 
     def __init__(self, space: AddressSpace) -> None:
         super().__init__(space)
         self.space = space
-        self._subtypes: dict[ua.NodeId, tuple[int, frozenset[ua.NodeId]]] = {}
+        self._subtypes: dict[ua.NodeId, frozenset[ua.NodeId]] = {}
 
     def browsed(self, wanted: ua.BrowseDescription) -> _References | None:
         """All references of a node that suit; None where there is no such node."""
@@ -111,15 +117,12 @@ class UaView(ViewService):
         return subtypes and ref2 in self._all_subtypes(ref1)
 
     def _all_subtypes(self, reference: ua.NodeId) -> frozenset[ua.NodeId]:
-        """Kept as long as the type has as many direct subtypes as it had; types are added before clients come."""
-        node = self.space.get(reference)
-        count = len(node.references) if node else 0
-        held = self._subtypes.get(reference)
-        if held is None or held[0] != count:
-            if node is None:
-                return frozenset()
-            held = self._subtypes[reference] = (count, frozenset(self._get_sub_ref(reference)))
-        return held[1]
+        found = self._subtypes.get(reference)
+        if found is None:
+            found = frozenset(self._get_sub_ref(reference))
+            if self.is_settled and found:
+                self._subtypes[reference] = found
+        return found
 
 
 def translated(view: UaView, path: ua.BrowsePath) -> ua.BrowsePathResult:

@@ -1,7 +1,6 @@
-"""Methods of the Server object and of conditions that act on subscriptions: on the caller's own alone.
+"""Methods of the Server object that act on subscriptions: on the caller's own alone.
 
-Needed for asyncua 2.1.0 because GetMonitoredItems and ResendData do nothing there, and ConditionRefresh takes the
-number of anybody's subscription.
+Needed for asyncua 2.1.0 because GetMonitoredItems and ResendData do nothing there.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from asyncua import ua
 
 from edgeagent.publish.opcua.caller import calling_session
-from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
+from edgeagent.publish.opcua.services.subscriptions import UaSubscription
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.server import UaInternalServer
@@ -19,18 +18,15 @@ if TYPE_CHECKING:
 
 def link(server: UaInternalServer) -> None:
     """Let the nodes of the methods call them."""
-    refresh = _refresh(server.subscription_service)
     for number, method in {
         ua.ObjectIds.Server_GetMonitoredItems: _get_monitored_items,
         ua.ObjectIds.Server_ResendData: _resend_data,
-        ua.ObjectIds.ConditionType_ConditionRefresh: refresh,
-        ua.ObjectIds.ConditionType_ConditionRefresh2: refresh,
     }.items():
         server.isession.add_method_callback(ua.NodeId(ua.Int32(number)), method)
 
 
 async def _get_monitored_items(_: ua.NodeId, *given: Any) -> ua.CallMethodResult:
-    own, status = _own(given, 1)
+    own, status = _own(given)
     if own is None:
         return _result(status)
     handles = own.monitored_item_srv.handles()
@@ -41,7 +37,7 @@ async def _get_monitored_items(_: ua.NodeId, *given: Any) -> ua.CallMethodResult
 
 
 async def _resend_data(_: ua.NodeId, *given: Any) -> ua.CallMethodResult:
-    own, status = _own(given, 1)
+    own, status = _own(given)
     session = calling_session()
     if own is None or session is None:
         return _result(status)
@@ -49,24 +45,14 @@ async def _resend_data(_: ua.NodeId, *given: Any) -> ua.CallMethodResult:
     return _result(ua.StatusCodes.Good)
 
 
-def _refresh(subscriptions: UaSubscriptions) -> Any:
-    async def refresh(node: ua.NodeId, *given: Any) -> Any:
-        own, status = _own(given, 2 if len(given) > 1 else 1)
-        if own is None:
-            return _result(status)
-        return await subscriptions.condition_refresh(node, *given)
-
-    return refresh
-
-
-def _own(given: tuple[Any, ...], count: int) -> tuple[UaSubscription | None, int]:
+def _own(given: tuple[Any, ...]) -> tuple[UaSubscription | None, int]:
     """The caller's subscription whose number is the first argument, or why not."""
     session = calling_session()
-    if len(given) < count:
+    if not given:
         return None, ua.StatusCodes.BadArgumentsMissing
-    if len(given) > count:
+    if len(given) > 1:
         return None, ua.StatusCodes.BadTooManyArguments
-    if any(each.VariantType != ua.VariantType.UInt32 or not isinstance(each.Value, int) for each in given):
+    if given[0].VariantType != ua.VariantType.UInt32 or not isinstance(given[0].Value, int):
         return None, ua.StatusCodes.BadInvalidArgument
     own = session.own(given[0].Value) if session is not None else None
     return own, ua.StatusCodes.BadSubscriptionIdInvalid

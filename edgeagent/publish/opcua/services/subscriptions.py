@@ -22,7 +22,7 @@ from asyncua.server.subscription_service import SubscriptionService
 from edgeagent.publish.opcua.monitoring import Changes
 from edgeagent.publish.opcua.services.items import Items
 
-LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 50.0, 60_000.0
+LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 50.0, 15_000.0
 
 MOST_NOTIFICATIONS = 1000
 """Of one message."""
@@ -33,7 +33,9 @@ _MOST_KEPT_MESSAGES = 20
 _MOST_AT_ONCE = 8
 """Messages of one interval."""
 
-_MOST_KEPT_ALIVE_S = 60.0
+_MOST_KEPT_ALIVE_S = 15.0
+"""A client answers with a Publish request, which keeps its session as well."""
+
 _LIFETIME_S = 300.0
 """Without a Publish request."""
 
