@@ -42,8 +42,11 @@ _LONGEST_PAUSE_S = 30.0
 _WELL_S = 60.0
 """After so long it counts as well, and the next pause is the shortest again."""
 
-_LIGHT = {"MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1", "SSL_CERT_FILE": "/dev/null"}
-"""As the unit says of the agent: some MB that nobody needs."""
+_LIGHT = {
+    "MALLOC_ARENA_MAX": "1", "PYTHONNODEBUGRANGES": "1", "SSL_CERT_FILE": "/dev/null",
+    "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536",
+}  # fmt: skip
+"""As the unit says of the agent: some MB that nobody needs; and what was used for a moment goes back."""
 
 _OF_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES")
 

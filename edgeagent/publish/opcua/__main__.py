@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import logging
 import os
 import signal
@@ -16,6 +17,9 @@ from edgeagent._core import kernel
 from edgeagent.publish.opcua.link import AgentLink
 
 _REPORT_S = 1.0
+_GIVES_BACK_EVERY = 5
+"""Reports."""
+
 _MORE_LIKELY_KILLED = "500"
 """Where memory runs out, this process goes before the agent does."""
 
@@ -75,9 +79,13 @@ async def _serve(link: AgentLink) -> int:
     kernel.give_back()
     link.listening(endpoint)
     try:
-        while not link.over.done():
+        for number in itertools.count():
             link.report(serving.load())
             await asyncio.wait((link.over,), timeout=_REPORT_S)
+            if link.over.done():
+                break
+            if number % _GIVES_BACK_EVERY == 0:
+                kernel.give_back()  # what a client browsed is let go of, in pieces between what stays
     finally:
         await serving.stop()
     return 0

@@ -53,7 +53,7 @@ class InformationModel:
         self._historic: dict[ua.NodeId, Point] = {}
         self._events = Events(server.iserver.subscription_service)
         self._values = Values()
-        self._standing = Standing(port)
+        self._standing = Standing(port, self._values.doubt)
         self._methods = Methods(port, session)
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None

@@ -93,6 +93,7 @@ def add_types(space: AddressSpace, node_ids: NodeIds) -> None:
             is_abstract=event.name == EVENT,
         )  # fmt: skip
         _add_fields(builder, node_ids, event.name, event.fields)
+        builder.refer(node_ids.of_type(MACHINE), ua.ObjectIds.GeneratesEvent, node_ids.of_type(event.name))
 
 
 def supertypes(event: EventType, node_ids: NodeIds) -> tuple[ua.NodeId, ...]:

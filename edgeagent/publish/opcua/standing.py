@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +20,9 @@ _RESULTS = 20
 
 _LOOK_S = 1.0
 """How often boards inside are asked for while there are any: they move without an event."""
+
+_PATIENCE_S = 5.0
+"""The agent answers within this time, or nobody knows how anything stands."""
 
 _LOOK_AT_ALL = 10
 """Of so many looks one is at everything, for what no event tells: whether the machine answers, since when."""
@@ -40,10 +43,15 @@ _log = logging.getLogger(__name__)
 
 
 class Standing:
-    """Shows how all machines stand."""
+    """Shows how all machines stand.
 
-    def __init__(self, port: AgentPort) -> None:
+    Args:
+        doubt: told whether the agent does not answer: nobody knows then whether it tells what changes.
+    """
+
+    def __init__(self, port: AgentPort, doubt: Callable[[bool], None]) -> None:
         self._port = port
+        self._doubt = doubt
         self._machines: dict[str, MachineNodes] = {}
         self._due: dict[str, set[str]] = {}
         self._busy: set[str] = set()
@@ -82,12 +90,23 @@ class Standing:
                 looks += 1
                 self._look_by_time(is_at_all=looks % _LOOK_AT_ALL == 0)
             self._news.clear()
-            for machine, nodes in self._machines.items():
-                due, self._due[machine] = self._due[machine], set()
-                try:
-                    await self._show(nodes, due)
-                except CommandRefused as refused:
-                    _log.warning("OPC UA: %s cannot be asked how it stands: %s", machine, refused.reason)
+            for nodes in self._machines.values():
+                await self._show_due(nodes)
+
+    async def _show_due(self, nodes: MachineNodes) -> None:
+        due, self._due[nodes.id] = self._due[nodes.id] | {STATUS}, set()
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                await self._show(nodes, due)
+            self._doubt(False)
+        except TimeoutError:
+            self._due[nodes.id] |= due
+            self._doubt(True)
+            await nodes.state.show("unknown")
+        except CommandRefused as refused:
+            _log.warning("OPC UA: %s cannot be asked how it stands: %s", nodes.id, refused.reason)
+        except Exception:  # noqa: BLE001  supervised: logged, and looked at again
+            _log.exception("OPC UA: how %s stands could not be shown", nodes.id)
 
     def _look_by_time(self, is_at_all: bool) -> None:
         for machine in self._machines:

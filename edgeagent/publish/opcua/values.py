@@ -88,7 +88,9 @@ class Values:
 
     def __init__(self) -> None:
         self._points: dict[str, tuple[Sequence[Point], Sequence[AttributeValue]]] = {}
-        self._waiting: dict[str, dict[int, Change]] = {}
+        self._told: dict[str, dict[int, Change]] = {}
+        self._waiting: dict[str, set[int]] = {}
+        self._is_in_doubt = False
         self._news = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -97,13 +99,24 @@ class Values:
     def add(self, machine: str, points: Sequence[Point], places: Sequence[AttributeValue]) -> None:
         """Know where the values of a machine are; the index of both is the column."""
         self._points[machine] = points, places
-        self._waiting[machine] = {}
+        self._told[machine] = {}
+        self._waiting[machine] = set()
 
     def take(self, machine: str, changes: Iterable[Change]) -> None:
         """Take changes, to be written soon."""
-        self._waiting[machine].update((change[0], change) for change in changes)
-        self._news.set()
-        self._idle.clear()
+        told, waiting = self._told[machine], self._waiting[machine]
+        for change in changes:
+            told[change[0]] = change
+            waiting.add(change[0])
+        self._wake()
+
+    def doubt(self, is_in_doubt: bool) -> None:
+        """While nobody knows whether the agent still tells what changes, no value is better than stale."""
+        if is_in_doubt != self._is_in_doubt:
+            self._is_in_doubt = is_in_doubt
+            for machine, told in self._told.items():
+                self._waiting[machine] |= told.keys()
+            self._wake()
 
     def start(self) -> None:
         """Begin to write."""
@@ -120,21 +133,32 @@ class Values:
         """Wait until nothing waits to be written."""
         await self._idle.wait()
 
+    def _wake(self) -> None:
+        self._news.set()
+        self._idle.clear()
+
     async def _write(self) -> None:
         while True:
             await self._news.wait()
             self._news.clear()
             for machine, waiting in self._waiting.items():
-                self._waiting[machine] = {}
-                await self._write_all(*self._points[machine], waiting.values())
+                self._waiting[machine] = set()
+                await self._write_all(machine, waiting)
             if not self._news.is_set():
                 self._idle.set()
 
-    async def _write_all(
-        self, points: Sequence[Point], places: Sequence[AttributeValue], changes: Iterable[Change]
-    ) -> None:  # fmt: skip
+    async def _write_all(self, machine: str, columns: Iterable[int]) -> None:
         now = datetime.now(UTC)
-        for number, (column, value, quality, time_ns) in enumerate(changes, start=1):
-            await put(places[column], data_value(points[column], value, quality, time_ns, now))
+        (points, places), told = self._points[machine], self._told[machine]
+        for number, column in enumerate(columns, start=1):
+            _, value, quality, time_ns = told[column]
+            if self._is_in_doubt:
+                quality = max(quality, Quality.STALE)
+            try:
+                made = data_value(points[column], value, quality, time_ns, now)
+            except Exception:  # noqa: BLE001  supervised: what cannot be shown is bad, and keeps no other value back
+                _log.exception("%s/%s cannot be shown as %r", machine, points[column].path, value)
+                made = data_value(points[column], None, Quality.BAD, time_ns, now)
+            await put(places[column], made)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)

@@ -11,9 +11,10 @@ import pytest
 from asyncua import Node, ua
 from asyncua.server.address_space import AttributeValue
 
+from edgeagent.publish.opcua import standing
 from edgeagent.publish.opcua.values import Values, data_value, put, variant_type
 from tests.publish.opcua.fakes import NOW_NS, served
-from tests.publish.opcua.ovens import Body, Oven
+from tests.publish.opcua.ovens import Body, Oven, until
 
 At = Callable[[Body], None]
 PATH = "zone/1/top/temperature"
@@ -138,3 +139,54 @@ def test_a_whole_number_is_an_int32_where_its_range_says_that_it_fits() -> None:
     assert variant_type(points["hood/closed"]) is ua.VariantType.Boolean
     value = data_value(points["machine/uptime"], 5_000_000_000, 0, NOW_NS)
     assert value.Value == ua.Variant(5e9, ua.VariantType.Double)
+
+
+def test_values_are_stale_while_the_agent_does_not_answer(at_oven: At, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing, "_PATIENCE_S", 0.2)
+
+    async def status(oven: Oven) -> str:
+        read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
+        return str(read.StatusCode.name)
+
+    async def body(oven: Oven) -> None:
+        oven.port.change(PATH, 242.3)
+        await oven.model.settled()
+        assert await status(oven) == "Good"
+        answers = asyncio.Event()
+        answer = oven.port.answers["Status.Get"]
+
+        async def slow(*_: Any) -> Any:
+            await answers.wait()
+            return answer
+
+        oven.port.answers["Status.Get"] = slow
+        state = oven.node("RO0001/MachineryItemState/CurrentState")
+        await until(state, ua.LocalizedText("NotAvailable"))
+        assert await status(oven) == "UncertainLastUsableValue"
+        read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
+        assert (read.Value.Value, read.SourceTimestamp) == (242.3, NOW)
+        oven.port.change(PATH, 243.0)
+        await oven.model.settled()
+        assert await status(oven) == "UncertainLastUsableValue"
+        oven.port.answers["Status.Get"] = answer
+        answers.set()
+        await until(state, ua.LocalizedText("NotExecuting"))
+        await oven.model.settled()
+        assert (await status(oven), await oven.node(NODE).read_value()) == ("Good", 243.0)
+
+    at_oven(body)
+
+
+def test_a_value_that_cannot_be_shown_is_bad_and_keeps_no_other_back(
+    at_oven: At, caplog: pytest.LogCaptureFixture
+) -> None:  # fmt: skip
+    async def body(oven: Oven) -> None:
+        oven.port.change(PATH, "hot")
+        oven.port.change("hood/closed", True)
+        await oven.model.settled()
+        read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
+        assert (read.Value.Value, read.StatusCode.name) == (None, "Bad")
+        assert await oven.node("RO0001/hood/closed").read_value() is True
+        assert "cannot be shown" in caplog.text
+
+    at_oven(body)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 from asyncua.server.address_space import AddressSpace
-from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredItemService, MonitoredItemValues
+from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredItemValues
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.event_filter import Filter
+from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
 
@@ -49,14 +50,7 @@ class Item(MonitoredItemData):
     part: reading.Range = ()
 
 
-class _Values(MonitoredItemValues):
-    """The last two values, as they are: a DataValue is never changed after it was written."""
-
-    def set_current_datavalue(self, cur_val: ua.DataValue) -> None:
-        self.old_dvalue, self.current_dvalue = self.current_dvalue, cur_val
-
-
-class Items(MonitoredItemService):
+class Items(CheapItems):
     """The items of one subscription."""
 
     isub: UaSubscription
@@ -125,29 +119,13 @@ class Items(MonitoredItemService):
         for item in tuple(self._monitored_items.values()):
             wanted = item.read_value_id
             if item.callback_handle is not None and wanted is not None and item.mode == ua.MonitoringMode.Reporting:
-                item.mvalue = _Values()
+                item.mvalue = MonitoredItemValues()
                 await self.trigger_datachange(item.callback_handle, wanted.NodeId, wanted.AttributeId)
                 await turn.between()
 
-    async def datachange_callback(self, handle: int, value: ua.DataValue, error: ua.StatusCode | None = None) -> None:
-        """Let a changed value wait for the next message, if it is one for this item; asyncua calls it for each item."""
-        if error is not None:
-            await self.trigger_statuschange(error)
-            return
-        number = self._monitored_datachange[handle]
-        item = self._monitored_items[number]
-        if item.mode == ua.MonitoringMode.Disabled:
-            return
-        value = reading.shown(value, item.stamps, item.part)
-        values, asked = item.mvalue, item.filter
-        values.set_current_datavalue(value)
-        if isinstance(asked, uaprotocol_auto.DataChangeFilter):
-            is_told = self._is_data_changed(values, asked.Trigger) and self._is_deadband_exceeded(values, asked)
-        else:
-            is_told = self._is_data_changed(values, ua.DataChangeTrigger.StatusValue)
-        if is_told:
-            told = ua.MonitoredItemNotification(ua.IntegerId(item.client_handle or 0), value)
-            await self.isub.enqueue_datachange_event(number, told, item.queue_size)
+    def shown(self, item: MonitoredItemData, value: ua.DataValue) -> ua.DataValue:
+        """The part of a value that was asked for, with the times that were asked for."""
+        return reading.shown(value, item.stamps, item.part) if isinstance(item, Item) else value
 
     def _make_monitored_item_common(
         self, params: ua.MonitoredItemCreateRequest
@@ -155,7 +133,7 @@ class Items(MonitoredItemService):
         result, made = super()._make_monitored_item_common(params)
         item = self._begun or Item()
         stamps, part = item.stamps, item.part
-        item.__dict__.update(made.__dict__, mvalue=_Values(), stamps=stamps, part=part)
+        item.__dict__.update(made.__dict__, stamps=stamps, part=part)
         is_event = params.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
         item.queue_size = result.RevisedQueueSize = self._size(params.RequestedParameters.QueueSize, is_event)
         return result, item
@@ -201,7 +179,7 @@ class Items(MonitoredItemService):
             raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
         return part
 
-    def _check_deadband(self, wanted: ua.ReadValueId, asked: ua.DataChangeFilter) -> None:
+    def _check_deadband(self, wanted: ua.ReadValueId, asked: uaprotocol_auto.DataChangeFilter) -> None:
         if wanted.AttributeId != ua.AttributeIds.Value:
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
         if asked.DeadbandType == ua.DeadbandType.None_:
@@ -213,18 +191,6 @@ class Items(MonitoredItemService):
         content = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).Value
         if content is None or isinstance(content.Value, bool) or not isinstance(content.Value, int | float | None):
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
-
-    def _is_deadband_exceeded(self, values: MonitoredItemValues, flt: ua.DataChangeFilter) -> bool:
-        if flt.DeadbandType == ua.DeadbandType.None_:
-            return True
-        now, then = values.get_current_datavalue(), values.get_old_datavalue()
-        pair = [each.Value.Value if each and each.Value else None for each in (now, then)]
-        if not all(isinstance(each, int | float) for each in pair) or now.StatusCode != then.StatusCode:  # type: ignore[union-attr] # both have a value
-            return True
-        if abs(pair[0] - pair[1]) > flt.DeadbandValue:  # type: ignore[operator] # both are numbers
-            return True
-        values.current_dvalue = then  # the band is around what the client was told
-        return False
 
 
 def _is_nothing(asked: Any) -> bool:

@@ -19,6 +19,7 @@ from asyncua.server.address_space import AddressSpace
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 
+from edgeagent.publish.opcua.monitoring import Changes
 from edgeagent.publish.opcua.services.items import Items
 
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 50.0, 15_000.0
@@ -168,7 +169,11 @@ class UaSubscription(InternalSubscription):
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         taken = self._taken(self._triggered_datachanges, self.most_notifications)
         if taken:
-            result.NotificationMessage.NotificationData.append(ua.DataChangeNotification(MonitoredItems=taken))
+            result.NotificationMessage.NotificationData.append(self._message(taken))
+
+    def _message(self, taken: list[Any]) -> Changes | ua.DataChangeNotification:
+        is_of_client = self.pub_request_callback is not None
+        return Changes(taken) if is_of_client else ua.DataChangeNotification(MonitoredItems=taken)
 
     def _pop_triggered_events(self, result: ua.PublishResult) -> None:
         taken = self._taken(self._triggered_events, self.most_notifications - _notifications(result))
@@ -218,7 +223,7 @@ def _mark_overflow(notification: ua.MonitoredItemNotification) -> None:
 def _notifications(result: ua.PublishResult) -> int:
     count = 0
     for each in result.NotificationMessage.NotificationData or ():
-        count += len(getattr(each, "MonitoredItems", None) or getattr(each, "Events", None) or ())
+        count += each.count if isinstance(each, Changes) else len(getattr(each, "Events", ()))
     return count
 
 

@@ -11,7 +11,7 @@ import zlib
 from array import array
 from bisect import bisect_left
 from functools import lru_cache
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -26,7 +26,7 @@ FILE = "nodes.bin"
 BLOCK = 32
 """Records that are compressed together."""
 
-_KEPT_BLOCKS = 8
+_KEPT_BLOCKS = 4
 
 TYPES = {
     ua.AttributeIds.NodeId: ua.VariantType.NodeId,
@@ -125,8 +125,7 @@ class Records:
     """All nodes of the standard address space, each made anew when it is asked for."""
 
     def __init__(self) -> None:
-        content = resources.files(__package__).joinpath(FILE).read_bytes()
-        archive = msgspec.msgpack.decode(content, type=Archive)
+        archive = msgspec.msgpack.decode(Path(__file__).with_name(FILE).read_bytes(), type=Archive)
         self._identifiers = array("I", archive.identifiers)
         self._blocks = archive.blocks
         self._block = lru_cache(_KEPT_BLOCKS)(self._read)
