@@ -42,7 +42,7 @@ def test_killed_two_hundred_times_the_agent_loses_no_board_and_no_event(tmp_path
     hold(proven(tmp_path, lambda ground: kill.prove(ground, 200)))
 
 
-@pytest.mark.parametrize("limit", [disk.Mounted, disk.Limited])
+@pytest.mark.parametrize("limit", [pytest.param(disk.Mounted, marks=pytest.mark.slow), disk.Limited])
 def test_a_full_disk_holds_everything_back_and_loses_nothing_that_was_told(tmp_path, limit):
     def of(folder):
         if limit is disk.Limited:

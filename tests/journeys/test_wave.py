@@ -63,9 +63,12 @@ async def ask_for_it(client: Client, board: dict) -> None:
     machine = await client.call("Configuration.GetMachine")
     assert machine["kind"] == "wave"
     assert [(zone["kind"], zone["objects"]) for zone in machine["zones"]][4] == ("wave", ["pot/1", "wave/1"])
-    values = (await client.call("Status.GetValues", objects=["wave/2", "flux/1"]))["values"]
+    async with asyncio.timeout(30):  # a busy computer misses a beat, and says so
+        while True:
+            values = (await client.call("Status.GetValues", objects=["wave/2", "flux/1"]))["values"]
+            if {value["quality"] for value in values} == {"good"}:
+                break
     assert {(value["object"], value["name"]) for value in values} >= {("wave/2", "pumpSpeed"), ("flux/1", "flow")}
-    assert {value["quality"] for value in values} == {"good"}
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from edgeagent._core import kernel
 from edgeagent.publish.opcua.link import AgentLink
+from edgeagent.publish.opcua.spared import spare
 
 _REPORT_S = 1.0
 _GIVES_BACK_EVERY = 5
@@ -61,6 +62,7 @@ async def _served(end: socket.socket) -> int:
 
 
 async def _serve(link: AgentLink) -> int:
+    spare()
     # Imported here, so that the agent is told what it says while it is imported.
     from edgeagent.publish.opcua.certificates import Unreadable  # noqa: PLC0415
     from edgeagent.publish.opcua.serving import Serving  # noqa: PLC0415

@@ -18,11 +18,11 @@ from edgeagent.errors import CommandRefused
 from edgeagent.publish.opcua.event_history import EventHistory, Span
 from edgeagent.publish.opcua.methods import STATUS
 from edgeagent.publish.opcua.port import AgentPort, HistoricRow, ServedMachine
-from edgeagent.publish.opcua.times import given, ns, utc
+from edgeagent.publish.opcua.times import given, ns
 from edgeagent.publish.opcua.values import data_value, stamped
 
-_MOST_VALUES = 1000
-"""Of one node in an answer; the port gives no more rows at once."""
+MOST_VALUES = 999
+"""Of one node in an answer: the port gives 1000 rows at once, of which the last one says that there are more."""
 
 _MOST_IN_ALL = 10_000
 """Of all nodes of a request in an answer."""
@@ -52,6 +52,13 @@ class _Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.msgpack.Decoder(_Place)
+
+
+class _Found(NamedTuple):
+    """A value of the history, and the time at which one goes on to read it."""
+
+    time_ns: int
+    value: ua.DataValue
 
 
 class _Refused(Exception):
@@ -90,7 +97,7 @@ class History:
         """Answer HistoryRead."""
         if params.ReleaseContinuationPoints:
             return [ua.HistoryReadResult() for _ in params.NodesToRead]
-        most = max(1, min(_MOST_VALUES, _MOST_IN_ALL // max(1, len(params.NodesToRead)))) - 1 or 1
+        most = max(1, min(MOST_VALUES, _MOST_IN_ALL // max(1, len(params.NodesToRead))))
         return [await self._read(params.HistoryReadDetails, node, most) for node in params.NodesToRead]
 
     def update_history(self, params: ua.HistoryUpdateParameters) -> list[ua.HistoryUpdateResult]:
@@ -120,10 +127,10 @@ class History:
         place = self._begin(details, node, details.NumValuesPerNode)
         wanted = min(details.NumValuesPerNode or most, most)
         rows = await self._port.history(its.machine.id, (its.column,), place.next, place.end_ns, wanted + 1)
-        values = [_historic(its, row) for row in rows[:wanted]]
-        more = rows[wanted:]
+        found = [_Found(row.time_ns, _historic(its, row)) for row in rows]
         if details.ReturnBounds:
-            values = _with_bounds(values, details, is_first, is_last=not more)
+            found = _with_bounds(found, place, details, is_first, is_last=len(rows) <= wanted)
+        values, more = [each.value for each in found[:wanted]], found[wanted:]
         point = self._sealed(place, more[0].time_ns) if more else None
         status = _C.Good if values else _C.GoodNoData
         return ua.HistoryReadResult(_status(status), point, ua.HistoryData(DataValues=values))
@@ -195,19 +202,19 @@ def _historic(its: Point, row: HistoricRow) -> ua.DataValue:
 
 
 def _with_bounds(
-    values: list[ua.DataValue], details: ua.ReadRawModifiedDetails, is_first: bool, is_last: bool
-) -> list[ua.DataValue]:  # fmt: skip
+    found: list[_Found], place: _Place, details: ua.ReadRawModifiedDetails, is_first: bool, is_last: bool
+) -> list[_Found]:  # fmt: skip
     """Say where nothing was measured at an end of the time that was asked for."""
     start, end = given(details.StartTime), given(details.EndTime)
-    if is_first and start is not None and (not values or values[0].SourceTimestamp != utc(start)):
-        values = [_not_found(start), *values]
-    if is_last and end is not None and (not values or values[-1].SourceTimestamp != utc(end)):
-        values = [*values, _not_found(end)]
-    return values
+    if is_first and start is not None and (not found or found[0].value.SourceTimestamp != start):
+        found = [_Found(place.next, _not_found(start)), *found]
+    if is_last and end is not None and (not found or found[-1].value.SourceTimestamp != end):
+        found = [*found, _Found(place.end_ns, _not_found(end))]
+    return found
 
 
 def _not_found(time: datetime) -> ua.DataValue:
-    return stamped(ua.Variant(), _status(_C.BadBoundNotFound), utc(time), None)
+    return stamped(ua.Variant(), _status(_C.BadBoundNotFound), time, None)
 
 
 def _status(code: int) -> ua.StatusCode:

@@ -11,14 +11,14 @@ from typing import Any
 from asyncua import Node, Server, ua
 
 from edgeagent.model.events import TOPICS, AlarmTold
-from edgeagent.publish.opcua import companion, own_types
+from edgeagent.publish.opcua import companion, history_capabilities, own_types
 from edgeagent.publish.opcua.alarms import Alarms
 from edgeagent.publish.opcua.companion import Companions
 from edgeagent.publish.opcua.conditions import condition_happening, told
 from edgeagent.publish.opcua.event_history import EventHistory
 from edgeagent.publish.opcua.events import Events
 from edgeagent.publish.opcua.happenings import SERVER, Happening, happening
-from edgeagent.publish.opcua.history import History, Point
+from edgeagent.publish.opcua.history import MOST_VALUES, History, Point
 from edgeagent.publish.opcua.machines import MachineNodes, add_machine
 from edgeagent.publish.opcua.methods import Methods
 from edgeagent.publish.opcua.node_ids import MACHINES_URI, TYPES_URI, NodeIds
@@ -78,6 +78,7 @@ class InformationModel:
             await self._standing.add(nodes)
             await self.alarms.add(nodes, standing[machine.id]["alarms"])
         self._notify_at_the_server()
+        history_capabilities.describe(self._server.iserver.aspace, MOST_VALUES)
         self._server.iserver.history_manager = History(  # type: ignore[assignment]
             self._port, self._historic.get, self._notifiers.get, self._session,
             EventHistory(self._port, self._server.iserver.aspace, self._made, lambda: self._last),

@@ -25,10 +25,12 @@ _PATIENCE_S = 5.0
 """The agent answers within this time, or nobody knows how anything stands."""
 
 _LOOK_AT_ALL = 10
-"""Of so many looks one is at everything, for what no event tells: whether the machine answers, since when."""
+"""Of so many looks one is at all that may change without an event."""
 
 STATUS, INSIDE, RESULTS, RUNNING, KEPT, IDENTITY = "status", "inside", "results", "running", "kept", "identity"
 _ALL = frozenset((STATUS, INSIDE, RESULTS, RUNNING, KEPT, IDENTITY))
+_BY_TIME = frozenset((INSIDE, RUNNING, IDENTITY))
+"""What may change without an event, beside the status, which is asked for at every look."""
 
 _CHANGED_BY = {
     "Configuration": {IDENTITY, STATUS},
@@ -55,6 +57,7 @@ class Standing:
         self._machines: dict[str, MachineNodes] = {}
         self._due: dict[str, set[str]] = {}
         self._busy: set[str] = set()
+        self._refused: dict[str, str] = {}
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -104,14 +107,17 @@ class Standing:
             self._doubt(True)
             await nodes.state.show("unknown")
         except CommandRefused as refused:
-            _log.warning("OPC UA: %s cannot be asked how it stands: %s", nodes.id, refused.reason)
+            self._due[nodes.id] |= due
+            if self._refused.get(nodes.id) != refused.reason:
+                self._refused[nodes.id] = refused.reason
+                _log.warning("OPC UA: %s cannot be asked how it stands: %s", nodes.id, refused.reason)
         except Exception:  # noqa: BLE001  supervised: logged, and looked at again
             _log.exception("OPC UA: how %s stands could not be shown", nodes.id)
 
     def _look_by_time(self, is_at_all: bool) -> None:
         for machine in self._machines:
             if is_at_all:
-                self._due[machine] |= _ALL
+                self._due[machine] |= _BY_TIME
             elif machine in self._busy:
                 self._due[machine].add(INSIDE)
 

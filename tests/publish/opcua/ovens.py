@@ -38,6 +38,10 @@ def event(topic: str) -> Any:
     return EXAMPLES["events"][topic]["data"]
 
 
+def _renamed(answer: Any, machine: str) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(answer).replace(b"RO0001", machine.encode()))
+
+
 class Oven:
     """The fake agent's oven as a client sees it.
 
@@ -54,17 +58,21 @@ class Oven:
         self.session: int | None = None
         self.foreign: set[int] = set()
         self.journal: list[dict[str, Any]] = []
-        self.ids = {machine.id for machine in port.machines}
         for function in _ASKED:
             port.answers[function] = self._of_its_machine(said(function))
+        ids = [machine.id for machine in port.machines]
+        each_one = [said("Event.Snapshot")["machines"][0] for _ in ids]
+        snapshot = said("Event.Snapshot") | {"stream": port.stream, "sequence": 0}
+        snapshot["machines"] = [_renamed(its, name) for its, name in zip(each_one, ids, strict=True)]
+        port.answers["Event.Snapshot"] = snapshot
+        versions = said("Configuration.GetSoftwareVersion")
+        versions["machines"] = [versions["machines"][0] | {"machine": name} for name in ids]
+        port.answers["Configuration.GetSoftwareVersion"] = versions
         port.answers["Event.Read"] = self._read
-        snapshot = port.answers["Event.Snapshot"]
-        snapshot["stream"], snapshot["sequence"] = port.stream, 0
 
-    def _of_its_machine(self, answer: Any) -> Any:
-        """What an agent would say of this machine in place of the one that it was asked about then."""
-        [machine] = self.ids
-        return msgspec.json.decode(msgspec.json.encode(answer).replace(b"RO0001", machine.encode()))
+    def _of_its_machine(self, answer: Any) -> Callable[[dict[str, Any], int | None], Any]:
+        """What an agent would say of the machine that it is asked about, in place of the one that it had then."""
+        return lambda asked, _: _renamed(answer, asked["machine"])
 
     def node(self, key: str) -> Node:
         """A node of a machine by the name that its number is made from."""
@@ -74,15 +82,17 @@ class Oven:
         """A type of ours."""
         return self.client.get_node(self.model.node_ids.of_type(name))
 
-    async def tell(self, topic: str, data: Any = None, time: str = "2026-11-21T22:50:00.000Z") -> None:
+    async def tell(
+        self, topic: str, data: Any = None, time: str = "2026-11-21T22:50:00.000Z", machine: str = "RO0001"
+    ) -> None:  # fmt: skip
         """Let an event happen, and wait until it is told."""
         its = {
             "method": topic, "stream": self.port.stream, "sequence": self.port.sequence + 1,
-            "previous": self.port.sequence, "time": time, "clock": "trusted", "machine": "RO0001",
+            "previous": self.port.sequence, "time": time, "clock": "trusted", "machine": machine,
             "data": event(topic) if data is None else data,
         }  # fmt: skip
         self.journal.append(its)
-        self.port.tell(topic, its["data"], time=time)
+        self.port.tell(topic, its["data"], machine, time)
         await self.model.settled()
 
     def _read(self, asked: dict[str, Any], _: int | None) -> Any:

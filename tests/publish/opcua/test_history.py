@@ -118,7 +118,7 @@ def test_everything_is_read_page_by_page_and_nothing_twice(at_oven: At, first: i
             result = await read(oven.node(PATH), time(first), time(last), most, point)
             found += [each.SourceTimestamp for each in result.HistoryData.DataValues]
             point, pages = result.ContinuationPoint, pages + 1
-            assert len(result.HistoryData.DataValues) <= (most or 1000)
+            assert len(result.HistoryData.DataValues) <= (most or 999)
         rows = range(2500) if first < last else range(2499, -1, -1)
         assert found == [time(row) for row in rows]
         assert pages == (4 if most else 3)
@@ -158,6 +158,12 @@ def test_bounds_say_where_nothing_was_measured(at_oven: At) -> None:
             "BadBoundNotFound", "Good", "Good", "Good", "BadBoundNotFound"]  # fmt: skip
         assert (told[0].SourceTimestamp, told[-1].SourceTimestamp) == (before, after)
         assert len(values(await read(oven.node(PATH), time(0), time(2), bounds=True))) == 3
+        point, paged = None, []
+        while point is not None or not paged:
+            result = await read(oven.node(PATH), before, after, 2, point, bounds=True)
+            paged.append([each.SourceTimestamp for each in result.HistoryData.DataValues])
+            point = result.ContinuationPoint
+        assert paged == [[before, time(0)], [time(1), time(2)], [after]]
 
     at_oven(body)
 
@@ -184,6 +190,19 @@ def test_modified_and_processed_values_are_refused(at_oven: At) -> None:
         modified = ua.ReadRawModifiedDetails(IsReadModified=True)
         for details in (modified, ua.ReadAtTimeDetails(), ua.ReadProcessedDetails()):
             assert (await _asked(oven.node(PATH), details)).StatusCode.name == "BadHistoryOperationUnsupported"
+
+    at_oven(body)
+
+
+def test_the_server_says_what_can_be_done_with_its_history(at_oven: At) -> None:
+    async def body(oven: Oven) -> None:
+        capabilities = oven.client.get_node(ua.NodeId(ua.ObjectIds.HistoryServerCapabilities))
+        its = await capabilities.get_properties()
+        told = {(await each.read_browse_name()).Name: await each.read_value() for each in its}
+        assert (told.pop("MaxReturnDataValues"), told.pop("MaxReturnEventValues")) == (999, 999)
+        assert {name for name, can in told.items() if can} == {
+            "AccessHistoryDataCapability", "AccessHistoryEventsCapability"}  # fmt: skip
+        assert None not in told.values()
 
     at_oven(body)
 

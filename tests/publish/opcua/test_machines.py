@@ -260,3 +260,26 @@ def test_a_wave_machines_zones_are_made_of_what_they_share(tmp_path: Path, appli
             assert await child(flow, "Setpoint") == oven.node("WS0001/flux/1/flowSetpoint")
 
     asyncio.run(main())
+
+
+def test_two_machines_are_kept_apart(tmp_path: Path, application: Application) -> None:
+    async def main() -> None:
+        machines = served("RO0001"), served("RO0002", "reflow12")
+        async with serving(tmp_path, application, machines) as oven:
+            oven.port.change("zone/1/top/temperature", 101.0, machine="RO0001")
+            oven.port.change("zone/1/top/temperature", 102.0, machine="RO0002")
+            await oven.model.settled()
+            for name, value in (("RO0001", 101.0), ("RO0002", 102.0)):
+                assert await oven.node(f"{name}/zone/1/top/temperature").read_value() == value
+                assert await oven.node(f"{name}/alarms/E217/Retain").read_value() is True
+                assert (await oven.node(f"{name}/Identification/ComponentName").read_value()).Text == name
+            status = said("Status.Get")
+            status["machines"][0] |= {"machine": "RO0002", "state": "running"}
+            first = oven.port.answers["Status.Get"]
+            oven.port.answers["Status.Get"] = lambda asked, _: (
+                status if asked["machine"] == "RO0002" else first(asked, _))  # fmt: skip
+            await oven.tell("Status.MachineStatusChanged", machine="RO0002")
+            await until(oven.node("RO0002/status/State"), "running")
+            assert await oven.node("RO0001/status/State").read_value() == "ready"
+
+    asyncio.run(main())
