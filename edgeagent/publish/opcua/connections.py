@@ -87,7 +87,7 @@ class Door:
         if not strangers:
             return False
         many = Counter(each.address for each in strangers)
-        leaves = max(strangers, key=lambda each: (many[each.address], not each.requests.is_known, each.age_s))
+        leaves = max(strangers, key=lambda each: (many[each.address], -each.requests.progress, each.age_s))
         leaves.end(ua.StatusCodes.BadMaxConnectionsReached, "others wait")
         self.connections.discard(leaves)
         self.connections.add(connection)

@@ -101,9 +101,9 @@ class Requests(UaProcessor):
         return int(self._limits.max_recv_buffer)
 
     @property
-    def is_known(self) -> bool:
-        """Whether its certificate is trusted, and it has shown that it holds the key."""
-        return self._certificate is not None
+    def progress(self) -> int:
+        """How far it has come: 0 silent, 1 greeted, 2 has a channel, 3 one with a certificate that is trusted."""
+        return self._has_greeted + self._connection.is_open() + (self._certificate is not None)
 
     @property
     def is_active(self) -> bool:
