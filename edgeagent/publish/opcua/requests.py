@@ -141,6 +141,8 @@ class Requests(UaProcessor):
         self, requesthandle: int, seqhdr: ua.SequenceHeader, response: Any, msgtype: Any = ua.MessageType.SecureMessage
     ) -> None:
         """See asyncua; an answer that the client does not take becomes a fault."""
+        if self._transport.is_closing():
+            return  # uvloop raises where asyncio lets it pass, and a subscription would end with a traceback
         response.ResponseHeader.RequestHandle = requesthandle
         content = struct_to_binary(response)
         if len(content) > self._most_sent_bytes:
