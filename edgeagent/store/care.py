@@ -11,6 +11,7 @@ from edgeagent.store.salvage import Salvage, Salvaged
 from edgeagent.store.scrub import Found, scrub
 
 if TYPE_CHECKING:
+    from edgeagent.store.consumers import Consumers
     from edgeagent.store.database import Database
     from edgeagent.store.journal import Journal
 
@@ -23,18 +24,21 @@ _FIRST_S = 60.0
 class Care:
     """Tells of the damage that the store comes from, and works on it; on the event loop only."""
 
-    def __init__(self, database: Database, journal: Journal, salvaged: Salvaged | None) -> None:
+    def __init__(
+        self, database: Database, journal: Journal, consumers: Consumers, salvaged: Salvaged | None
+    ) -> None:
         self._database = database
         self._journal = journal
+        self._consumers = consumers
         self._salvaged = salvaged
         self._found = Found()
         self._healed = asyncio.Event()
         database.on_healed.append(self._healed.set)
 
     @classmethod
-    async def open(cls, database: Database, journal: Journal) -> Care:
+    async def open(cls, database: Database, journal: Journal, consumers: Consumers) -> Care:
         """Look where the store comes from."""
-        return cls(database, journal, await database.read(salvage.find))
+        return cls(database, journal, consumers, await database.read(salvage.find))
 
     def damage(self) -> str | None:
         """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
@@ -43,8 +47,10 @@ class Care:
         return f"{self._salvaged.words()}: move it away to end this"
 
     def rows(self) -> str | None:
-        """Which rows the last reading of the whole file found damaged; None where none."""
-        return self._found.words()
+        """Which rows the last reading of the whole file found damaged, or this start of consumers; None where none."""
+        begin = [f"the consumer {name} is damaged on disk: it begins anew at the oldest event"
+                 for name in self._consumers.damaged]  # fmt: skip
+        return "; ".join(filter(None, (*begin, self._found.words()))) or None
 
     async def run(self) -> None:
         """Work for ever: salvage to the end, read the whole file after a minute and once a day, look after a healing.

@@ -16,7 +16,7 @@ import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.store import meta, overlay, rescue
-from edgeagent.store.checksums import fits
+from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import ENDINGS, fill
 from edgeagent.store.rescue import Layout, Read, Row
 
@@ -293,12 +293,13 @@ def _copied(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, ta
 
 def _insert(into: sqlite3.Connection, it: Layout, rows: Sequence[Row], table: Table) -> None:
     """Write the rows that are whole and not there yet; what the table does not take is damaged as well."""
-    whole = [row for row in rows if fits(it.table, dict(zip(it.columns, row, strict=True)))]
+    named = [with_checksum(it.table, dict(zip(it.columns, row, strict=True))) for row in rows]
+    whole = [row for row in named if fits(it.table, row)]
     table.damaged += len(rows) - len(whole)
-    query = f"INSERT OR IGNORE INTO {it.table}({', '.join(it.columns)}) VALUES({', '.join('?' * len(it.columns))})"
     for row in whole:
+        query = f"INSERT OR IGNORE INTO {it.table}({', '.join(row)}) VALUES({', '.join('?' * len(row))})"
         try:
-            table.rows += into.execute(query, row).rowcount
+            table.rows += into.execute(query, tuple(row.values())).rowcount
         except (sqlite3.IntegrityError, OverflowError):
             table.damaged += 1
 
