@@ -6,8 +6,9 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeagent.store import salvage
-from edgeagent.store.salvage import Salvage, Salvaged
+from edgeagent.store import salvaged
+from edgeagent.store.salvage import Salvage
+from edgeagent.store.salvaged import Salvaged
 from edgeagent.store.scrub import Found, scrub
 
 if TYPE_CHECKING:
@@ -25,12 +26,12 @@ class Care:
     """Tells of the damage that the store comes from, and works on it; on the event loop only."""
 
     def __init__(
-        self, database: Database, journal: Journal, consumers: Consumers, salvaged: Salvaged | None
+        self, database: Database, journal: Journal, consumers: Consumers, found: Salvaged | None
     ) -> None:
         self._database = database
         self._journal = journal
         self._consumers = consumers
-        self._salvaged = salvaged
+        self._salvaged = found
         self._found = Found()
         self._healed = asyncio.Event()
         database.on_healed.append(self._healed.set)
@@ -38,7 +39,7 @@ class Care:
     @classmethod
     async def open(cls, database: Database, journal: Journal, consumers: Consumers) -> Care:
         """Look where the store comes from."""
-        return cls(database, journal, consumers, await database.read(salvage.find))
+        return cls(database, journal, consumers, await database.read(salvaged.find))
 
     def damage(self) -> str | None:
         """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
@@ -69,7 +70,7 @@ class Care:
                 rest_s = _EVERY_S
             else:
                 self._healed.clear()
-                self._salvaged = await self._database.read(salvage.find)
+                self._salvaged = await self._database.read(salvaged.find)
                 if self._salvaged is not None:
                     self._journal.healed(self._salvaged.pending_events)
 

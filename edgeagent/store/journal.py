@@ -14,7 +14,7 @@ import msgspec
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, Kind, StoredEvent, matches
-from edgeagent.store import boards, checkpoints, gone, salvage, standing
+from edgeagent.store import boards, checkpoints, gone, salvaged, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
@@ -96,16 +96,20 @@ class Journal:
         await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
         journal = cls(database, clock or Clock(), mark, patience_s, found)
-        salvaged = await database.read(salvage.find)
-        journal._wait_for(salvaged.pending_events if salvaged and not salvaged.is_done else 0)
+        database.on_healed.append(journal._put_tail)
+        journal._wait_for(await database.read(salvaged.pending_events))
         return journal
 
     def healed(self, pending: int) -> None:
-        """Go on in another file after the one of before was found damaged: what is young in memory is put there.
+        """Go on in another file, after the one of before was found damaged.
 
         Args:
             pending: last number of the older events that are not there yet; 0 where all are that can be.
         """
+        self._wait_for(pending)
+
+    def _put_tail(self) -> None:
+        """Put what is young in memory into the file that took the place of a damaged one."""
         stored = self._tail.all()
 
         def write(connection: sqlite3.Connection) -> None:
@@ -113,7 +117,6 @@ class Journal:
             table.insert(connection, stored, "OR IGNORE")
 
         self._database.submit(write)
-        self._wait_for(pending)
 
     async def salvaged(self) -> None:
         """Read again what there is, once older events are back."""
@@ -219,8 +222,7 @@ class Journal:
         Raises:
             StoreError: the file cannot be read, or these events are still being taken over from a damaged one.
         """
-        if first <= self._pending:
-            raise StoreError(f"events up to {self._pending} are being taken over from a damaged file: ask again later")
+        self._require(first, self._pending)
         if first > self.committed_sequence:
             return [], first, []
         if at_hand := self.at_hand(first, topics, machines, limit):
@@ -229,6 +231,7 @@ class Journal:
         known, wanted = tuple(self._kinds), self._wanted(topics, machines)
 
         def work(connection: sqlite3.Connection) -> tuple[list[StoredEvent], int, list[GapRange]]:
+            self._require(first, salvaged.pending_events(connection))
             begin, before = first, None
             if first < oldest:
                 before, numbers = gone.told(connection, first, oldest - 1, wanted)
@@ -240,6 +243,11 @@ class Journal:
             return found, last + 1, [before, *lost] if before and begin == oldest else lost
 
         return await self._database.read(partial(at_one_moment, work))
+
+    @staticmethod
+    def _require(first: int, pending: int) -> None:
+        if first <= pending:
+            raise StoreError(f"events up to {pending} are being taken over from a damaged file: ask again later")
 
     def at_hand(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
