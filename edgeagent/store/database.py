@@ -84,6 +84,7 @@ class Database:
         self._suspicion: str | None = None
         self._healed_s = -_HEALED_S
         self._is_settling = False
+        self._is_alone = False
         self._connections: list[sqlite3.Connection] = []
         self._lock = -1
 
@@ -118,15 +119,22 @@ class Database:
         self._thread.start()
 
     def _connect(self) -> sqlite3.Connection:
-        """Connect the writer: to a healed file, or with the room of the reserve."""
+        """Connect the writer: to a healed file, with the room of the reserve, or without any."""
         try:
             return connect_writer(self.path)
         except (OSError, sqlite3.Error, StoreError) as error:
             if healing.was_ours(self.path) and healing.is_damage(error):
                 healing.heal(self.path, str(error))
-            elif not self.room.eases(error):
+            elif not self.room.eases(error) and not self.room.is_full(error):
                 raise
-        return connect_writer(self.path)
+        try:
+            return connect_writer(self.path)
+        except (OSError, sqlite3.Error) as error:
+            if not self.room.is_full(error):
+                raise
+        _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is", self.path)
+        self._is_alone = True
+        return connect_writer(self.path, is_alone=True)
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -271,6 +279,8 @@ class Database:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
         self.room.fill()
+        if self._is_alone and not self.room.has_nothing():
+            self._open_to_others()
         self._writes += len(outcomes)
         self._commits += 1
         for callback in self.after_commit:
@@ -289,6 +299,30 @@ class Database:
         with self._change:
             self.pulse.rest()
             self._change.wait_for(lambda: self._closing, self._retry_s)
+
+    def _open_to_others(self) -> None:
+        """Connect anew as ever once there is room, so that other processes can read; readers stand still for it."""
+        everybody, done = threading.Barrier(_READERS + 1), threading.Event()
+
+        def stand_still() -> None:
+            with suppress(threading.BrokenBarrierError):
+                self._disconnect()
+                everybody.wait(_PATIENCE_S)
+                done.wait(_PATIENCE_S)
+
+        for _ in range(_READERS):
+            self._readers.submit(stand_still)
+        try:
+            everybody.wait(_PATIENCE_S)
+        except threading.BrokenBarrierError:
+            return  # tried again after the next commit
+        self._writer.close()
+        try:
+            self._writer = connect_writer(self.path)
+            self._is_alone = False
+        except (StoreError, OSError, sqlite3.Error):
+            self._connect_again()
+        done.set()
 
     def _heal(self, reason: str) -> bool:
         """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
@@ -324,7 +358,7 @@ class Database:
         while not self._closing:
             try:
                 healing.take_up(self.path)
-                self._writer = connect_writer(self.path)
+                self._writer = connect_writer(self.path, is_alone=self._is_alone)
             except (StoreError, OSError, sqlite3.Error) as error:
                 self._failing = str(error)
                 self._pause()
@@ -356,16 +390,21 @@ class Database:
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection for reading, to the file that is there now."""
         if getattr(self._reader, "file", -1) != self._file:
-            file, earlier = self._file, getattr(self._reader, "connection", None)
-            if earlier is not None:
-                self._connections.remove(earlier)
-                earlier.close()
-            self._reader.connection = None
+            file = self._file
+            self._disconnect()
             self._reader.connection = connect_reader(self.path)
             self._reader.file = file
             self._connections.append(self._reader.connection)
         connection: sqlite3.Connection = self._reader.connection
         return connection
+
+    def _disconnect(self) -> None:
+        """Close this thread's connection for reading."""
+        earlier = getattr(self._reader, "connection", None)
+        if earlier is not None:
+            self._connections.remove(earlier)
+            earlier.close()
+        self._reader.connection, self._reader.file = None, -1
 
     def _unlock(self) -> None:
         if self._lock >= 0:

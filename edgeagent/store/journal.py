@@ -19,7 +19,7 @@ from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
 from edgeagent.store.database import Database
-from edgeagent.store.mark import Mark
+from edgeagent.store.mark import Mark, Reached
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 from edgeagent.store.transaction import at_one_moment
@@ -92,7 +92,7 @@ class Journal:
             StoreError: the mark beside the file cannot be written.
         """
         mark = Mark(database.path)
-        found = await database.write(lambda connection: standing.find(connection, mark.read()))
+        found = await _standing(database, mark.read())
         await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
         journal = cls(database, clock or Clock(), mark, patience_s, found)
@@ -329,14 +329,26 @@ class Journal:
                 future.set_exception(error)
 
 
+async def _standing(database: Database, reached: Reached | None) -> Standing:
+    """Find where to go on; on a full disk too, where no new stream begins."""
+
+    def find(connection: sqlite3.Connection) -> Standing | None:
+        return standing.find(connection, reached) if standing.goes_on(connection, reached) else None
+
+    if (found := await database.read(find)) is not None:
+        return found
+    return await database.write(lambda c: standing.find(c, reached))
+
+
 def _begin(mark: Mark, found: Standing, database: Database) -> None:
-    """Write the mark anew, with the room of the reserve where the disk is full."""
+    """Write the mark anew, with the room of the reserve where the disk is full; without any it stays as it was."""
     try:
         mark.begin(found.stream, found.last)
     except StoreError as error:
-        if not database.room.eases(error.__cause__):
+        if database.room.eases(error.__cause__):
+            mark.begin(found.stream, found.last)
+        elif not database.room.is_full(error.__cause__):
             raise
-        mark.begin(found.stream, found.last)
 
 
 def _rows(event: Event) -> Iterator[Kept]:
