@@ -145,7 +145,7 @@ class Agent:
             self._configuration.control,
             [(unit, wires.reaches[table.id], table) for unit, table in zip(self.units, self._configuration.machines,
                                                                            strict=True)],
-            archive, audit, self._clock, as_now=authentication.as_now)
+            archive, audit, self._clock, as_now=authentication.as_now, report=alarms.report)
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         retention = Retention(self._database, journal, archive.consumers, self._configuration.store, self._clock,
                               archive.steady)

@@ -97,13 +97,22 @@ class OwnAlarms:
         self._watched.append(_Watched(f"agent/{part}", code, check, severity, self._concerned(machines)))
 
     def report(
-        self, part: str, code: str, fault: str | None, severity: str = "fault", machines: Sequence[str] | None = None
-    ) -> None:
+        self, part: str, code: str, fault: str | None, severity: str = "fault", machines: Sequence[str] | None = None,
+        by: str | None = None,
+    ) -> None:  # fmt: skip
         """Tell at once what is wrong, or with None that it is not any more; arguments as of `watch`.
 
         What stood before a restart and is not told again within a minute is cleared.
+
+        Args:
+            by: who ended it, where somebody did: it is cleared without a rest.
         """
-        self._tell(_Watched(f"agent/{part}", code, lambda: None, severity, self._concerned(machines)), fault)
+        watched = _Watched(f"agent/{part}", code, lambda: None, severity, self._concerned(machines))
+        self._tell(watched, fault)
+        if fault is None and by is not None:
+            for key in [_Key(machine, watched.object, code) for machine in watched.machines]:
+                if key in self._standing:
+                    self._clear(key, by)
 
     def of(self, machine: str) -> tuple[Alarm, ...]:
         """Those that stand at a machine."""

@@ -210,18 +210,6 @@ class Unit:
         self._direct("hold_ready", (reason,))
         self.pipeline.hold_ready(reason or "")
 
-    def raise_alarm(self, alarm: Alarm) -> None:
-        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands."""
-        now, wall = self._direct("raise_alarm", alarm)
-        if events := self.pipeline.raise_alarm(alarm, now, wall):
-            self._append(events)
-
-    def clear_alarm(self, code: str, by: str) -> None:
-        """End an alarm of the agent's own and tell it; nothing where none stands."""
-        now, wall = self._direct("clear_alarm", (code, by))
-        if events := self.pipeline.clear_alarm(code, by, now, wall):
-            self._append(events)
-
     def remove_board(self, board: str, reason: str, by: str) -> tuple[str, ...]:
         """End a board that somebody took out of the tunnel; return its id, or nothing where it is not inside."""
         place = self.pipeline.place_of(board)
@@ -260,10 +248,6 @@ class Unit:
             self.recipe_started(RecipeName(name, version), by)
         elif said == "hold_ready":
             self.hold_ready(*told)
-        elif said == "raise_alarm":
-            self.raise_alarm(msgspec.convert(told, Alarm))
-        elif said == "clear_alarm":
-            self.clear_alarm(*told)
         elif said == "book_out":
             self.book_out(*told)
 

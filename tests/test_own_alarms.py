@@ -119,3 +119,16 @@ def test_alarms_that_cannot_be_read_after_a_restart_are_forgotten_and_logged(tmp
     with_store(tmp_path / "s.db", spoil)
     assert with_alarms(tmp_path / "s.db", lambda alarms, _: alarms.look())[0] == []
     assert "cannot be read" in caplog.text
+
+
+def test_what_somebody_ended_is_cleared_at_once_and_by_that_person(tmp_path):
+    def use(alarms, clock):
+        for _ in range(2):
+            alarms.report("heat", "heatsUnfollowed", "it is on", "warning", OVENS[:1])
+        assert not alarms.of("RO0002")
+        alarms.report("heat", "heatsUnfollowed", None, machines=OVENS, by="mes")
+        assert not alarms.of("RO0001")
+
+    told, history = with_alarms(tmp_path / "s.db", use)
+    assert told == [("Alarm.Raised", "RO0001"), ("Alarm.Cleared", "RO0001")]
+    assert [(it.alarm.object, it.cleared_by) for it in history] == [("agent/heat", "mes")]

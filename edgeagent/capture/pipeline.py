@@ -272,17 +272,6 @@ class Pipeline:
         """Boards that enter from now on are not ready, for this reason; empty ends it."""
         self._memory.state.held = reason
 
-    def raise_alarm(self, alarm: Alarm, now_ns: int, wall_ns: int) -> list[Event]:
-        """Let an alarm stand that no rule of the map raised; nothing is told where one of its code stands."""
-        self._now_ns, self._wall_ns = now_ns, wall_ns
-        return [] if alarm.code in self._alarms.standing else [self._raised(AlarmTold(alarm=alarm))]
-
-    def clear_alarm(self, code: str, by: str, now_ns: int, wall_ns: int) -> list[Event]:
-        """End an alarm that `raise_alarm` let stand; nothing is told where none stands."""
-        self._now_ns, self._wall_ns = now_ns, wall_ns
-        alarm = self._alarms.standing.pop(code, None)
-        return [self._event(*cleared(alarm, by))] if alarm else []
-
     # What the machine is now, for those who ask
 
     def status(self, now_ns: int) -> MachineStatus:

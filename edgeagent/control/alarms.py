@@ -89,7 +89,8 @@ class ResetAll(Procedure):
 
     def _would_go_too(self) -> Iterator[str]:
         """The alarms that stand and are not marked: the one command is for all, whoever asked for which."""
-        rules = [self._rules[alarm.code] for alarm in self._it.alarms() if alarm.code in self._rules]
+        rules = [self._rules[alarm.code] for alarm in self._it.alarms()
+                 if alarm.code in self._rules and not _is_own(alarm)]  # fmt: skip
         if others := ", ".join(f"{rule.code} {rule.text!r}" for rule in rules if not rule.remote_reset):
             yield f"The machine has one reset for all alarms, and some can only be reset at the machine: {others}."
 
@@ -133,7 +134,7 @@ class ResetAll(Procedure):
     async def _why(self, alarm: Alarm, work: Work) -> str:
         """Why an alarm still stands, by values that were read after the reset."""
         rule = self._rules.get(alarm.code)
-        if alarm.object.startswith("agent/"):
+        if _is_own(alarm):
             return "It is the agent's own and ends by itself when its cause is gone."
         if not alarm.remote_reset or rule is None:
             return "It can only be reset at the machine."
@@ -179,6 +180,11 @@ class Reset(ResetAll):
     async def _reset(self, work: Work) -> None:
         if self._it.machine.map.command("alarmReset"):
             await super()._reset(work)
+
+
+def _is_own(alarm: Alarm) -> bool:
+    """Whether it is the agent's, whatever the map calls one of the same code."""
+    return alarm.object.startswith("agent/")
 
 
 def _paths(rule: AlarmRule) -> tuple[str, ...]:

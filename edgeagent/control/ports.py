@@ -33,6 +33,16 @@ AsNow = Callable[[Caller], Caller]
 """Gives a caller with what it may at this moment; one who may nothing any more is not authenticated."""
 
 
+class Report(Protocol):
+    """Tells an alarm of the agent itself at some machines."""
+
+    def __call__(
+        self, part: str, code: str, fault: str | None, severity: str = "fault", machines: Sequence[str] | None = None,
+        by: str | None = None,
+    ) -> None:  # fmt: skip
+        """Say in words what is wrong, again and again if need be, or with None that it is over, and who ended it."""
+
+
 class Reach(Protocol):
     """The way to a machine's registers, whatever source each is at."""
 
@@ -118,15 +128,6 @@ class CommandedMachine(Protocol):
 
     def hold_ready(self, reason: str | None) -> None:
         """Boards that enter from now on are not `processReady`, for this reason; None ends it."""
-
-    def raise_alarm(self, alarm: Alarm) -> None:
-        """Let an alarm of the agent's own stand and tell it; nothing where one of its code stands.
-
-        Its code has a colon, which none of a map has; after a restart of the agent it has ended.
-        """
-
-    def clear_alarm(self, code: str, by: str) -> None:
-        """End such an alarm and tell it; nothing where none stands."""
 
     async def next_beat(self) -> None:
         """Wait until the pace-keeping group was read again, or missed."""

@@ -13,7 +13,7 @@ from edgeagent.control.executor import KEPT_NS, Executor
 from edgeagent.control.gate import Gate
 from edgeagent.control.handing_over import standing_of
 from edgeagent.control.idle import Idle
-from edgeagent.control.ports import AsNow, CommandedMachine, Reach
+from edgeagent.control.ports import AsNow, CommandedMachine, Reach, Report
 from edgeagent.control.procedure import Factory
 from edgeagent.control.procedures import PROCEDURES
 from edgeagent.control.pulses import pulse_points
@@ -41,13 +41,15 @@ class ControlRoom:
     Args:
         machines: each with the way to its registers and its table of the configuration.
         as_now: gives a caller with what it may at that moment.
+        report: tells the alarms of the agent itself.
         real: the clock of leases and windows, which runs in real time also where the agent's does not.
     """
 
     def __init__(
         self, settings: ControlTable, machines: Iterable[tuple[CommandedMachine, Reach, MachineTable]],
         archive: Archive, audit: Audit, clock: Clock, real: Clock | None = None,
-        procedures: Mapping[str, Factory] = PROCEDURES, as_now: AsNow = lambda caller: caller,
+        procedures: Mapping[str, Factory] = PROCEDURES, as_now: AsNow = lambda caller: caller, *,
+        report: Report,
     ) -> None:  # fmt: skip
         self._records = Records(archive, audit, clock)
         self._archive = archive
@@ -58,7 +60,7 @@ class ControlRoom:
             for it, reach, table in machines
         }  # fmt: skip
         self._procedures = procedures
-        self._unfollowed = {name: Unfollowed(commanded, clock) for name, commanded in self.machines.items()}
+        self._unfollowed = {name: Unfollowed(commanded, clock, report) for name, commanded in self.machines.items()}
         self.executor = Executor(self.machines, procedures, FUNCTIONS | CONSOLE, settings, archive, self._records,
                                  clock, as_now, self._ended)  # fmt: skip
         self._idle = [Idle(commanded, self.executor, clock, self._unfollowed[name])

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
-from edgeagent.clock import iso
 from edgeagent.control.heat import ON, WITHOUT_HEAT
 from edgeagent.control.power import SWITCH_ON
-from edgeagent.model.alarms import Alarm
-from edgeagent.model.ids import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from edgeagent.clock import Clock
     from edgeagent.control.commanded import Commanded
+    from edgeagent.control.ports import Report
     from edgeagent.control.running import Running
     from edgeagent.model.commands import Job
     from edgeagent.store.jobs import Jobs
 
-CODE = "agent:heat"
+CODE = "heatsUnfollowed"
 _ON, _OFF = "Status.PowerOn", "Status.PowerOff"
 _KEPT_NS = 24 * 3600 * 1_000_000_000
 """How long a machine that does not come on is watched."""
 
-_log = logging.getLogger(__name__)
-
 
 class Unfollowed:
-    """Watches one machine, over restarts of the agent."""
+    """Watches one machine, over restarts of the agent.
 
-    def __init__(self, commanded: Commanded, clock: Clock) -> None:
+    Args:
+        report: tells the alarm of the agent itself.
+    """
+
+    def __init__(self, commanded: Commanded, clock: Clock, report: Report) -> None:
         self._commanded = commanded
         self._clock = clock
+        self._report = report
         self._left: Job | None = None
         """The power on that may still do something."""
         self._until_ns = 0
@@ -87,18 +87,14 @@ class Unfollowed:
 
     def _clear(self, by: str) -> None:
         if self.stands:
-            self._commanded.machine.clear_alarm(CODE, by)
+            self._report("heat", CODE, None, machines=(self._commanded.id,), by=by)
 
     def _tell(self, job: Job, state: str) -> None:
-        if self.stands:
-            return
-        text = (f"It is on ({state}) and no job follows it: {job.function} of {job.by} ended {job.state}. "
-                "If nobody switched it on at the machine, that did; Status.PowerOff switches it off.")  # fmt: skip
-        wall_ns = self._clock.wall_ns()
-        _log.warning("%s: %s (job %s)", self._commanded.id, text, job.id)
-        self._commanded.machine.raise_alarm(Alarm(
-            id=new_id(wall_ns), code=CODE, text=text, severity="warning", object="machine", raised_at=iso(wall_ns),
-            remote_reset=False))  # fmt: skip
+        text = (
+            f"It is on ({state}) and no job follows it: {job.function} of {job.by} ended {job.state} "
+            f"(job {job.id}). If nobody switched it on at the machine, that did; Status.PowerOff switches it off."
+        )
+        self._report("heat", CODE, text, "warning", machines=(self._commanded.id,))
 
 
 def _came_to_it(job: Job) -> bool:

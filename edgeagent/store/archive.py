@@ -51,12 +51,12 @@ class Archive(NamedTuple):
         Raises:
             StoreError: the journal cannot go on.
         """
-        journal = await Journal.open(database, clock)
+        journal, consumers = await Journal.open(database, clock), await Consumers.open(database)
         return cls(
             database, journal, Boards(database), Checkpoints(database, clock),
             alarms=Alarms(database), counters=Counters(database), states=States(database), jobs=Jobs(database),
-            consumers=await Consumers.open(database), recipes=await Recipes.open(database), requests=Requests(database),
+            consumers=consumers, recipes=await Recipes.open(database), requests=Requests(database),
             asides=await Asides.open(database),
             steady=await Steady.open(database, clock),
-            care=await Care.open(database, journal),
+            care=await Care.open(database, journal, consumers),
         )  # fmt: skip

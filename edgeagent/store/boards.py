@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgeagent.clock import instant_ns
 from edgeagent.model.boards import BoardRecord, BoardTrace
-from edgeagent.store import pages, traces
+from edgeagent.store import pages, salvaged, traces
 from edgeagent.store.checksums import checksum
 from edgeagent.store.pages import Place
 
@@ -30,10 +30,20 @@ class Boards:
         self._database = database
 
     async def get(self, id: str) -> bytes | None:  # noqa: A002
-        """Read one record as JSON; None where there is none or it is damaged."""
+        """Read one record as JSON; None where there is none or it is damaged.
+
+        Raises:
+            StoreError: the file cannot be read, or it may still be taken over from a damaged one.
+        """
         query = "SELECT id, entered_ns, body, crc FROM boards WHERE id = ?"
-        rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
-        return next(pages.whole(rows, "the record of board"), None)
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            rows = connection.execute(query, (id,)).fetchall()
+            if not rows:
+                salvaged.require(connection, "boards")
+            return rows
+
+        return next(pages.whole(await self._database.read(work), "the record of board"), None)
 
     async def find(
         self, *, barcode: str | None = None, recipe: str | None = None, verdict: str | None = None,
@@ -47,18 +57,29 @@ class Boards:
 
         Raises:
             CommandRefused: "invalidParameters", the cursor is none of ours.
+            StoreError: the file cannot be read, or some of them are still being taken over from a damaged one.
         """
         query, values = search(barcode, recipe, verdict, since_ns, until_ns, machine, pages.place(cursor))
-        rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            salvaged.require(connection, "boards", *(("board_barcodes",) if barcode is not None else ()))
+            return connection.execute(query, (*values, limit + 1)).fetchall()
+
+        rows = await self._database.read(work)
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return list(pages.whole(rows[:limit], "the record of board")), following
 
     async def trace(self, id: str, max_points: int) -> BoardTrace | None:  # noqa: A002
-        """Read a trace, thinned evenly to `max_points` (2 or more); None where there is none or it is damaged."""
+        """Read a trace, thinned evenly to `max_points` (2 or more); None where there is none or it is damaged.
+
+        Raises:
+            StoreError: the file cannot be read, or it may still be taken over from a damaged one.
+        """
 
         def work(connection: sqlite3.Connection) -> BoardTrace | None:
             row = connection.execute("SELECT body, crc FROM traces WHERE id = ?", (id,)).fetchone()
             if row is None:
+                salvaged.require(connection, "traces")
                 return None
             if checksum(id, row[0]) != row[1]:
                 _log.error("the trace of board %s is damaged on disk and is left out", id)

@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgeagent.store import salvage
-from edgeagent.store.salvage import Salvage, Salvaged
+from edgeagent.store import salvaged
+from edgeagent.store.salvage import Salvage
+from edgeagent.store.salvaged import Salvaged
 from edgeagent.store.scrub import Found, scrub
 
 if TYPE_CHECKING:
+    from edgeagent.store.consumers import Consumers
     from edgeagent.store.database import Database
     from edgeagent.store.journal import Journal
 
@@ -23,18 +25,21 @@ _FIRST_S = 60.0
 class Care:
     """Tells of the damage that the store comes from, and works on it; on the event loop only."""
 
-    def __init__(self, database: Database, journal: Journal, salvaged: Salvaged | None) -> None:
+    def __init__(
+        self, database: Database, journal: Journal, consumers: Consumers, found: Salvaged | None
+    ) -> None:
         self._database = database
         self._journal = journal
-        self._salvaged = salvaged
+        self._consumers = consumers
+        self._salvaged = found
         self._found = Found()
         self._healed = asyncio.Event()
         database.on_healed.append(self._healed.set)
 
     @classmethod
-    async def open(cls, database: Database, journal: Journal) -> Care:
+    async def open(cls, database: Database, journal: Journal, consumers: Consumers) -> Care:
         """Look where the store comes from."""
-        return cls(database, journal, await database.read(salvage.find))
+        return cls(database, journal, consumers, await database.read(salvaged.find))
 
     def damage(self) -> str | None:
         """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
@@ -43,8 +48,10 @@ class Care:
         return f"{self._salvaged.words()}: move it away to end this"
 
     def rows(self) -> str | None:
-        """Which rows the last reading of the whole file found damaged; None where none."""
-        return self._found.words()
+        """Which rows the last reading of the whole file found damaged, or this start of consumers; None where none."""
+        begin = [f"the consumer {name} is damaged on disk: it begins anew at the oldest event"
+                 for name in self._consumers.damaged]  # fmt: skip
+        return "; ".join(filter(None, (*begin, self._found.words()))) or None
 
     async def run(self) -> None:
         """Work for ever: salvage to the end, read the whole file after a minute and once a day, look after a healing.
@@ -63,7 +70,7 @@ class Care:
                 rest_s = _EVERY_S
             else:
                 self._healed.clear()
-                self._salvaged = await self._database.read(salvage.find)
+                self._salvaged = await self._database.read(salvaged.find)
                 if self._salvaged is not None:
                     self._journal.healed(self._salvaged.pending_events)
 

@@ -11,7 +11,7 @@ import msgspec
 
 from edgeagent.store import rescue, standing, states, steady
 from edgeagent.store.audit import anchor
-from edgeagent.store.checksums import fits
+from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import ENDINGS
 from edgeagent.store.rescue import Layout, Row
 
@@ -141,9 +141,12 @@ def _board(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, row
 def _table(source: sqlite3.Connection, into: sqlite3.Connection, layout: Layout, carried: Carried) -> None:
     it, are_read = _known(layout, into), True
     for found in rescue.read(source, it):
-        whole = [row for row in found.rows if fits(it.table, dict(zip(it.columns, row, strict=True)))]
-        is_written = _write(into, _insertion("INSERT OR REPLACE", it), whole)
-        are_read &= is_written and not found.is_damaged and len(whole) == len(found.rows)
+        named = (with_checksum(it.table, dict(zip(it.columns, row, strict=True))) for row in found.rows)
+        whole = [row for row in named if fits(it.table, row)]
+        for row in whole:
+            query = _insertion("INSERT OR REPLACE", it._replace(columns=tuple(row)))
+            are_read &= _write(into, query, [tuple(row.values())])
+        are_read &= not found.is_damaged and len(whole) == len(found.rows)
     if not are_read:
         carried.unread.append(f"some rows of {it.table}")
 

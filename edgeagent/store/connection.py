@@ -22,6 +22,8 @@ def _text(found: bytes) -> str:
 
 
 _TRIES, _MOMENT_S = 10, 0.02
+_INCREMENTAL = 2
+"""As `PRAGMA auto_vacuum` tells it."""
 
 _READ_VERSION, _HEADER = 19, 20
 """Place in the file's header of the byte that is 2 where there is a write-ahead log, else 1; bytes up to it."""
@@ -43,8 +45,9 @@ def lock(path: Path) -> int:
             f"{path}: already open in another edgeagent (process {owner or 'unknown'}): "
             "stop that one, or give this one a file of its own"
         ) from error
-    os.truncate(descriptor, 0)
-    os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+    with suppress(OSError):  # on a full disk: who holds it is told as unknown
+        os.truncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode(), 0)
     return descriptor
 
 
@@ -90,8 +93,12 @@ def require_own_log(path: Path) -> None:
         )
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
+def connect_writer(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
     """Make the file when missing (0600), open it for writing and bring it to the newest version.
+
+    Args:
+        is_alone: what connections share is in memory and not in `-shm`, for which a full disk has no room; no other
+            process can read meanwhile.
 
     Raises:
         StoreError: it is newer, another program's, beside another one's log, or on a disk that cannot hold it.
@@ -99,10 +106,12 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     """
     require_own_log(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
+    address = f"{path.absolute().as_uri()}?vfs={'unix-excl' if is_alone else 'unix'}"
+    connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
     connection.text_factory = _text
     try:
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        if connection.execute("PRAGMA auto_vacuum").fetchone()[0] != _INCREMENTAL:  # to set it is to write
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreError(f"{path}: this disk cannot hold a write-ahead log: use a local disk")
         connection.execute("PRAGMA synchronous = FULL")

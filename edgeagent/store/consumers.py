@@ -6,20 +6,21 @@ import asyncio
 import logging
 import sqlite3
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Kind, matches
 from edgeagent.store.backlog import Work
+from edgeagent.store.checksums import checksum_of, fits
 from edgeagent.store.database import Database
 from edgeagent.store.journal import Kept
 
 MOST_PENDING = 256
 """Changes that wait for the disk at the same time."""
 
-_QUERY = "SELECT name, owner, topics, machines, stream, acknowledged, made_ns, seen_ns FROM consumers"
+_COLUMNS = ("name", "owner", "topics", "machines", "stream", "acknowledged", "made_ns", "seen_ns", "crc")
 _encode = msgspec.json.encode
 _log = logging.getLogger(__name__)
 
@@ -57,16 +58,27 @@ class Consumer(msgspec.Struct, frozen=True):
         return is_machine and any(matches(pattern, topic) for pattern in self.topics)
 
 
+class Loaded(NamedTuple):
+    """Consumers by name, and the names of those whose rows are damaged, as far as they can be read."""
+
+    consumers: dict[str, Consumer]
+    damaged: tuple[str, ...]
+
+
 class Consumers:
     """All consumers; on the event loop only. What is answered from memory may be on its way to the disk.
 
+    One whose row is damaged is left out: its owner's next subscription makes it anew, at the oldest event.
+
     Attributes:
+        damaged: names of those that are left out, as far as they can be read.
         present: names of those that somebody listens for now, or that the agent itself serves.
     """
 
-    def __init__(self, database: Database, found: dict[str, Consumer], patience_s: float) -> None:
+    def __init__(self, database: Database, found: Loaded, patience_s: float) -> None:
         self._database = database
-        self._consumers = found
+        self._consumers = found.consumers
+        self.damaged = found.damaged
         self._patience_s = patience_s
         self._pending = 0
         self.present: set[str] = set()
@@ -125,9 +137,8 @@ class Consumers:
         consumer = self._consumers.get(name)
         if consumer is None:
             return
-        self._consumers[name] = msgspec.structs.replace(consumer, seen_ns=wall_ns)
-        query = "UPDATE consumers SET seen_ns = max(seen_ns, ?) WHERE name = ?"
-        self._database.submit(lambda c: c.execute(query, (wall_ns, name)) and None, replaces=f"consumer {name}")
+        seen = self._consumers[name] = msgspec.structs.replace(consumer, seen_ns=max(consumer.seen_ns, wall_ns))
+        self._database.submit(partial(_put, it=seen), replaces=f"consumer {name}")
 
     def require_room(self) -> None:
         """Raise StoreError where 256 changes wait already."""
@@ -154,15 +165,20 @@ class Consumers:
             raise StoreError(f"a consumer is not on disk after {self._patience_s:g} s: {reason}") from error
 
 
-def load(connection: sqlite3.Connection) -> dict[str, Consumer]:
-    """Read all consumers, by name; a damaged one is left out and logged."""
-    found = {}
-    for row in connection.execute(_QUERY):
+def load(connection: sqlite3.Connection) -> Loaded:
+    """Read all consumers; a damaged one is left out and logged."""
+    found: dict[str, Consumer] = {}
+    damaged: list[str] = []
+    for row in connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM consumers"):  # noqa: S608  columns of ours
         try:
-            found[row[0]] = _consumer(*row)
-        except msgspec.DecodeError as error:
-            _log.error("the consumer %s is damaged on disk and is left out: %s", row[0], error)
-    return found
+            if not fits("consumers", dict(zip(_COLUMNS, row, strict=True))):
+                raise ValueError("its checksum does not fit")
+            found[row[0]] = _consumer(*row[:-1])
+        except ValueError as error:
+            damaged.append(row[0])
+            _log.error("the consumer %s is damaged on disk and is left out: it begins anew at the oldest event: %s",
+                       row[0], error)  # fmt: skip
+    return Loaded(found, tuple(damaged))
 
 
 def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) -> Consumer:
@@ -173,6 +189,8 @@ def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) ->
 
 
 def _put(connection: sqlite3.Connection, it: Consumer) -> None:
-    row = (it.name, it.owner, _encode(it.topics).decode(), _encode(it.machines).decode(),
-           it.stream, it.acknowledged, it.made_ns, it.seen_ns)  # fmt: skip
-    connection.execute("INSERT OR REPLACE INTO consumers VALUES(?, ?, ?, ?, ?, ?, ?, ?)", row)
+    values = (it.name, it.owner, _encode(it.topics).decode(), _encode(it.machines).decode(),
+              it.stream, it.acknowledged, it.made_ns, it.seen_ns)  # fmt: skip
+    crc = checksum_of("consumers", dict(zip(_COLUMNS, values, strict=False)))
+    query = f"INSERT OR REPLACE INTO consumers({', '.join(_COLUMNS)}) VALUES({', '.join('?' * len(_COLUMNS))})"
+    connection.execute(query, (*values, crc))

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from edgeagent.errors import StoreError
+from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
 from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
@@ -28,6 +28,9 @@ _READERS = 2
 _MOST_READS = 64
 _HEALED_S = 600.0
 """Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
+
+_PATIENCE_S = 10.0
+"""The longest that a read waits for a healing, in real seconds."""
 
 _log = logging.getLogger(__name__)
 
@@ -80,6 +83,8 @@ class Database:
         self._file = 0
         self._suspicion: str | None = None
         self._healed_s = -_HEALED_S
+        self._is_settling = False
+        self._is_alone = False
         self._connections: list[sqlite3.Connection] = []
         self._lock = -1
 
@@ -114,15 +119,22 @@ class Database:
         self._thread.start()
 
     def _connect(self) -> sqlite3.Connection:
-        """Connect the writer: to a healed file, or with the room of the reserve."""
+        """Connect the writer: to a healed file, with the room of the reserve, or without any."""
         try:
             return connect_writer(self.path)
         except (OSError, sqlite3.Error, StoreError) as error:
             if healing.was_ours(self.path) and healing.is_damage(error):
                 healing.heal(self.path, str(error))
-            elif not self.room.eases(error):
+            elif not self.room.eases(error) and not self.room.is_full(error):
                 raise
-        return connect_writer(self.path)
+        try:
+            return connect_writer(self.path)
+        except (OSError, sqlite3.Error) as error:
+            if not self.room.is_full(error):
+                raise
+        _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is", self.path)
+        self._is_alone = True
+        return connect_writer(self.path, is_alone=True)
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -190,7 +202,7 @@ class Database:
         return result
 
     async def read(self, work: Work[T]) -> T:
-        """Run a query on a read-only connection beside the loop.
+        """Run a query on a read-only connection beside the loop; again, once healed, where it finds the file damaged.
 
         Raises:
             StoreError: 64 reads are waiting already, or the file cannot be read.
@@ -199,11 +211,24 @@ class Database:
             raise StoreError(f"too many reads of the database are waiting ({_MOST_READS}): ask again later")
         self._reading += 1
         try:
-            return await self._loop.run_in_executor(self._readers, self._query, work)
+            return await self._run_query(work)
         except sqlite3.Error as error:
             raise StoreError(f"{self.path}: cannot be read: {error}") from error
         finally:
             self._reading -= 1
+
+    async def _run_query(self, work: Work[T]) -> T:
+        try:
+            return await self._loop.run_in_executor(self._readers, self._query, work)
+        except (sqlite3.Error, StoreDamaged) as error:
+            if not healing.is_damage(error):
+                raise
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_S):
+                # The writer heals before it writes; what is put into the new file from memory is there after the next.
+                for _ in range(2):
+                    await self.write(lambda _: None)
+        return await self._loop.run_in_executor(self._readers, self._query, work)
 
     def suspect(self, reason: str) -> None:
         """Say that something of the file cannot be read: it is healed; from any thread."""
@@ -254,6 +279,8 @@ class Database:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
         self.room.fill()
+        if self._is_alone and not self.room.has_nothing():
+            self._open_to_others()
         self._writes += len(outcomes)
         self._commits += 1
         for callback in self.after_commit:
@@ -273,30 +300,65 @@ class Database:
             self.pulse.rest()
             self._change.wait_for(lambda: self._closing, self._retry_s)
 
+    def _open_to_others(self) -> None:
+        """Connect anew as ever once there is room, so that other processes can read; readers stand still for it."""
+        everybody, done = threading.Barrier(_READERS + 1), threading.Event()
+
+        def stand_still() -> None:
+            with suppress(threading.BrokenBarrierError):
+                self._disconnect()
+                everybody.wait(_PATIENCE_S)
+                done.wait(_PATIENCE_S)
+
+        for _ in range(_READERS):
+            self._readers.submit(stand_still)
+        try:
+            everybody.wait(_PATIENCE_S)
+        except threading.BrokenBarrierError:
+            return  # tried again after the next commit
+        self._writer.close()
+        try:
+            self._writer = connect_writer(self.path)
+            self._is_alone = False
+        except (StoreError, OSError, sqlite3.Error):
+            self._connect_again()
+        done.set()
+
     def _heal(self, reason: str) -> bool:
         """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
         self._suspicion = None
         if monotonic() - self._healed_s < _HEALED_S:
             return False
         self._healed_s = monotonic()
+        self._is_settling = True
         self._writer.close()
         try:
             healing.heal(self.path, reason, is_open=True)
         except (StoreError, OSError, sqlite3.Error) as error:
+            self._is_settling = False
             _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
         else:
             self._file += 1
             with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                for callback in self.on_healed:
+                for callback in (*self.on_healed, self._settle):
                     self._loop.call_soon_threadsafe(callback)
         return self._connect_again()
+
+    def _settle(self) -> None:
+        """Let read from a new file once what was put into it from memory is there."""
+
+        def done(_: object, __: BaseException | None) -> None:
+            self._is_settling = False
+
+        with suppress(StoreError):  # it is closed
+            self.submit(lambda _: None, done)
 
     def _connect_again(self) -> bool:
         """Connect the writer as soon as that can be done; False where the database is closed before."""
         while not self._closing:
             try:
                 healing.take_up(self.path)
-                self._writer = connect_writer(self.path)
+                self._writer = connect_writer(self.path, is_alone=self._is_alone)
             except (StoreError, OSError, sqlite3.Error) as error:
                 self._failing = str(error)
                 self._pause()
@@ -306,11 +368,18 @@ class Database:
 
     def _query(self, work: Work[T]) -> T:
         try:
-            return work(self._connection())
+            found = work(self._connection())
         except sqlite3.Error as error:
             if not healing.is_damage(error):
                 raise
-        self._reader.file = -1
+            self._reader.file = -1
+            found = self._query_anew(work)
+        if self._is_settling:
+            raise StoreDamaged(f"{self.path}: is being healed: ask again later")
+        return found
+
+    def _query_anew(self, work: Work[T]) -> T:
+        """Do it on a new connection; damage that is found so is one of the file."""
         try:
             return work(self._connection())
         except sqlite3.Error as error:
@@ -321,16 +390,21 @@ class Database:
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection for reading, to the file that is there now."""
         if getattr(self._reader, "file", -1) != self._file:
-            file, earlier = self._file, getattr(self._reader, "connection", None)
-            if earlier is not None:
-                self._connections.remove(earlier)
-                earlier.close()
-            self._reader.connection = None
+            file = self._file
+            self._disconnect()
             self._reader.connection = connect_reader(self.path)
             self._reader.file = file
             self._connections.append(self._reader.connection)
         connection: sqlite3.Connection = self._reader.connection
         return connection
+
+    def _disconnect(self) -> None:
+        """Close this thread's connection for reading."""
+        earlier = getattr(self._reader, "connection", None)
+        if earlier is not None:
+            self._connections.remove(earlier)
+            earlier.close()
+        self._reader.connection, self._reader.file = None, -1
 
     def _unlock(self) -> None:
         if self._lock >= 0:

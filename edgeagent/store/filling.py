@@ -1,4 +1,4 @@
-"""What a new layout takes over from the events of the one before."""
+"""What a new layout takes over from the one before."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edgeagent.clock import instant_ns
 from edgeagent.model.events import TOPICS, Event
 from edgeagent.store import events
 from edgeagent.store.alarms import noted
+from edgeagent.store.checksums import GIVEN_LATER, checksum_of
 from edgeagent.store.counters import ending
 
 ENDINGS = (
@@ -41,6 +42,19 @@ def fill(connection: sqlite3.Connection) -> None:
             for row in (noted(event), ending(event)):
                 if row:
                     row.insert(connection)
+
+
+def add_checksums(connection: sqlite3.Connection) -> None:
+    """Give the rows of tables that had no checksums theirs, inside somebody's transaction."""
+    for table in GIVEN_LATER:
+        cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  names of ours
+        names = [column[0] for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))]
+        connection.executemany(
+            f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}",  # noqa: S608
+            [(checksum_of(table, row), *(row[name] for name in key)) for row in rows],
+        )
 
 
 def _told(connection: sqlite3.Connection, topic: str) -> Iterator[Event]:

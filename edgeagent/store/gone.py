@@ -6,8 +6,10 @@ import logging
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from edgeagent.model.events import GapRange, Kind
+from edgeagent.store.checksums import checksum_of, fits
 
 _BLOCK = 4096
 """Numbers that one row tells of, as a compressed bitmap."""
@@ -16,6 +18,18 @@ _BYTES = _BLOCK // 8
 _BEYOND = (1 << 63) - 1
 
 _log = logging.getLogger(__name__)
+
+
+class _Row(NamedTuple):
+    block: int
+    machine: str
+    topic: str
+    count: int  # type: ignore[assignment]  # of a tuple it hides the method
+    sequences: bytes
+
+    @property
+    def kind(self) -> Kind:
+        return self.machine, self.topic
 
 
 def note(connection: sqlite3.Connection, sequences: Mapping[Kind, Iterable[int]]) -> None:
@@ -31,11 +45,10 @@ def note(connection: sqlite3.Connection, sequences: Mapping[Kind, Iterable[int]]
 
 def between(connection: sqlite3.Connection, first: int, last: int) -> dict[Kind, int]:
     """Find what is gone of some numbers: each machine and topic with a bitmap, whose lowest bit is `first`."""
-    query = "SELECT machine, topic, block, sequences FROM gone WHERE block BETWEEN ? AND ?"
     found: dict[Kind, int] = {}
-    for machine, topic, block, packed in connection.execute(query, (first // _BLOCK, last // _BLOCK)):
-        if bits := _within(block, packed, first, last):
-            found[machine, topic] = found.get((machine, topic), 0) | bits
+    for row in _rows(connection, "block BETWEEN ? AND ?", (first // _BLOCK, last // _BLOCK)):
+        if bits := _within(row.block, row.sequences, first, last):
+            found[row.kind] = found.get(row.kind, 0) | bits
     return found
 
 
@@ -46,12 +59,12 @@ def told(connection: sqlite3.Connection, first: int, last: int, wanted: Iterable
         The wanted events among them, None where there are none; how many there are of all kinds.
     """
     chosen = set(wanted)
-    query = "SELECT machine, topic, block, count, sequences FROM gone WHERE block BETWEEN ? AND ? ORDER BY block"
     count, everything = 0, 0
     topics: set[str] = set()
     lowermost: list[tuple[int, bytes]] = []
     uppermost: list[tuple[int, bytes]] = []
-    for machine, topic, block, whole, packed in connection.execute(query, (first // _BLOCK, last // _BLOCK)):
+    span = first // _BLOCK, last // _BLOCK
+    for block, machine, topic, whole, packed in _rows(connection, "block BETWEEN ? AND ? ORDER BY block", span):
         begin = block * _BLOCK
         is_inside = first <= begin and begin + _BLOCK - 1 <= last
         number = whole if is_inside else _within(block, packed, first, last).bit_count()
@@ -74,12 +87,10 @@ def told(connection: sqlite3.Connection, first: int, last: int, wanted: Iterable
 
 def before(connection: sqlite3.Connection, kind: Kind, sequence: int) -> int:
     """Find the last number before another one that is gone of a machine and topic; 0 if there is none."""
-    query = (
-        "SELECT block, sequences FROM gone WHERE machine = ? AND topic = ? AND block <= ? ORDER BY block DESC LIMIT 2"
-    )
-    for block, packed in connection.execute(query, (*kind, min(sequence, _BEYOND) // _BLOCK)).fetchall():
-        begin: int = block * _BLOCK
-        if bits := _within(block, packed, begin, min(sequence, begin + _BLOCK) - 1):
+    condition = "machine = ? AND topic = ? AND block <= ? ORDER BY block DESC"
+    for row in _rows(connection, condition, (*kind, min(sequence, _BEYOND) // _BLOCK)):
+        begin = row.block * _BLOCK
+        if bits := _within(row.block, row.sequences, begin, min(sequence, begin + _BLOCK) - 1):
             return begin + bits.bit_length() - 1
     return 0
 
@@ -109,27 +120,35 @@ def lowest(bits: int) -> int:
 
 
 def _put(connection: sqlite3.Connection, block: int, kind: Kind, bits: int) -> None:
-    query = "SELECT sequences FROM gone WHERE block = ? AND machine = ? AND topic = ?"
-    row = connection.execute(query, (block, *kind)).fetchone()
-    bits |= _unpacked(block, row[0]) if row else 0
+    for row in _rows(connection, "block = ? AND machine = ? AND topic = ?", (block, *kind)):
+        bits |= _unpacked(row.sequences)
     packed = zlib.compress(bits.to_bytes(_BYTES, "little"))
+    new = _Row(block, *kind, bits.bit_count(), packed)
     connection.execute(
-        "INSERT OR REPLACE INTO gone(block, machine, topic, count, sequences) VALUES(?, ?, ?, ?, ?)",
-        (block, *kind, bits.bit_count(), packed),
+        "INSERT OR REPLACE INTO gone(block, machine, topic, count, sequences, crc) VALUES(?, ?, ?, ?, ?, ?)",
+        (*new, checksum_of("gone", new._asdict())),
     )
+
+
+def _rows(connection: sqlite3.Connection, condition: str, values: tuple[int | str, ...]) -> Iterator[_Row]:
+    """Read rows that are as they were written: numbers that a damaged one tells of are a gap of unknown events."""
+    cursor = connection.execute(f"SELECT * FROM gone WHERE {condition}", values)  # noqa: S608
+    names = [column[0] for column in cursor.description]
+    for found in cursor:
+        row = dict(zip(names, found, strict=True))
+        if fits("gone", row):
+            yield _Row(*(row[name] for name in _Row._fields))
+        else:
+            _log.error("what is gone of events %d and later is damaged on disk and is left out", row["block"] * _BLOCK)
 
 
 def _within(block: int, packed: bytes, first: int, last: int) -> int:
     """What a row tells of some numbers; the lowest bit is `first`."""
     if last < first:
         return 0
-    bits, shift = _unpacked(block, packed), block * _BLOCK - first
+    bits, shift = _unpacked(packed), block * _BLOCK - first
     return (bits << shift if shift >= 0 else bits >> -shift) & ((1 << last - first + 1) - 1)
 
 
-def _unpacked(block: int, packed: bytes) -> int:
-    try:
-        return int.from_bytes(zlib.decompress(packed), "little")
-    except zlib.error:
-        _log.error("what is gone of events %d and later is damaged on disk and is left out", block * _BLOCK)
-        return 0
+def _unpacked(packed: bytes) -> int:
+    return int.from_bytes(zlib.decompress(packed), "little")

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from edgeagent.model.events import Kind, matches
+from edgeagent.store.checksums import checksum_of, fits
 
 RECORDED = ("Board.ProcessCompleted", "Board.Lost")
 """Topics of the events that come with a board's record."""
 
 _ALL = ""
 """In place of a machine: whoever had these wanted all machines."""
+
+_COLUMNS = "machine, topic, first, last, crc"
+
+_log = logging.getLogger(__name__)
 
 
 class Had(msgspec.Struct, frozen=True):
@@ -40,18 +46,36 @@ class Had(msgspec.Struct, frozen=True):
 
 
 def ranges(connection: sqlite3.Connection, kind: Kind) -> list[tuple[int, int]]:
-    """The numbers of a machine and topic that somebody had, as ranges in order that do not overlap."""
-    query = "SELECT first, last FROM had WHERE machine IN (?, ?) AND topic = ? ORDER BY first"
-    return _joined(connection.execute(query, (_ALL, *kind)).fetchall())
+    """The numbers of a machine and topic that somebody had, as ranges in order that do not overlap.
+
+    A damaged row tells of nothing: what may not have been had stays.
+    """
+    query = f"SELECT {_COLUMNS} FROM had WHERE machine IN (?, ?) AND topic = ? ORDER BY first"  # noqa: S608
+    return _joined(_whole(connection.execute(query, (_ALL, *kind))))
 
 
 def _extend(connection: sqlite3.Connection, kind: Kind, first: int, last: int) -> None:
     where = "WHERE machine = ? AND topic = ? AND first <= ? AND last >= ?"
     touching = (*kind, last + 1, first - 1)
-    low, high = connection.execute(f"SELECT min(first), max(last) FROM had {where}", touching).fetchone()  # noqa: S608
+    query = f"SELECT {_COLUMNS} FROM had {where}"  # noqa: S608
+    spans = [(first, last), *_whole(connection.execute(query, touching))]
     connection.execute(f"DELETE FROM had {where}", touching)  # noqa: S608
-    row = (*kind, first if low is None else min(first, low), last if high is None else max(last, high))
-    connection.execute("INSERT INTO had(machine, topic, first, last) VALUES(?, ?, ?, ?)", row)
+    row = {"machine": kind[0], "topic": kind[1], "first": min(low for low, _ in spans),
+           "last": max(high for _, high in spans)}  # fmt: skip
+    connection.execute(
+        f"INSERT OR REPLACE INTO had({_COLUMNS}) VALUES(?, ?, ?, ?, ?)", (*row.values(), checksum_of("had", row))
+    )
+
+
+def _whole(rows: Iterable[tuple[str, str, int, int, int]]) -> list[tuple[int, int]]:
+    """First and last number of the rows that are as they were written."""
+    found = []
+    for machine, topic, first, last, crc in rows:
+        if fits("had", {"machine": machine, "topic": topic, "first": first, "last": last, "crc": crc}):
+            found.append((first, last))
+        else:
+            _log.error("what was had of %s from event %d on is damaged on disk and is left out", topic, first)
+    return found
 
 
 def _joined(found: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:

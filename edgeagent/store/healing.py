@@ -19,7 +19,7 @@ from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.store import rescue, salvage, standing
 from edgeagent.store.connection import connect_reader, connect_writer
 from edgeagent.store.mark import Mark
-from edgeagent.store.salvage import Salvaged
+from edgeagent.store.salvaged import Salvaged, find
 from edgeagent.store.schema import MIGRATIONS
 from edgeagent.store.swapping import aside, swap
 
@@ -120,7 +120,7 @@ def take_up(store: Path) -> None:
     salvaged = None
     if not log.exists() or not log.stat().st_size:
         with suppress(sqlite3.Error), closing(connect_reader(laid)) as connection:
-            salvaged = salvage.find(connection)
+            salvaged = find(connection)
     if salvaged is None:  # the damaged store is still there, and is looked at again
         _discard(laid)
         return

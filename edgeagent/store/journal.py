@@ -14,12 +14,12 @@ import msgspec
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Event, GapRange, Kind, StoredEvent, matches
-from edgeagent.store import boards, checkpoints, gone, salvage, standing
+from edgeagent.store import boards, checkpoints, gone, salvaged, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
 from edgeagent.store.counters import ending
 from edgeagent.store.database import Database
-from edgeagent.store.mark import Mark
+from edgeagent.store.mark import Mark, Reached
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 from edgeagent.store.transaction import at_one_moment
@@ -92,20 +92,24 @@ class Journal:
             StoreError: the mark beside the file cannot be written.
         """
         mark = Mark(database.path)
-        found = await database.write(lambda connection: standing.find(connection, mark.read()))
+        found = await _standing(database, mark.read())
         await asyncio.to_thread(_begin, mark, found, database)
         database.after_commit.append(mark.keep)
         journal = cls(database, clock or Clock(), mark, patience_s, found)
-        salvaged = await database.read(salvage.find)
-        journal._wait_for(salvaged.pending_events if salvaged and not salvaged.is_done else 0)
+        database.on_healed.append(journal._put_tail)
+        journal._wait_for(await database.read(salvaged.pending_events))
         return journal
 
     def healed(self, pending: int) -> None:
-        """Go on in another file after the one of before was found damaged: what is young in memory is put there.
+        """Go on in another file, after the one of before was found damaged.
 
         Args:
             pending: last number of the older events that are not there yet; 0 where all are that can be.
         """
+        self._wait_for(pending)
+
+    def _put_tail(self) -> None:
+        """Put what is young in memory into the file that took the place of a damaged one."""
         stored = self._tail.all()
 
         def write(connection: sqlite3.Connection) -> None:
@@ -113,7 +117,6 @@ class Journal:
             table.insert(connection, stored, "OR IGNORE")
 
         self._database.submit(write)
-        self._wait_for(pending)
 
     async def salvaged(self) -> None:
         """Read again what there is, once older events are back."""
@@ -219,8 +222,7 @@ class Journal:
         Raises:
             StoreError: the file cannot be read, or these events are still being taken over from a damaged one.
         """
-        if first <= self._pending:
-            raise StoreError(f"events up to {self._pending} are being taken over from a damaged file: ask again later")
+        self._require(first, self._pending)
         if first > self.committed_sequence:
             return [], first, []
         if at_hand := self.at_hand(first, topics, machines, limit):
@@ -229,6 +231,7 @@ class Journal:
         known, wanted = tuple(self._kinds), self._wanted(topics, machines)
 
         def work(connection: sqlite3.Connection) -> tuple[list[StoredEvent], int, list[GapRange]]:
+            self._require(first, salvaged.pending_events(connection))
             begin, before = first, None
             if first < oldest:
                 before, numbers = gone.told(connection, first, oldest - 1, wanted)
@@ -240,6 +243,11 @@ class Journal:
             return found, last + 1, [before, *lost] if before and begin == oldest else lost
 
         return await self._database.read(partial(at_one_moment, work))
+
+    @staticmethod
+    def _require(first: int, pending: int) -> None:
+        if first <= pending:
+            raise StoreError(f"events up to {pending} are being taken over from a damaged file: ask again later")
 
     def at_hand(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -321,14 +329,26 @@ class Journal:
                 future.set_exception(error)
 
 
+async def _standing(database: Database, reached: Reached | None) -> Standing:
+    """Find where to go on; on a full disk too, where no new stream begins."""
+
+    def find(connection: sqlite3.Connection) -> Standing | None:
+        return standing.find(connection, reached) if standing.goes_on(connection, reached) else None
+
+    if (found := await database.read(find)) is not None:
+        return found
+    return await database.write(lambda c: standing.find(c, reached))
+
+
 def _begin(mark: Mark, found: Standing, database: Database) -> None:
-    """Write the mark anew, with the room of the reserve where the disk is full."""
+    """Write the mark anew, with the room of the reserve where the disk is full; without any it stays as it was."""
     try:
         mark.begin(found.stream, found.last)
     except StoreError as error:
-        if not database.room.eases(error.__cause__):
+        if database.room.eases(error.__cause__):
+            mark.begin(found.stream, found.last)
+        elif not database.room.is_full(error.__cause__):
             raise
-        mark.begin(found.stream, found.last)
 
 
 def _rows(event: Event) -> Iterator[Kept]:

@@ -64,7 +64,7 @@ class Room:
     def eases(self, error: BaseException | None) -> bool:
         """Give the reserve back where a fault is that the disk is full; says whether a new try may do better."""
         with self._lock:
-            if not self._is_full(error) or not self.path.exists():
+            if not self.is_full(error) or not self.path.exists():
                 return False
             try:
                 self.path.unlink()
@@ -108,13 +108,15 @@ class Room:
     def _is_there(self) -> bool:
         return self.path.exists() and self.path.stat().st_size == self._reserve_bytes
 
-    def _is_full(self, error: BaseException | None) -> bool:
+    def is_full(self, error: BaseException | None) -> bool:
+        """Say whether a fault is that the disk is full."""
         if isinstance(error, sqlite3.Error):
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            return code == sqlite3.SQLITE_FULL or (code in _UNTOLD and self._has_nothing())
+            return code == sqlite3.SQLITE_FULL or (code in _UNTOLD and self.has_nothing())
         return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
-    def _has_nothing(self) -> bool:
+    def has_nothing(self) -> bool:
+        """Say whether as good as nothing is free; False where that cannot be known."""
         try:
             return self._free() < _NOTHING
         except OSError:

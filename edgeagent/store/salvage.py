@@ -12,18 +12,16 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from edgeagent.errors import StoreError
-from edgeagent.store import meta, overlay, rescue
-from edgeagent.store.checksums import fits
+from edgeagent.store import overlay, rescue
+from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import ENDINGS, fill
 from edgeagent.store.rescue import Layout, Read, Row
+from edgeagent.store.salvaged import Salvaged, Table, keep
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
-_SALVAGED = "salvage"
 _AT_ONCE = ("meta", "checkpoints", "consumers", "recipes", "requests", "history", "jobs", "alarms", "states")
 """Tables that an agent needs to begin, the most needed first; then the newest events."""
 _AT_ONCE_S = 1.0
@@ -46,77 +44,6 @@ _FROM_BOARDS = {
 """Table → what makes those of its rows again that are not there, from the records of boards."""
 
 _log = logging.getLogger(__name__)
-
-
-class Table(msgspec.Struct):
-    """How far one table is taken over.
-
-    Attributes:
-        rows: taken over. damaged: rows that were read, and were not as they were written. places: damaged places in
-            which nobody knows what was. after: where to go on. until: last row number that is left.
-    """
-
-    rows: int = 0
-    damaged: int = 0
-    places: int = 0
-    after: list[int | str] = []
-    until: int = (1 << 63) - 1
-    is_done: bool = False
-
-    @property
-    def is_damaged(self) -> bool:
-        """Whether something of it could not be taken over."""
-        return bool(self.damaged or self.places)
-
-
-class Salvaged(msgspec.Struct):
-    """What was found and done, as the new file remembers it.
-
-    Attributes:
-        at: RFC 3339. aside: the damaged file, which nobody deletes. reason: what was wrong with it.
-        is_counted: whether it is of a layout that counted how boards ended; what one before did not is made at the end.
-        lost: ranges of events that are gone, known once all is done; lost_events: how many in all.
-    """
-
-    at: str
-    aside: str
-    reason: str
-    tables: dict[str, Table] = {}
-    is_counted: bool = True
-    lost: list[tuple[int, int]] = []
-    lost_events: int = 0
-    is_done: bool = False
-
-    @property
-    def pending_events(self) -> int:
-        """The last number of those that are still to be taken over; 0 where none are."""
-        events = self.tables.get("events")
-        return 0 if events is None or events.is_done else events.until
-
-    def words(self) -> str:
-        """What was wrong and what is lost, for people."""
-        damaged = [f"{name} ({each.damaged} rows damaged, {each.places} places unreadable)"
-                   for name, each in self.tables.items() if each.is_damaged]  # fmt: skip
-        what = f"lost of {', '.join(damaged)}" if damaged else "nothing of what could be read was damaged"
-        ranges = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in self.lost)
-        events = f"; {self.lost_events} events are lost: {ranges}" if self.lost_events else ""
-        more = "" if self.is_done else "; older boards and events are still being taken over"
-        return f"the store was damaged ({self.reason}); {what}{events}{more}; it was put aside as {self.aside}"
-
-
-def find(connection: sqlite3.Connection) -> Salvaged | None:
-    """What a store remembers of the damage that it comes from; None where there was none, or it is over."""
-    sealed = meta.get(connection, _SALVAGED)
-    text = meta.unseal(sealed) if sealed else None
-    try:
-        return msgspec.json.decode(text, type=Salvaged) if text else None
-    except msgspec.DecodeError:
-        return None
-
-
-def keep(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
-    """Remember it inside somebody's transaction."""
-    meta.put(connection, _SALVAGED, meta.seal(msgspec.json.encode(salvaged).decode()))
 
 
 def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged) -> None:
@@ -293,12 +220,13 @@ def _copied(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, ta
 
 def _insert(into: sqlite3.Connection, it: Layout, rows: Sequence[Row], table: Table) -> None:
     """Write the rows that are whole and not there yet; what the table does not take is damaged as well."""
-    whole = [row for row in rows if fits(it.table, dict(zip(it.columns, row, strict=True)))]
+    named = [with_checksum(it.table, dict(zip(it.columns, row, strict=True))) for row in rows]
+    whole = [row for row in named if fits(it.table, row)]
     table.damaged += len(rows) - len(whole)
-    query = f"INSERT OR IGNORE INTO {it.table}({', '.join(it.columns)}) VALUES({', '.join('?' * len(it.columns))})"
     for row in whole:
+        query = f"INSERT OR IGNORE INTO {it.table}({', '.join(row)}) VALUES({', '.join('?' * len(row))})"
         try:
-            table.rows += into.execute(query, row).rowcount
+            table.rows += into.execute(query, tuple(row.values())).rowcount
         except (sqlite3.IntegrityError, OverflowError):
             table.damaged += 1
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import NamedTuple
 
-from edgeagent.store.filling import fill
+from edgeagent.store.filling import add_checksums, fill
 
 
 class Step(NamedTuple):
@@ -84,4 +84,9 @@ MIGRATIONS: tuple[Step, ...] = (
     CREATE TABLE had(machine TEXT NOT NULL, topic TEXT NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
         PRIMARY KEY(machine, topic, first)) STRICT, WITHOUT ROWID;
     """),
+    Step("""
+    ALTER TABLE consumers ADD COLUMN crc INTEGER;
+    ALTER TABLE gone ADD COLUMN crc INTEGER;
+    ALTER TABLE had ADD COLUMN crc INTEGER;
+    """, add_checksums),
 )

@@ -42,11 +42,10 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     """
     stream, missing = meta.get(connection, _STREAM), None
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
-    newest = _newest(connection)
-    written, last = _number(connection, _WRITTEN), last_number(connection)
+    newest, last = _newest(connection), last_number(connection)
     if stream is None:
         stream = _begin(connection)
-    elif newest < written or (reached is not None and (reached.stream != stream or reached.last > last)):
+    elif not goes_on(connection, reached):
         if reached is not None and reached.stream == stream:
             last = max(last, reached.last)
         before, stream = stream, _begin(connection)
@@ -62,6 +61,14 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
         kind: table.before(connection, kind, last + 1) for kind in {*table.kinds(connection), *gone.kinds(connection)}
     }
     return Standing(stream, first or last + 1, last, kinds, missing)
+
+
+def goes_on(connection: sqlite3.Connection, reached: Reached | None) -> bool:
+    """Say whether the stream goes on: `find` writes nothing then."""
+    stream = meta.get(connection, _STREAM)
+    if stream is None or _newest(connection) < _number(connection, _WRITTEN):
+        return False
+    return reached is None or (reached.stream == stream and reached.last <= last_number(connection))
 
 
 def go_on(connection: sqlite3.Connection, stream: str) -> None:

@@ -84,7 +84,7 @@ def _look(store: Path, connection: sqlite3.Connection) -> StoreStatus:
     measured = sizes.measure(connection)
     kinds = list(table.kinds(connection))
     holding = []
-    for it in consumers.load(connection).values():
+    for it in consumers.load(connection).consumers.values():
         wanted = [kind for kind in kinds if it.wants(kind)]
         if waiting := table.count(connection, wanted, it.acknowledged, 1 << 62):
             holding.append(Holding(it.name, it.owner, it.acknowledged, waiting, iso(it.seen_ns)))

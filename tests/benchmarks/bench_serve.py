@@ -36,6 +36,7 @@ from edgeagent.control.room import ControlRoom
 from edgeagent.model.events import Event, MachineBusyChanged
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.forms import Function, Parameters, Result
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.publish.access import Access
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher
@@ -85,7 +86,8 @@ async def serve_agent(folder: Path) -> tuple[int, int]:
                                           MachineBusyChanged(bool(number % 2), number % 7))])  # fmt: skip
             await asyncio.sleep(EVENT_S)
 
-    room = ControlRoom(ControlTable(), (), archive, await Audit.open(database, clock), clock)
+    room = ControlRoom(ControlTable(), (), archive, await Audit.open(database, clock), clock,
+                       report=OwnAlarms((), archive.journal, clock).report)
     handlers = answers((), archive, delivery, clock) | room.handlers()
     handlers |= {"Bench.Echo": echo, "Bench.Tell": Telling(tell)}
     functions = FUNCTIONS | {name: Function(name, "viewer", False, parameters, Result, "")

@@ -22,6 +22,7 @@ from edgeagent.errors import CommandRefused, Silent
 from edgeagent.model.callers import NO_ROLE, Caller
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.console import CONSOLE
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.store import Archive, Database
 from edgeagent.unit import Unit
 from firmware_iface import catalog
@@ -127,6 +128,7 @@ class Bench:
     device: Any
     clock: HandClock
     archive: Archive
+    alarms: OwnAlarms
     audit: HeldAudit = field(default_factory=HeldAudit)
     settings: ControlTable = ENABLED
     table: MachineTable = TABLE
@@ -141,7 +143,7 @@ class Bench:
 
     def _room(self) -> ControlRoom:
         return ControlRoom(self.settings, [(self.unit, self.reach, self.table)], self.archive, self.audit, self.clock,
-                           self.clock, PROCEDURES | self.procedures, self._as_now)
+                           self.clock, PROCEDURES | self.procedures, self._as_now, report=self.alarms.report)
 
     def _as_now(self, caller: Caller) -> Caller:
         proof = caller.certificate.fingerprint if caller.certificate else caller.token
@@ -267,10 +269,11 @@ async def bench(
     database.open(asyncio.get_running_loop())
     try:
         archive = await Archive.open(database, clock)
+        alarms = await OwnAlarms.open(("RO0001",), archive.journal, archive.checkpoints, clock)
         unit = Unit(more.get("table", TABLE), (register_map,), clock, archive.journal,
-                    archive.checkpoints, lambda *_: None)
+                    archive.checkpoints, lambda *_: None, own_alarms=alarms.of)
         await unit.resume()
-        it = Bench(unit, device, clock, archive, **more)
+        it = Bench(unit, device, clock, archive, alarms, **more)
         it.run(3)
         unit.confirm_empty(None, "looked", "anna")
         await it.room.start()

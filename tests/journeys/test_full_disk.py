@@ -74,3 +74,50 @@ def test_a_full_disk_is_told_commands_are_refused_and_all_is_well_once_there_is_
 
     with small_disk(tmp_path, mebibytes=16) as disk:
         asyncio.run(go(disk))
+
+
+@pytest.mark.slow
+def test_an_agent_begins_on_a_full_disk_without_a_reserve_serves_refuses_commands_and_recovers(tmp_path: Path) -> None:
+    async def begins(it: Floor, disk: SmallDisk) -> None:
+        await it.stop()
+        disk.fill()
+        it.agent = None
+        it.store.with_name(f"{it.store.name}.reserve").unlink(missing_ok=True)
+        disk.fill()
+        await it.start()
+        async with it.caller("http", it.tokens["anna"]) as anna:
+            assert (await anna.call("Event.Read", **{"from": "beginning", "topics": ["*"]}))["result"]["events"]
+            await until(lambda: has(anna, "diskFull"))
+            is_ready, parts = it.agent.health.ready()
+            assert (is_ready, "disk is full" in parts["disk"]) == (False, True)
+            before = {each["time"] for each in (await anna.call("Status.GetValues"))["result"]["values"]}
+            await until(lambda: moves(anna, before))
+            async with it.console() as console:
+                refused = await console.call("Status.GrantRemote", machine="RO0001", minutes=60)
+            assert "disk is full" in str(refused["error"])
+            assert "error" in await anna.call(SET, **SETPOINT, value=171.0, requestId="b")
+            assert not it.wrote()
+            disk.empty()
+            await until(lambda: has(anna, "diskFull", stands=False))
+            await until(lambda: is_told(anna, ("Alarm.Cleared", "diskFull")))
+            await it.grant("RO0001")
+            answer = await anna.call(SET, **SETPOINT, value=172.0, requestId="c")
+            assert "error" not in answer, answer
+
+    async def has(anna: Any, code: str, stands: bool = True) -> bool:
+        return (code in await codes(anna)) == stands
+
+    async def is_told(anna: Any, what: tuple[str, str]) -> bool:
+        return what in await told(anna)
+
+    async def moves(anna: Any, before: set[str]) -> bool:
+        values = (await anna.call("Status.GetValues"))["result"]["values"]
+        return any(each["quality"] == "good" and each["time"] not in before for each in values)
+
+    async def go(disk: SmallDisk) -> None:
+        async with floor(disk.folder, maps={"RO0001": PATIENT}, store=ROOM) as it:
+            it.knows("anna", role="engineer")
+            await begins(it, disk)
+
+    with small_disk(tmp_path, mebibytes=16) as disk:
+        asyncio.run(go(disk))

@@ -24,6 +24,7 @@ from edgeagent.config import Configuration, ControlTable, MachineTable, ModbusTc
 from edgeagent.control.room import ControlRoom
 from edgeagent.model.commands import Job, JobStep
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -283,7 +284,8 @@ async def _agent(folder: Path, clock: HandClock, device: Device, version: str) -
         await tell_changes(configuration, {TABLE.id: maps}, archive.journal, archive.checkpoints, clock, version)
         authentication = Authentication(Known((MES,)), now=lambda: MORNING)
         reach = ShortReach(None)  # type: ignore[arg-type]  the day that is made below
-        room = ControlRoom(ControlTable(enabled=True), [(unit, reach, TABLE)], archive, HeldAudit(), clock, clock)
+        room = ControlRoom(ControlTable(enabled=True), [(unit, reach, TABLE)], archive, HeldAudit(), clock, clock,
+                           report=OwnAlarms((TABLE.id,), archive.journal, clock).report)
         functions = Access(FUNCTIONS, answers([unit], archive, delivery, clock, authentication) | room.handlers())
         server = LineServer(Dispatcher(functions), delivery, admission=Admission(authentication))
         port = await server.start("127.0.0.1", 0)

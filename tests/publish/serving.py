@@ -18,6 +18,7 @@ from edgeagent.control.room import ControlRoom
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.events import AlarmTold, Event, MachineStatusChanged
 from edgeagent.model.functions import FUNCTIONS
+from edgeagent.own_alarms import OwnAlarms
 from edgeagent.publish.access import Access
 from edgeagent.publish.authentication import Authentication
 from edgeagent.publish.delivery import Delivery
@@ -121,7 +122,8 @@ async def serving(
         fakes = [FakeMachine(name) for name in machines]
         tables = [MachineTable(name, (ModbusTcpTable("small", "127.0.0.1"),)) for name in machines]
         commanded = [(fake, Nowhere(), table) for fake, table in zip(fakes, tables, strict=True)]
-        room = ControlRoom(ControlTable(), commanded, archive, HeldAudit(), clock)
+        room = ControlRoom(ControlTable(), commanded, archive, HeldAudit(), clock,
+                           report=OwnAlarms(machines, journal, clock).report)
         tally = delivery.notices.tally
         authentication = Authentication(known or Known((MES,)), tally)
         admission = Admission(authentication, anonymous)

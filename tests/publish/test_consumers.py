@@ -76,6 +76,26 @@ def test_a_new_consumer_begins_with_the_oldest_event_and_goes_on_after_what_it_a
     run(main())
 
 
+def test_a_consumer_whose_row_the_disk_changed_misses_nothing(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            await served.journal.settled(served.happen(6))
+            client, _ = await listen(served)
+            await sequences(client, 6)
+            await acknowledge(client, served, 3)
+            await client.close()
+        with sqlite3.connect(tmp_path / "edge.db") as connection:
+            connection.execute("UPDATE consumers SET acknowledged = acknowledged + 1")
+        connection.close()
+        async with serving(tmp_path) as served:
+            client, again = await listen(served)
+            assert again["nextSequence"] == 1
+            assert await sequences(client, 6) == [1, 2, 3, 4, 5, 6]
+            await client.close()
+
+    run(main())
+
+
 def test_what_is_acknowledged_is_on_disk_before_it_is_answered(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:

@@ -21,7 +21,7 @@ from edgeagent.model.machine import Tolerances
 from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import Archive, Database
 from edgeagent.store.aside import AsideNote
-from edgeagent.store.checksums import checksum, fits
+from edgeagent.store.checksums import checksum_of, fits
 from edgeagent.store.consumers import Consumer
 from edgeagent.store.jobs import JobNote
 from edgeagent.store.requests import Asked, AskedNote
@@ -77,7 +77,7 @@ def _fill_the_rest(connection: sqlite3.Connection, rows: int) -> None:
                 AsideNote(_aside(n), b'{"jsonrpc":"2.0"}').insert(connection)
                 continue
             if "crc" in row:
-                row["crc"] = checksum(row["id"], row["body"])
+                row["crc"] = checksum_of(table, row)
             query = f"INSERT INTO {table}({', '.join(row)}) VALUES({', '.join('?' * len(row))})"
             connection.execute(query, tuple(row.values()))
 

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
-from edgeagent.store import Consumer, Consumers
+from edgeagent.store import Archive, Consumer, Consumers
 from edgeagent.store import consumers as module
 from tests.store.samples import NOON, with_store
 from tests.store.test_database import held
@@ -34,6 +35,26 @@ def test_a_consumer_is_kept_over_a_restart_and_can_be_forgotten(tmp_path):
         assert consumers.get("c") is None
 
     with_store(tmp_path / "s.db", first)
+    with_store(tmp_path / "s.db", then)
+
+
+@pytest.mark.parametrize("column", ["name", "owner", "topics", "machines", "stream", "acknowledged", "seen_ns", "crc"])
+def test_a_consumer_whose_row_is_damaged_is_left_out_and_told_until_it_begins_anew(tmp_path, caplog, column):
+    async def damage(database):
+        await (await Consumers.open(database)).put(consumer())
+        changed = f"{column} || ' '" if column in ("name", "owner", "topics", "machines", "stream") else f"{column} + 1"
+        await database.write(lambda c: c.execute(f"UPDATE consumers SET {column} = {changed}") and None)
+
+    async def then(database):
+        archive = await Archive.open(database, Clock())
+        assert archive.consumers.all() == ()
+        assert "is damaged on disk and is left out" in caplog.text
+        assert "the consumer mes" in archive.care.rows()
+        assert "begins anew at the oldest event" in archive.care.rows()
+        await archive.consumers.put(consumer(acknowledged=0))
+        assert (await Consumers.open(database)).get("mes").acknowledged == 0
+
+    with_store(tmp_path / "s.db", damage)
     with_store(tmp_path / "s.db", then)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgeagent.model.events import GapRange
-from edgeagent.store import gone, holes
+from edgeagent.store import gone, had, holes
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.schema import MIGRATIONS
 
@@ -19,7 +19,8 @@ NUMBERS = st.dictionaries(st.integers(1, 3 * 4096), st.sampled_from(KINDS), max_
 
 def memory() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    connection.executescript(MIGRATIONS[-1].script)
+    for step in MIGRATIONS:
+        connection.executescript(step.script)
     return connection
 
 
@@ -77,6 +78,24 @@ def test_a_million_events_take_about_a_byte_each():
 def test_a_damaged_row_says_nothing_rather_than_something_wrong(tmp_path, caplog):
     with closing(connect_writer(tmp_path / "s.db")) as connection:
         gone.note(connection, {KINDS[0]: [1, 2, 3]})
-        connection.execute("UPDATE gone SET sequences = x'00'")
-        assert gone.between(connection, 1, 3) == {}
+        bits = connection.execute("SELECT sequences FROM gone").fetchone()[0]
+        gone.note(connection, {KINDS[1]: range(1, 9)})
+        other = connection.execute("SELECT max(sequences) FROM gone WHERE count = 8").fetchone()[0]
+        for damaged in (b"\0", other):
+            connection.execute("UPDATE gone SET sequences = ? WHERE count = 3", (damaged,))
+            assert gone.between(connection, 1, 3) == {KINDS[1]: 7}
+            assert gone.told(connection, 1, 3, KINDS[:1]) == (None, 3)
+            assert gone.before(connection, KINDS[0], 4) == 0
+        assert "is damaged on disk" in caplog.text
+        connection.execute("UPDATE gone SET sequences = ? WHERE count = 3", (bits,))
+        assert gone.before(connection, KINDS[0], 4) == 3
+
+
+def test_a_damaged_row_of_what_was_had_lets_nothing_be_deleted(tmp_path, caplog):
+    with closing(connect_writer(tmp_path / "s.db")) as connection:
+        had.Had(("*",), None, 0, 10).insert(connection)
+        connection.execute("UPDATE had SET last = 11")
+        assert had.ranges(connection, ("RO0001", "Board.Lost")) == []
+        had.Had(("*",), None, 10, 12).insert(connection)
+        assert had.ranges(connection, ("RO0001", "Board.Lost")) == [(11, 12)]
         assert "is damaged on disk" in caplog.text

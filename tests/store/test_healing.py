@@ -101,7 +101,7 @@ def held(
 
 def served_of(row: dict[str, Any] | None) -> object:
     """What of a row is shown: of one with a checksum its body, the other columns are only looked for."""
-    return row["body"] if row and "crc" in row else row
+    return row["body"] if row and "body" in row else row
 
 
 def test_every_table_of_the_schema_is_filled(whole, rows):
@@ -304,6 +304,70 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
     assert gaps
     assert sorted(events + gaps) == list(range(1, events[-1] + 1))
     assert "was damaged" in told
+
+
+def test_boards_and_traces_that_still_come_are_asked_for_again_and_not_denied(whole, store):
+    zero(store, damage.pages(whole)["alarms"][-1])
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        boards = archive.boards
+        for asked in (boards.get("board-0003"), boards.trace("board-0003", 10), boards.find(),
+                      boards.find(barcode="PCB-0003")):  # fmt: skip
+            with pytest.raises(StoreError, match="being taken over from a damaged file: ask again later"):
+                await asked
+        await archive.care.salvage()
+        assert await boards.get("board-0003")
+        assert (await boards.trace("board-0003", 10)).zones["zone/1/top"] == [3.0, 2.0]
+        assert len((await boards.find(barcode="PCB-0003"))[0]) == 1
+        assert await boards.get("board-none") is None
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("table", ["events", "boards", "jobs", "checkpoints", "consumers"])
+def test_a_read_that_finds_damage_waits_until_it_is_healed(whole, store, table):
+    found = damage.pages(whole)[table]
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        for page in found:
+            zero(store, page)
+        rows = await database.read(lambda c: c.execute(f"SELECT * FROM {table} ORDER BY 1 DESC").fetchall())
+        assert rows == await database.read(lambda c: c.execute(f"SELECT * FROM {table} ORDER BY 1 DESC").fetchall())
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        assert "was damaged" in archive.care.damage()
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
+
+
+def test_what_is_read_the_moment_a_damaged_file_is_healed_is_told_without_a_false_gap(whole, store, monkeypatch):
+    middle = damage.pages(whole)["events"][12]
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        journal = archive.journal
+        zero(store, middle)
+        with pytest.raises(StoreError, match="being taken over"):
+            for first in range(1, journal.committed_sequence, 16):
+                await journal.read(first, ("*",), None, 16)
+        care = asyncio.create_task(archive.care.run())
+        events, gaps = await damage._read(archive)
+        assert 0 < len(gaps) < 10
+        assert sorted(events + gaps) == list(range(1, journal.committed_sequence + 1))
+        care.cancel()
+        await asyncio.wait((care,))
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
 
 
 def _table(whole: Path, name: str) -> str:

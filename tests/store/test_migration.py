@@ -14,8 +14,10 @@ import pytest
 
 from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
-from edgeagent.store import Archive, migration
+from edgeagent.store import Archive, gone, had, migration
+from edgeagent.store.checksums import GIVEN_LATER, damaged
 from edgeagent.store.connection import connect_writer
+from edgeagent.store.had import Had
 from edgeagent.store.schema import MIGRATIONS, Step
 from tests.store.deaths import deaths, layout, tables
 from tests.store.samples import scanned, with_store
@@ -58,6 +60,49 @@ def test_a_store_of_layout_1_is_there_as_a_whole_and_goes_on(old):
 
     with_store(old, use)
     assert layout(old) == len(MIGRATIONS)
+
+
+def test_rows_of_layout_5_are_given_checksums_and_go_on(tmp_path):
+    for suffix in ("", ".mark"):
+        shutil.copy(FIXTURES / f"layout-5.db{suffix}", tmp_path / f"s.db{suffix}")
+
+    async def use(database):
+        archive = await Archive.open(database, Clock())
+        assert [(it.name, it.acknowledged) for it in archive.consumers.all()] == [("mes", 5), ("scada", 3)]
+        events, _, gaps = await archive.journal.read(1, ("*",), None, 100)
+        assert [event.sequence for event in events] == [2, 4, 5, 6, 7, 8]
+        assert [(gap.from_, gap.to, gap.count) for gap in gaps] == [(1, 1, 1), (3, 3, 1)]
+        assert await database.read(lambda c: had.ranges(c, ("RO0001", "Board.Lost"))) == [(1, 5)]
+        assert await database.read(damaged) == {}
+        await archive.consumers.put(archive.consumers.get("mes"), Had(("*",), None, 5, 8))
+        assert await database.read(lambda c: had.ranges(c, ("RO0001", "Board.Lost"))) == [(1, 8)]
+
+    with_store(tmp_path / "s.db", use)
+    assert layout(tmp_path / "s.db") == len(MIGRATIONS)
+    for table, rows in tables(tmp_path / "s.db", GIVEN_LATER).items():
+        assert rows, table
+        assert all(row[-1] for row in rows), table
+
+
+def test_a_damaged_store_of_layout_5_is_taken_over_with_its_consumers(tmp_path):
+    for suffix in ("", ".mark"):
+        shutil.copy(FIXTURES / f"layout-5.db{suffix}", tmp_path / f"s.db{suffix}")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'recipes'").fetchone()[0]
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with (tmp_path / "s.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
+
+    async def use(database):
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        assert [(it.name, it.acknowledged) for it in archive.consumers.all()] == [("mes", 5), ("scada", 3)]
+        assert await database.read(lambda c: had.ranges(c, ("RO0001", "Board.Lost"))) == [(1, 5)]
+        assert await database.read(lambda c: gone.before(c, ("RO0001", "Board.BarcodeRead"), 5)) == 3
+        assert await database.read(damaged) == {}
+
+    with_store(tmp_path / "s.db", use)
 
 
 def test_before_the_first_step_the_file_is_backed_up_beside_it(old, caplog):

@@ -15,13 +15,13 @@ import pytest
 from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
 from edgeagent.model.audit import AuditEntry
-from edgeagent.store import Audit, Checkpoints, Database, Journal
+from edgeagent.store import Archive, Audit, Checkpoints, Database, Journal
 from edgeagent.store.audit.segments import raw_lines, segment_files
 from edgeagent.store.audit.verification import verify
 from edgeagent.store.backup import back_up
 from edgeagent.store.room import Room
 from tests.store.samples import scanned, with_store
-from tests.store.small_disk import KINDS, small_disk
+from tests.store.small_disk import KINDS, SmallDisk, small_disk
 
 RESERVE = 1 << 20
 
@@ -108,6 +108,50 @@ def test_a_store_is_opened_on_a_full_disk_by_the_room_of_its_reserve(tmp_path, k
         assert asyncio.run(live(disk.folder / "s.db")) == -3, "without room for a reserve it is known to be spent"
         disk.empty()
         assert asyncio.run(live(disk.folder / "s.db")) == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_store_is_opened_on_a_full_disk_without_a_reserve_and_goes_on_once_there_is_room(tmp_path, kind):
+    async def live(path: Path, disk: SmallDisk) -> None:
+        database, audit = Database(path, 0.02, Room(path, RESERVE)), None
+        database.open()
+        try:
+            audit = await Audit.open(database, Clock(), retry_s=0.02)
+            archive = await Archive.open(database, Clock())
+            journal = archive.journal
+            assert [e.sequence for e in (await journal.read(1, ("*",), None, 10))[0]] == [1]
+            assert "the disk is full" in (database.room.spent or "")
+            assert audit.failing
+            last = journal.append([scanned("x" * 5000) for _ in range(20)])
+            await until(lambda: database.health().failing)
+            assert journal.committed_sequence == 1
+            disk.empty()
+            await journal.settled(last)
+            assert (await journal.read(1, ("*",), None, 50))[1:] == (last + 1, [])
+            async with asyncio.timeout(30):
+                while database.health().failing or audit.failing:  # as an agent writes while it lives
+                    await database.write(lambda _: None)
+                    await asyncio.sleep(0.05)
+            count = ("import sqlite3, sys; "
+                     "print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM events'))")  # fmt: skip
+            told = await asyncio.to_thread(subprocess.check_output, (sys.executable, "-c", count, path), text=True)
+            assert told == f"({last},)\n", "another process reads as ever"
+        finally:
+            if audit:
+                await audit.close()
+            await asyncio.to_thread(database.close)
+
+    async def once(path: Path) -> None:
+        database = Database(path, 0.02)
+        database.open()
+        journal = await Journal.open(database, Clock())
+        await journal.settled(journal.append([scanned("x")]))
+        await asyncio.to_thread(database.close)
+
+    with small_disk(tmp_path, kind) as disk:
+        asyncio.run(once(disk.folder / "s.db"))
+        disk.fill()
+        asyncio.run(live(disk.folder / "s.db", disk))
 
 
 def test_a_disk_that_gets_full_under_a_backup_is_told_and_nothing_of_it_is_left(tmp_path):

@@ -13,7 +13,6 @@ import pytest
 from edgeagent import config
 from edgeagent.agent import Agent
 from edgeagent.clock import Clock
-from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import RecipeName
 from edgeagent.model.machine import Limit, ProcessWindow, Tolerances
 from edgeagent.model.recipes import StoredRecipe
@@ -156,10 +155,6 @@ def kept(name: str, version: int) -> StoredRecipe:
                         window=ProcessWindow(peak=Limit(240, 250)))  # fmt: skip
 
 
-HEAT = Alarm("01J0", "agent:heat", "it is on", "warning", "machine", "2026-11-21T22:10:20.000Z", False)
-"""An alarm that the control room raises by itself."""
-
-
 def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_again_as_then(tmp_path):
     async def go():
         clock = Clock(SPEED, Clock().wall_ns())
@@ -174,7 +169,6 @@ def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_aga
             while unit.recipe()[0].name is None or unit.status().state != "ready":  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             unit.hold_ready("recipe SAC305-A is not settled")
-            unit.raise_alarm(HEAT)
             unit.expect({"zone/3/top/setpoint": 166.0}, "anna")
             unit.expect({"zone/3/top/setpoint": 166.0}, "otto")
             unit.expect_no_more(["zone/3/top/setpoint"])
@@ -182,7 +176,6 @@ def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_aga
             oven.oven.insert_board()
             await topic(agent, "Board.ProcessStarted")
             unit.hold_ready(None)
-            unit.clear_alarm(HEAT.code, "anna")
             unit.recipe_started(RecipeName("SAC305-A", 4), "anna")
             await topic(agent, "Board.ProcessCompleted")
         await oven.stop()
@@ -191,9 +184,6 @@ def test_boards_of_stored_recipes_and_changes_of_callers_are_judged_and_told_aga
         assert (board["processReady"], board["recipe"]["version"]) == (False, 3)
         assert any("± 0.001 is allowed" in reason for reason in board["verdict"]["reasons"])
         assert {"anna"} == {body["data"]["by"] for name, body in live if name == "Recipe.SettingChanged"}
-        assert "agent:heat" in board["whileInside"]["alarms"]
-        assert [(name, body["data"]["by"]) for name, body in live if "alarm" in body["data"]
-                and body["data"]["alarm"]["code"] == HEAT.code] == [("Alarm.Raised", None), ("Alarm.Cleared", "anna")]
         assert ("SAC305-A", 4, "anna") in [(body["data"]["recipe"], body["data"]["version"], body["data"]["by"])
                                            for name, body in live if name == "Recipe.Started"]  # fmt: skip
         assert plain(await replayed(tmp_path / "a.rec", tmp_path / "again.sqlite3")) == plain(live)

@@ -197,7 +197,7 @@ class Line:
             self._become("stopped", f"the consumer {self.consumer} belongs to {found.owner}, who may delete it")
             raise DeliveryError(f"push {self.name}: {self.reason}")
         place = place_of(found, journal)
-        if found is None and self._table.begin == "now":
+        if found is None and self._table.begin == "now" and not self._consumers.damaged:
             place = place._replace(first=journal.committed_sequence + 1)
         if found is None:
             found = Consumer(

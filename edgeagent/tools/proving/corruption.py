@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from edgeagent.errors import AgentRefused, AgentUnreachable
 from edgeagent.tools.proving import damage, oracle
@@ -23,6 +23,8 @@ _FIRST_BOARDS_S = 300.0
 _SHOWN = 200
 _LOOK_S = 0.2
 _TRIES = 20
+
+T = TypeVar("T")
 
 
 class Whole(NamedTuple):
@@ -103,10 +105,22 @@ async def _rows(client: Client, wanted: dict[str, Any] | None) -> dict[str, Any]
     told: dict[str, Any] = {}
     for name, (call, _) in wanted.items():
         try:
-            told[name] = (call, await client.call(call[0], **call[1]))
+            told[name] = (call, await _again(lambda call=call: client.call(call[0], **call[1])))  # type: ignore[misc]
         except AgentRefused:
             told[name] = (call, None)
     return told
+
+
+async def _again(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask, and again where the agent asks for it: it may be about to mend its store."""
+    for _ in range(_TRIES):
+        try:
+            return await ask()
+        except AgentRefused as refused:
+            if refused.kind != "busy":
+                raise
+            await asyncio.sleep(1.0)
+    return await ask()
 
 
 async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str]]:
@@ -114,7 +128,7 @@ async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str
     try:
         await agent.start()
         client = await agent.client()
-        stream, events, gaps = await _journal(client)
+        stream, events, gaps = await _again(client.journal)
         rows = await _rows(client, whole.rows)
         client.close()
         await asyncio.to_thread(log.write_bytes, whole.log)
@@ -136,16 +150,6 @@ async def _damaged(agent: Agent, whole: Whole, log: Path) -> tuple[str, list[str
     if parts and "damaged" not in agent.log and "missing" not in agent.log:
         faults.append("its log does not tell of the damage")
     return ", ".join(parts), faults
-
-
-async def _journal(client: Client) -> tuple[str, list[dict[str, Any]], list[dict[str, int]]]:
-    """Read the journal, and again where the agent asks for it: it may be about to mend its store."""
-    for _ in range(_TRIES):
-        try:
-            return await client.journal()
-        except AgentRefused:
-            await asyncio.sleep(1.0)
-    return await client.journal()
 
 
 def held(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.publish.notices import Notices
@@ -42,6 +44,23 @@ def test_what_is_on_disk_and_what_comes_is_posted_in_order_as_the_very_bytes_of_
             await until(lambda: it.line.state == "waiting")
             await until(lambda: it.line.place.acknowledged == 5)
             assert it.line.place.owner == PUSHED
+
+    run(main())
+
+
+def test_a_target_whose_row_the_disk_changed_misses_nothing(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with an_mes() as mes:
+            async with line_to(mes, tmp_path, begin="now") as it:
+                await until(lambda: it.line.state == "waiting")
+                it.happen(2)
+                await until(lambda: it.line.place.acknowledged == 2)
+            with sqlite3.connect(tmp_path / "edge.db") as connection:
+                connection.execute("UPDATE consumers SET acknowledged = acknowledged + 1")
+            connection.close()
+            mes.posts.clear()
+            async with line_to(mes, tmp_path, begin="now"):
+                await until(lambda: mes.taken == [1, 2])
 
     run(main())
 
@@ -452,8 +471,7 @@ def test_a_consumer_of_the_same_name_is_not_taken_from_its_owner(tmp_path: Path,
         async with an_mes() as mes:
             async with line_to(mes, tmp_path, name="first") as it:
                 await until(lambda: it.line.place)
-                await it.archive.database.write(lambda c: c.execute(
-                    "UPDATE consumers SET owner = 'olga', name = 'push:mes'").rowcount)  # fmt: skip
+                await it.archive.consumers.put(structs.replace(it.line.place, owner="olga", name="push:mes"))
             line = None
             with pytest.raises(AssertionError):  # the task ended: its supervisor would start it again
                 async with line_to(mes, tmp_path) as it:

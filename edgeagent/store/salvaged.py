@@ -1,0 +1,102 @@
+"""What a store remembers of the damaged file that it comes from: what is taken over, what is lost, what still comes."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import msgspec
+
+from edgeagent.errors import StoreError
+from edgeagent.store import meta
+
+_SALVAGED = "salvage"
+
+
+class Table(msgspec.Struct):
+    """How far one table is taken over.
+
+    Attributes:
+        rows: taken over. damaged: rows that were read, and were not as they were written. places: damaged places in
+            which nobody knows what was. after: where to go on. until: last row number that is left.
+    """
+
+    rows: int = 0
+    damaged: int = 0
+    places: int = 0
+    after: list[int | str] = []
+    until: int = (1 << 63) - 1
+    is_done: bool = False
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether something of it could not be taken over."""
+        return bool(self.damaged or self.places)
+
+
+class Salvaged(msgspec.Struct):
+    """What was found and done, as the new file remembers it.
+
+    Attributes:
+        at: RFC 3339. aside: the damaged file, which nobody deletes. reason: what was wrong with it.
+        is_counted: whether it is of a layout that counted how boards ended; what one before did not is made at the end.
+        lost: ranges of events that are gone, known once all is done; lost_events: how many in all.
+    """
+
+    at: str
+    aside: str
+    reason: str
+    tables: dict[str, Table] = {}
+    is_counted: bool = True
+    lost: list[tuple[int, int]] = []
+    lost_events: int = 0
+    is_done: bool = False
+
+    @property
+    def pending_events(self) -> int:
+        """The last number of those that are still to be taken over; 0 where none are."""
+        events = self.tables.get("events")
+        return 0 if events is None or events.is_done else events.until
+
+    def words(self) -> str:
+        """What was wrong and what is lost, for people."""
+        damaged = [f"{name} ({each.damaged} rows damaged, {each.places} places unreadable)"
+                   for name, each in self.tables.items() if each.is_damaged]  # fmt: skip
+        what = f"lost of {', '.join(damaged)}" if damaged else "nothing of what could be read was damaged"
+        ranges = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in self.lost)
+        events = f"; {self.lost_events} events are lost: {ranges}" if self.lost_events else ""
+        more = "" if self.is_done else "; older boards and events are still being taken over"
+        return f"the store was damaged ({self.reason}); {what}{events}{more}; it was put aside as {self.aside}"
+
+
+def find(connection: sqlite3.Connection) -> Salvaged | None:
+    """What a store remembers of the damage that it comes from; None where there was none, or it is over."""
+    sealed = meta.get(connection, _SALVAGED)
+    text = meta.unseal(sealed) if sealed else None
+    try:
+        return msgspec.json.decode(text, type=Salvaged) if text else None
+    except msgspec.DecodeError:
+        return None
+
+
+def keep(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
+    """Remember it inside somebody's transaction."""
+    meta.put(connection, _SALVAGED, meta.seal(msgspec.json.encode(salvaged).decode()))
+
+
+def pending_events(connection: sqlite3.Connection) -> int:
+    """The last number of the events that are still to be taken over; 0 where none are. Inside somebody's query."""
+    salvaged = find(connection)
+    return salvaged.pending_events if salvaged and not salvaged.is_done else 0
+
+
+def require(connection: sqlite3.Connection, *tables: str) -> None:
+    """Refuse to answer from tables that are not taken over to their end; inside somebody's query.
+
+    Raises:
+        StoreError: some of their rows may still come.
+    """
+    salvaged = find(connection)
+    if salvaged is None or salvaged.is_done:
+        return
+    if coming := [name for name in tables if (table := salvaged.tables.get(name)) and not table.is_done]:
+        raise StoreError(f"{', '.join(coming)}: being taken over from a damaged file: ask again later")
