@@ -14,6 +14,7 @@ from edgeagent.model.aside import SetAside
 from edgeagent.publish.push.batch import Item
 from edgeagent.store import Archive, Consumer
 from edgeagent.store.aside import AsideNote
+from edgeagent.store.had import Had
 
 MES = "mes"
 """Who set an event aside, where that was the target."""
@@ -87,9 +88,10 @@ class Beside:
             return None
         return Item(event.sequence, 0, event.topic, message, event)
 
-    def taken_late(self, event: SetAside) -> None:
-        """The target took an event when it was sent once more."""
-        self._asides.forget(event)
+    def taken_late(self, item: Item, event: SetAside) -> None:
+        """The target took an event when it was sent once more: it had it, as if it had taken it in its turn."""
+        machines = (item.machine,) if item.machine else None
+        self._asides.forget(event, Had((event.topic,), machines, event.sequence - 1, event.sequence))
         log.info("push %s: event %d was taken late", self._target, event.sequence)
 
     def rejected_again(self, event: SetAside, message: bytes, reason: str) -> None:

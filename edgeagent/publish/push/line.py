@@ -248,7 +248,7 @@ class Line:
         self._succeeded()
         self.delivered += len(batch)
         if (aside := batch[0].aside) is not None:
-            self._beside.taken_late(aside)
+            self._beside.taken_late(batch[0], aside)
             return _Rest(0)
         self._beside.taken()
         await self._note(batch[-1].done, self._clock.wall_ns())

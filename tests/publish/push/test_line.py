@@ -13,7 +13,8 @@ from aiohttp import web
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.publish.notices import Notices
 from edgeagent.store.consumers import PUSHED
-from tests.publish.push.mes import Hasty, Post, an_mes, line_to, until
+from edgeagent.store.had import ranges
+from tests.publish.push.mes import Hasty, Post, Pushed, an_mes, line_to, until
 from tests.publish.serving import event
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -216,6 +217,26 @@ def test_an_event_that_is_set_aside_is_sent_again_when_asked_alone_marked_and_as
                 assert "Edgeagent-Redelivered" not in rejected.headers
                 assert not it.line.set_aside()
                 await until(lambda: it.line.place.acknowledged == 4)
+
+    run(main())
+
+
+def test_the_record_of_a_board_that_is_taken_late_was_had_and_that_of_one_set_aside_was_not(
+    tmp_path: Path, run: Run
+) -> None:
+    async def main() -> None:
+        async def had(it: Pushed) -> list[tuple[int, int]]:
+            return await it.archive.database.read(lambda c: ranges(c, ("RO0001", "Board.ProcessCompleted")))
+
+        async with an_mes(lambda post: 422 if 2 in post.sequences else 204) as mes, line_to(mes, tmp_path) as it:
+            it.happen(3, "Board.ProcessCompleted")
+            await until(lambda: it.line.place and it.line.place.acknowledged == 3)
+            assert await had(it) == [(1, 1), (3, 3)]
+            mes.does = lambda _: 204
+            await it.line.send_again(it.line.set_aside())
+            await until(lambda: not it.line.set_aside())
+            await it.archive.database.write(lambda _: None)
+            assert await had(it) == [(1, 3)]
 
     run(main())
 
