@@ -16,6 +16,7 @@ from edgeagent.clock import iso
 from edgeagent.model.events import Kind
 from edgeagent.store import counters, gone, had, standing
 from edgeagent.store import events as table
+from edgeagent.store.age import Age
 from edgeagent.store.sizes import Class, class_of, footprint
 
 T = TypeVar("T")
@@ -59,7 +60,6 @@ class Wanted(msgspec.Struct, frozen=True):
 class _Row(msgspec.Struct, frozen=True, order=True):
     sequence: int
     kind: Kind
-    at: str
     size: int
 
 
@@ -99,18 +99,19 @@ def _oldest(connection: sqlite3.Connection, kind: Kind, wanted: Wanted) -> list[
     """The oldest events of a machine and topic that may go; none after the first one that is too young."""
     up_to = wanted.up_to.get(kind, table.BEYOND)
     spans = had.ranges(connection, kind) if kind[1] in had.RECORDED else [(0, table.BEYOND)]
-    before = None if wanted.before_ns is None else iso(wanted.before_ns)
+    age = None if wanted.before_ns is None else Age(connection, iso(wanted.before_ns))
     query = (
-        "SELECT sequence, substr(body, 9, 24), length(body) FROM events "
+        "SELECT sequence, substr(body, 9, 42), length(body) FROM events "
         "WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"
     )
     found: list[_Row] = []
     for first, last in spans:
-        for sequence, at, size in connection.execute(query, (*kind, first, min(last, up_to), wanted.most - len(found))):
-            row = _Row(sequence, kind, at.decode(errors="replace"), size)
-            if before is not None and row.at >= before:
+        for sequence, stamp, size in connection.execute(
+            query, (*kind, first, min(last, up_to), wanted.most - len(found))
+        ):
+            if age is not None and not age.is_beyond(sequence, stamp):
                 return found
-            found.append(row)
+            found.append(_Row(sequence, kind, size))
         if len(found) == wanted.most:
             break
     return found

@@ -166,6 +166,36 @@ def test_nothing_goes_by_its_age_while_the_clock_is_not_known_to_be_set(tmp_path
     run(use, tmp_path / "s.db", **OLD)
 
 
+def test_what_happened_before_the_clock_was_set_is_as_old_as_what_came_after_it(tmp_path):
+    dead = NOON - 9000 * DAY_NS
+
+    async def use(store):
+        async def append(clock, *events):
+            await store.journal.settled(store.journal.append(events, clock=clock))
+
+        await append("untrusted", state("boot", dead), finished("b1", dead), state("boot", dead))
+        await append("trusted", state("set"))
+        await append("untrusted", msgspec.structs.replace(scanned("X"), time_ns=dead + 20_000 * DAY_NS))
+        await append("trusted", scanned("Y"))
+        await store.consumer("mes")
+        await store.acknowledge("mes", 6)
+        store.clock.wall = NOON + DAY_NS
+        await store.retention.look()
+        assert await store.told() == [1, 2, 3, 4, 5, 6]
+        assert await store.archive.boards.get("b1")
+        await append("trusted", state("late", NOON + 8 * DAY_NS))
+        store.clock.wall = NOON + 12 * DAY_NS
+        await store.retention.look()
+        assert [it for it in await store.told(1, "Status.*") if isinstance(it, int)] == [7]
+        assert await store.archive.boards.get("b1")
+        store.clock.wall = NOON + 21 * DAY_NS
+        await store.acknowledge("mes", 7)
+        await store.retention.look()
+        assert await store.rows("events") == await store.rows("boards") == 0
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
 def test_nothing_goes_by_its_age_when_the_clock_was_only_set_forward(tmp_path):
     async def use(store):
         await store.append(state(), state())

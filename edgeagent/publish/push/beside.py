@@ -46,7 +46,7 @@ class Beside:
         return self._asides.of(self._target)
 
     async def begin(self, place: Consumer) -> None:
-        """Count what was set aside before a restart and after the last event that the target took. Raises StoreError."""
+        """Count what was set aside after the last event that the target took, before a restart. Raises StoreError."""
         self._in_a_row, following = 0, place.acknowledged + 1
         for event in reversed([event for event in self.all() if event.stream == self._stream]):
             if await self._journal.previous(following, place.topics, place.machines) != event.sequence:
