@@ -237,6 +237,7 @@ class Journal:
                 return [], begin, [before] if before else []
             end = min(newest, begin + _SPAN - 1)
             found, last, lost = table.examine(connection, begin, end, known, wanted, limit)
+            _require_final(connection, lost)
             return found, last + 1, [before, *lost] if before and begin == oldest else lost
 
         return await self._database.read(partial(at_one_moment, work))
@@ -319,6 +320,13 @@ class Journal:
                 future.set_result(None)
             else:
                 future.set_exception(error)
+
+
+def _require_final(connection: sqlite3.Connection, lost: Sequence[GapRange]) -> None:
+    """Raise StoreError where it may still be found out what a lost event was: the file may be another one by now."""
+    unknown = [gap.from_ for gap in lost if not gap.topics]
+    if unknown and (salvaged := salvage.find(connection)) and any(map(salvaged.may_bring, unknown)):
+        raise StoreError("events are being taken over from a damaged file: ask again later")
 
 
 def _begin(mark: Mark, found: Standing, database: Database) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from edgeagent.clock import iso
 from edgeagent.model.events import Kind
-from edgeagent.store import counters, gone, had, standing
+from edgeagent.store import counters, gone, had, salvage, standing
 from edgeagent.store import events as table
 from edgeagent.store.age import Age
 from edgeagent.store.sizes import Class, class_of, footprint
@@ -73,8 +73,12 @@ class _Ended(msgspec.Struct):
 
 
 def trim(connection: sqlite3.Connection, name: Class, wanted: Wanted) -> Cut:
-    """Delete some of the oldest of a class; nothing of it may go any more where the result has no rows."""
-    cut = _STEPS[name](connection, wanted)
+    """Delete some of the oldest of a class; nothing of it may go any more where the result has no rows.
+
+    Nothing goes while what is older is still being taken over from a damaged file, be it the one that was measured.
+    """
+    salvaged = salvage.find(connection)
+    cut = Cut() if salvaged and not salvaged.is_done else _STEPS[name](connection, wanted)
     cut.first_sequence = standing.first_number(connection)
     return cut
 

@@ -18,14 +18,17 @@ from hypothesis import strategies as st
 from edgeagent import cli
 from edgeagent.clock import Clock, iso
 from edgeagent.config import StoreTable
+from edgeagent.errors import StoreError
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardTrace
 from edgeagent.model.events import AlarmTold, Event, GapRange, MachineStatusChanged, matches
 from edgeagent.store import Archive, Consumer, Database, jobs
 from edgeagent.store.backup import back_up
+from edgeagent.store.events import unknown
 from edgeagent.store.had import Had
 from edgeagent.store.restoring import lay
 from edgeagent.store.retention import Retention
+from edgeagent.store.salvage import Salvaged, Table, keep
 from tests.store.samples import NOON, board, job, left, scanned
 
 DAY_NS = 86_400_000_000_000
@@ -192,6 +195,42 @@ def test_what_happened_before_the_clock_was_set_is_as_old_as_what_came_after_it(
         await store.acknowledge("mes", 7)
         await store.retention.look()
         assert await store.rows("events") == await store.rows("boards") == 0
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
+def test_nothing_goes_and_no_gap_is_told_while_older_events_may_still_come_from_a_damaged_file(tmp_path):
+    async def use(store):
+        await store.append(state("a"), state("b"), scanned("X"))
+        salvaged = Salvaged("2026-11-21T12:00:00Z", "s.db.corrupt", "a trial", {"events": Table(until=1)})
+
+        def damage(connection, lost=(1,)):
+            connection.executemany("DELETE FROM events WHERE sequence = ?", [(number,) for number in lost])
+            keep(connection, salvaged)
+
+        await store.archive.database.write(damage)
+        store.journal._tail.extend([], 4)
+        store.clock.wall = NOON + 11 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 2
+        with pytest.raises(StoreError, match="being taken over"):
+            await store.told()
+        assert await store.told(2) == [2, 3]
+        salvaged.is_done = True
+        await store.archive.database.write(damage)
+        assert await store.told() == [GapRange(1, 1, 1), 2, 3]
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
+def test_what_retention_deleted_is_not_lost_where_a_damaged_file_is_taken_over(tmp_path):
+    async def use(store):
+        await store.append(state(), finished("b1"), state(), finished("b2"), state(), finished("b3"), state())
+        store.clock.wall = NOON + 11 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 3
+        await store.archive.database.write(lambda c: c.execute("DELETE FROM events WHERE sequence = 4").rowcount)
+        assert await store.archive.database.read(unknown) == [(4, 4)]
 
     run(use, tmp_path / "s.db", **OLD)
 
