@@ -57,6 +57,7 @@ class Passing:
     def __init__(self, clock: StandingClock) -> None:
         self._clock = clock
         self.set_forward_ns = 0
+        self.ended_ns: int | None = NOON
 
     def now_ns(self) -> int:
         return self._clock.wall - self.set_forward_ns
@@ -446,14 +447,20 @@ def test_an_audit_record_that_is_too_large_is_told_and_stays(tmp_path):
     run(use, tmp_path / "s.db", retention={"audit": {"megabytes": 2}})
 
 
-def test_for_a_day_after_the_start_every_consumer_holds_back(tmp_path):
+def test_for_a_day_after_the_start_a_consumer_holds_back_that_did_when_the_agent_ended_and_no_other(tmp_path):
     async def use(store):
         store.retention._began = time.monotonic()
-        await store.append(state())
-        await store.consumer("mes", seen_ns=0)
+        await store.append(state(), scanned("X"))
+        await store.consumer("mes", "Status.*", seen_ns=NOON - 13 * DAY_NS)
+        await store.consumer("abandoned", "Board.*", seen_ns=NOON - 15 * DAY_NS)
         store.clock.wall = NOON + 100 * DAY_NS
         await store.retention.look()
-        assert await store.told() == [1]
+        assert await store.told() == [1, GapRange(2, 2, 1, ("Board.BarcodeRead",))]
+        store.steady.ended_ns = None
+        await store.append(scanned("Y"))
+        store.clock.wall += 100 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 2
 
     run(use, tmp_path / "s.db", **OLD)
 
