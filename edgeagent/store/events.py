@@ -48,14 +48,15 @@ def count(connection: sqlite3.Connection, wanted: Collection[Kind], after: int, 
 
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
     """Find every machine and topic of which there are events, one step in the index for each."""
-    query = (
-        "SELECT machine, topic FROM events WHERE (machine, topic, sequence) > (?, ?, ?) "
-        "ORDER BY machine, topic, sequence LIMIT 1"
-    )
-    kind = ("", "")
-    while row := connection.execute(query, (*kind, BEYOND)).fetchone():
-        kind = row
-        yield kind
+    # For (machine, topic) > (?, ?) SQLite steps through all rows of a kind to find the next one.
+    next_machine = "SELECT machine FROM events WHERE machine > ? ORDER BY machine LIMIT 1"
+    next_topic = "SELECT topic FROM events WHERE machine = ? AND topic > ? ORDER BY topic LIMIT 1"
+    machine = ""
+    while row := connection.execute(next_machine, (machine,)).fetchone():
+        machine, topic = row[0], ""
+        while row := connection.execute(next_topic, (machine, topic)).fetchone():
+            topic = row[0]
+            yield machine, topic
 
 
 def extent(connection: sqlite3.Connection) -> tuple[int | None, dict[Kind, int]]:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from edgeagent.clock import iso
+from edgeagent.clock import instant_ns, iso
 from edgeagent.model.events import Kind
 from edgeagent.store import counters, gone, had, salvage, standing
 from edgeagent.store import events as table
@@ -175,14 +175,23 @@ def _alarms(connection: sqlite3.Connection, wanted: Wanted, cut: Cut) -> None:
     bounds = [connection.execute(query, kind).fetchone()[0].decode(errors="replace") for kind in kinds]
     if wanted.before_ns is not None:
         bounds.append(iso(wanted.before_ns))
+    bound = min(bounds, default="~")
     query = (
-        "SELECT id, length(body) FROM alarms WHERE coalesce(json_extract(CAST(body AS TEXT), '$.clearedAt'), '~') < ? "
-        "ORDER BY raised_ns, id LIMIT ?"
+        "SELECT id, length(body) FROM alarms WHERE raised_ns < ? AND "
+        "coalesce(json_extract(CAST(body AS TEXT), '$.clearedAt'), '~') < ? ORDER BY raised_ns, id LIMIT ?"
     )
-    found = connection.execute(query, (min(bounds, default="~"), wanted.most)).fetchall()
+    found = connection.execute(query, (_instant_ns(bound), bound, wanted.most)).fetchall()
     connection.executemany("DELETE FROM alarms WHERE id = ?", [row[:1] for row in found])
     cut.rows += len(found)
     cut.bytes += sum(footprint("alarms", size) for _, size in found)
+
+
+def _instant_ns(text: str) -> int:
+    """A wall time; where there is none, one that nothing reaches."""
+    try:
+        return instant_ns(text)
+    except ValueError:
+        return table.BEYOND
 
 
 def _traces(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
@@ -219,10 +228,16 @@ def _counters(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
             f"(SELECT at_ns, id FROM endings WHERE {where} AND at_ns < ? ORDER BY at_ns LIMIT ?)",
             (*kind, *kind, wanted.before_ns or 0, wanted.most),
         ).rowcount
-    cut.rows += connection.execute(
-        "DELETE FROM states WHERE (machine, from_ns) IN (SELECT machine, from_ns FROM states WHERE to_ns < ? LIMIT ?)",
-        (wanted.before_ns or 0, wanted.most),
-    ).rowcount
+    before_ns, machine = wanted.before_ns or 0, ""
+    while row := connection.execute(
+        "SELECT machine FROM states WHERE machine > ? ORDER BY machine LIMIT 1", (machine,)
+    ).fetchone():
+        machine = row[0]
+        cut.rows += connection.execute(
+            "DELETE FROM states WHERE machine = ? AND from_ns IN "
+            "(SELECT from_ns FROM states WHERE machine = ? AND from_ns < ? AND to_ns < ? ORDER BY from_ns LIMIT ?)",
+            (machine, machine, before_ns, before_ns, wanted.most),
+        ).rowcount
     return cut
 
 
