@@ -10,6 +10,7 @@ from edgeagent.model.aside import SetAside
 from edgeagent.store import pages
 from edgeagent.store.checksums import checksum
 from edgeagent.store.database import Database
+from edgeagent.store.journal import Kept
 
 _ALL = "SELECT id, sequence, body, crc FROM aside ORDER BY target, sequence"
 _ONE = "SELECT id, sequence, body, crc FROM aside WHERE id = ?"
@@ -70,10 +71,16 @@ class Asides:
         note = AsideNote(event, message)
         self._database.submit(note.insert, size=note.size)
 
-    def forget(self, event: SetAside) -> None:
-        """Its target took it; nobody waits for the disk."""
+    def forget(self, event: SetAside, *also: Kept) -> None:
+        """Delete one, and write rows that belong to that; nobody waits for the disk."""
         self._found.pop(event.id, None)
-        self._database.submit(lambda c: c.execute("DELETE FROM aside WHERE id = ?", (event.id,)) and None)
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.execute("DELETE FROM aside WHERE id = ?", (event.id,))
+            for row in also:
+                row.insert(connection)
+
+        self._database.submit(write)
 
     async def message(self, event: SetAside) -> bytes | None:
         """Read the notification; None where the disk damaged it."""

@@ -81,5 +81,5 @@ class Care:
             await self._journal.salvaged()
 
     async def scrub(self) -> None:
-        """Read the whole file once."""
-        self._found = await scrub(self._database)
+        """Read the whole file once, or until another one takes its place."""
+        self._found = await scrub(self._database, self._healed.is_set)

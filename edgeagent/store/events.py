@@ -15,6 +15,9 @@ _SPAN_OF_KIND = "FROM events WHERE machine = ? AND topic = ? AND sequence BETWEE
 BEYOND = (1 << 63) - 1
 """A sequence that no event has."""
 
+_SPAN = 50_000
+"""Numbers that are looked at in one go."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -45,14 +48,15 @@ def count(connection: sqlite3.Connection, wanted: Collection[Kind], after: int, 
 
 def kinds(connection: sqlite3.Connection) -> Iterator[Kind]:
     """Find every machine and topic of which there are events, one step in the index for each."""
-    query = (
-        "SELECT machine, topic FROM events WHERE (machine, topic, sequence) > (?, ?, ?) "
-        "ORDER BY machine, topic, sequence LIMIT 1"
-    )
-    kind = ("", "")
-    while row := connection.execute(query, (*kind, BEYOND)).fetchone():
-        kind = row
-        yield kind
+    # For (machine, topic) > (?, ?) SQLite steps through all rows of a kind to find the next one.
+    next_machine = "SELECT machine FROM events WHERE machine > ? ORDER BY machine LIMIT 1"
+    next_topic = "SELECT topic FROM events WHERE machine = ? AND topic > ? ORDER BY topic LIMIT 1"
+    machine = ""
+    while row := connection.execute(next_machine, (machine,)).fetchone():
+        machine, topic = row[0], ""
+        while row := connection.execute(next_topic, (machine, topic)).fetchone():
+            topic = row[0]
+            yield machine, topic
 
 
 def extent(connection: sqlite3.Connection) -> tuple[int | None, dict[Kind, int]]:
@@ -96,6 +100,23 @@ def examine(
         lost = {kind: bits & (1 << last - first + 1) - 1 for kind, bits in lost.items()}
     kept = sequences[:limit]
     return [found[sequence] for sequence in kept], last, holes.ranges(first, last, kept, lost, missing)
+
+
+def unknown(connection: sqlite3.Connection) -> list[tuple[int, int]]:
+    """Ranges of the numbers between events that are neither there nor known to be gone; reads the index alone."""
+    ends = connection.execute("SELECT min(sequence), max(sequence) FROM events").fetchone()
+    known, found = list(kinds(connection)), list[tuple[int, int]]()
+    first, end = ends if ends[0] is not None else (0, -1)
+    while first <= end:
+        last = min(end, first + _SPAN - 1)
+        for gap in holes.ranges(first, last, (), {}, _missing(connection, first, last, known,
+                                                              gone.between(connection, first, last))):  # fmt: skip
+            if found and found[-1][1] == gap.from_ - 1:
+                found[-1] = found[-1][0], gap.to
+            else:
+                found.append((gap.from_, gap.to))
+        first = last + 1
+    return found
 
 
 def _numbers(bits: int, first: int) -> Iterator[int]:

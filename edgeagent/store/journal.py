@@ -240,6 +240,7 @@ class Journal:
                 return [], begin, [before] if before else []
             end = min(newest, begin + _SPAN - 1)
             found, last, lost = table.examine(connection, begin, end, known, wanted, limit)
+            _require_final(connection, lost)
             return found, last + 1, [before, *lost] if before and begin == oldest else lost
 
         return await self._database.read(partial(at_one_moment, work))
@@ -338,6 +339,13 @@ async def _standing(database: Database, reached: Reached | None) -> Standing:
     if (found := await database.read(find)) is not None:
         return found
     return await database.write(lambda c: standing.find(c, reached))
+
+
+def _require_final(connection: sqlite3.Connection, lost: Sequence[GapRange]) -> None:
+    """Raise StoreError where it may still be found out what a lost event was: the file may be another one by now."""
+    unknown = [gap.from_ for gap in lost if not gap.topics]
+    if unknown and (found := salvaged.find(connection)) and any(map(found.may_bring, unknown)):
+        raise StoreError("events are being taken over from a damaged file: ask again later")
 
 
 def _begin(mark: Mark, found: Standing, database: Database) -> None:

@@ -29,7 +29,8 @@ ORDER: tuple[Class, ...] = ("traces", "events", "jobs", "counters", "alarms", "b
 _EVERY_S = 600.0
 _FIRST_S = 20.0
 _GRACE_S = 86_400.0
-"""After a start consumers have so long to come back, for while the agent was off nobody could be seen."""
+"""After a start those consumers that held back when the agent ended have so long to come back, for while it was off
+nobody could be seen."""
 
 _STEP_S = 0.005
 """How long a step may hold up the writer."""
@@ -112,9 +113,10 @@ class Retention:
 
     def holders(self, kinds: Collection[Kind]) -> list[Consumer]:
         """The consumers that hold back some of these machines and topics, the furthest behind first."""
-        since_ns = min(self._clock.wall_ns(), self._steady.now_ns()) - self._limits.consumer_days * _DAY_NS
-        is_early = monotonic() - self._began < _GRACE_S
-        active = self._consumers.active(0 if is_early else since_ns)
+        now_ns = min(self._clock.wall_ns(), self._steady.now_ns())
+        if monotonic() - self._began < _GRACE_S:
+            now_ns = min(now_ns, self._steady.ended_ns or 0)
+        active = self._consumers.active(now_ns - self._limits.consumer_days * _DAY_NS)
         holding = (it for it in active if any(it.wants(kind) for kind in kinds))
         return sorted(holding, key=lambda it: it.acknowledged)
 

@@ -13,16 +13,18 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from edgeagent.errors import StoreError
-from edgeagent.store import overlay, rescue
+from edgeagent.store import events, overlay, rescue
 from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import ENDINGS, fill
 from edgeagent.store.rescue import Layout, Read, Row
 from edgeagent.store.salvaged import Salvaged, Table, keep
+from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
-_AT_ONCE = ("meta", "checkpoints", "consumers", "recipes", "requests", "history", "jobs", "alarms", "states")
+_AT_ONCE = ("meta", "checkpoints", "consumers", "recipes", "requests", "history", "jobs", "alarms", "states",
+            "gone")
 """Tables that an agent needs to begin, the most needed first; then the newest events."""
 _AT_ONCE_S = 1.0
 """Real seconds for all of them, and again for the newest events."""
@@ -98,7 +100,8 @@ class Salvage:
                 for name, it in layouts.items():
                     await self._take_over(connection, it, self.salvaged.tables.setdefault(name, Table()))
         await self._make_again()
-        await self._database.write(self._finish)
+        lost = await self._database.read(partial(at_one_moment, events.unknown))
+        await self._database.write(partial(self._finish, lost))
         _log.warning("%s: %s", self._database.path, self.salvaged.words())
 
     async def _make_again(self) -> None:
@@ -124,12 +127,11 @@ class Salvage:
             table.rows, table.damaged = before
             raise
 
-    def _finish(self, connection: sqlite3.Connection) -> None:
+    def _finish(self, lost: list[tuple[int, int]], connection: sqlite3.Connection) -> None:
         if not self.salvaged.is_counted:
             connection.execute("DELETE FROM endings")
             fill(connection)
         self.salvaged.is_done = True
-        lost = list(_missing(connection))
         self.salvaged.lost = lost[-_MOST_RANGES:]
         self.salvaged.lost_events = sum(last - first + 1 for first, last in lost)
         keep(connection, self.salvaged)
@@ -229,13 +231,3 @@ def _insert(into: sqlite3.Connection, it: Layout, rows: Sequence[Row], table: Ta
             table.rows += into.execute(query, tuple(row.values())).rowcount
         except (sqlite3.IntegrityError, OverflowError):
             table.damaged += 1
-
-
-def _missing(connection: sqlite3.Connection) -> Iterator[tuple[int, int]]:
-    """Ranges of numbers between the events that are there."""
-    query = (
-        "SELECT before + 1, sequence - 1 FROM (SELECT sequence, lag(sequence) OVER (ORDER BY sequence) AS before "
-        "FROM events) WHERE before < sequence - 1"
-    )
-    yield from connection.execute(query)
-

@@ -57,6 +57,11 @@ class Salvaged(msgspec.Struct):
         events = self.tables.get("events")
         return 0 if events is None or events.is_done else events.until
 
+    def may_bring(self, sequence: int) -> bool:
+        """Whether it may still be found out what an event was that is not there."""
+        gone = self.tables.get("gone")
+        return not self.is_done and (sequence <= self.pending_events or (gone is not None and not gone.is_done))
+
     def words(self) -> str:
         """What was wrong and what is lost, for people."""
         damaged = [f"{name} ({each.damaged} rows damaged, {each.places} places unreadable)"

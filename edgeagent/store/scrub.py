@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -46,10 +46,11 @@ class Found(msgspec.Struct):
         return f"{self.damaged} rows are damaged on disk and are left out: {'; '.join(named)}" if named else None
 
 
-async def scrub(database: Database) -> Found:
+async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False) -> Found:
     """Read every row and look for it in every index, some MiB a second.
 
-    A damaged index is made anew. A table that cannot be read is told to the database, which heals it.
+    A damaged index is made anew. A table that cannot be read is told to the database, which heals it. Once `is_over`
+    says so the file is another one: what was found of the one of before tells nothing of it.
 
     Raises:
         StoreError: the database is closed.
@@ -60,6 +61,8 @@ async def scrub(database: Database) -> Found:
         while True:
             began = monotonic()
             size = await asyncio.to_thread(next, parts, None)
+            if is_over():
+                return Found()
             if size is None:
                 break
             took = monotonic() - began

@@ -41,16 +41,22 @@ class Steady:
     """Goes on from the wall time of its beginning, whatever the clock is set to later.
 
     While the computer runs, monotonic time counts, also while the agent does not. Over a start of the computer counts
-    what went by on the clock, where that was known to be set before and after; else nothing, so that what is kept by
-    this time is rather kept for longer.
+    what went by on the clock, where that was known to be set before and, at once or in a while, after; else nothing, so
+    that what is kept by this time is rather kept for longer.
+
+    Attributes:
+        ended_ns: this time when it was last kept before the agent's start; None where it never was.
     """
 
     def __init__(self, database: Database, clock: Clock, kept: _Kept | None) -> None:
         self._database = database
         self._clock = clock
         self._boot = f"{boot_id()} {clock.speed}" if boot_id() else ""
-        now_ns = clock.monotonic_ns()
-        self._ahead_ns = (clock.wall_ns() if kept is None else kept.steady_ns + self._since(kept)) - now_ns
+        self.ended_ns = kept.steady_ns if kept else None
+        self._begun_ns = clock.monotonic_ns()
+        self._owed = None if kept is None or (kept.boot and kept.boot == self._boot) else kept
+        since_ns = 0 if kept is None or self._owed else self._begun_ns - kept.monotonic_ns
+        self._ahead_ns = (clock.wall_ns() if kept is None else kept.steady_ns + max(0, since_ns)) - self._begun_ns
         self.keep()
 
     @classmethod
@@ -64,6 +70,7 @@ class Steady:
 
     def keep(self) -> None:
         """Put down where it is, for the next start; nobody waits for it."""
+        self._catch_up()
         self._put(_TIME, _Kept(self.now_ns(), self._clock.monotonic_ns(), self._clock.wall_ns(), self._clock.trusted,
                                self._boot))
 
@@ -76,12 +83,14 @@ class Steady:
         text = await self._database.read(lambda connection: meta.get(connection, PREFIX + name))
         return _read(text, Times) or {}
 
-    def _since(self, kept: _Kept) -> int:
-        if kept.boot and kept.boot == self._boot:
-            return max(0, self._clock.monotonic_ns() - kept.monotonic_ns)
-        if kept.is_trusted and self._clock.trusted:
-            return max(0, self._clock.wall_ns() - kept.wall_ns)
-        return 0
+    def _catch_up(self) -> None:
+        """Count what went by until the computer's start, once the clock tells it."""
+        if (owed := self._owed) is None or (owed.is_trusted and not self._clock.trusted):
+            return
+        self._owed = None
+        if owed.is_trusted:
+            since_begun_ns = self._clock.monotonic_ns() - self._begun_ns
+            self._ahead_ns += max(0, self._clock.wall_ns() - owed.wall_ns - since_begun_ns)
 
     def _put(self, key: str, value: object) -> None:
         text = msgspec.json.encode(value).decode()

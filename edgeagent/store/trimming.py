@@ -12,10 +12,11 @@ from typing import TypeVar
 
 import msgspec
 
-from edgeagent.clock import iso
+from edgeagent.clock import instant_ns, iso
 from edgeagent.model.events import Kind
-from edgeagent.store import counters, gone, had, standing
+from edgeagent.store import counters, gone, had, salvaged, standing
 from edgeagent.store import events as table
+from edgeagent.store.age import Age
 from edgeagent.store.sizes import Class, class_of, footprint
 
 T = TypeVar("T")
@@ -59,7 +60,6 @@ class Wanted(msgspec.Struct, frozen=True):
 class _Row(msgspec.Struct, frozen=True, order=True):
     sequence: int
     kind: Kind
-    at: str
     size: int
 
 
@@ -73,8 +73,12 @@ class _Ended(msgspec.Struct):
 
 
 def trim(connection: sqlite3.Connection, name: Class, wanted: Wanted) -> Cut:
-    """Delete some of the oldest of a class; nothing of it may go any more where the result has no rows."""
-    cut = _STEPS[name](connection, wanted)
+    """Delete some of the oldest of a class; nothing of it may go any more where the result has no rows.
+
+    Nothing goes while what is older is still being taken over from a damaged file, be it the one that was measured.
+    """
+    found = salvaged.find(connection)
+    cut = Cut() if found and not found.is_done else _STEPS[name](connection, wanted)
     cut.first_sequence = standing.first_number(connection)
     return cut
 
@@ -99,18 +103,19 @@ def _oldest(connection: sqlite3.Connection, kind: Kind, wanted: Wanted) -> list[
     """The oldest events of a machine and topic that may go; none after the first one that is too young."""
     up_to = wanted.up_to.get(kind, table.BEYOND)
     spans = had.ranges(connection, kind) if kind[1] in had.RECORDED else [(0, table.BEYOND)]
-    before = None if wanted.before_ns is None else iso(wanted.before_ns)
+    age = None if wanted.before_ns is None else Age(connection, iso(wanted.before_ns))
     query = (
-        "SELECT sequence, substr(body, 9, 24), length(body) FROM events "
+        "SELECT sequence, substr(body, 9, 42), length(body) FROM events "
         "WHERE machine = ? AND topic = ? AND sequence BETWEEN ? AND ? ORDER BY sequence LIMIT ?"
     )
     found: list[_Row] = []
     for first, last in spans:
-        for sequence, at, size in connection.execute(query, (*kind, first, min(last, up_to), wanted.most - len(found))):
-            row = _Row(sequence, kind, at.decode(errors="replace"), size)
-            if before is not None and row.at >= before:
+        for sequence, stamp, size in connection.execute(
+            query, (*kind, first, min(last, up_to), wanted.most - len(found))
+        ):
+            if age is not None and not age.is_beyond(sequence, stamp):
                 return found
-            found.append(row)
+            found.append(_Row(sequence, kind, size))
         if len(found) == wanted.most:
             break
     return found
@@ -170,14 +175,23 @@ def _alarms(connection: sqlite3.Connection, wanted: Wanted, cut: Cut) -> None:
     bounds = [connection.execute(query, kind).fetchone()[0].decode(errors="replace") for kind in kinds]
     if wanted.before_ns is not None:
         bounds.append(iso(wanted.before_ns))
+    bound = min(bounds, default="~")
     query = (
-        "SELECT id, length(body) FROM alarms WHERE coalesce(json_extract(CAST(body AS TEXT), '$.clearedAt'), '~') < ? "
-        "ORDER BY raised_ns, id LIMIT ?"
+        "SELECT id, length(body) FROM alarms WHERE raised_ns < ? AND "
+        "coalesce(json_extract(CAST(body AS TEXT), '$.clearedAt'), '~') < ? ORDER BY raised_ns, id LIMIT ?"
     )
-    found = connection.execute(query, (min(bounds, default="~"), wanted.most)).fetchall()
+    found = connection.execute(query, (_instant_ns(bound), bound, wanted.most)).fetchall()
     connection.executemany("DELETE FROM alarms WHERE id = ?", [row[:1] for row in found])
     cut.rows += len(found)
     cut.bytes += sum(footprint("alarms", size) for _, size in found)
+
+
+def _instant_ns(text: str) -> int:
+    """A wall time; where there is none, one that nothing reaches."""
+    try:
+        return instant_ns(text)
+    except ValueError:
+        return table.BEYOND
 
 
 def _traces(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
@@ -214,10 +228,16 @@ def _counters(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
             f"(SELECT at_ns, id FROM endings WHERE {where} AND at_ns < ? ORDER BY at_ns LIMIT ?)",
             (*kind, *kind, wanted.before_ns or 0, wanted.most),
         ).rowcount
-    cut.rows += connection.execute(
-        "DELETE FROM states WHERE (machine, from_ns) IN (SELECT machine, from_ns FROM states WHERE to_ns < ? LIMIT ?)",
-        (wanted.before_ns or 0, wanted.most),
-    ).rowcount
+    before_ns, machine = wanted.before_ns or 0, ""
+    while row := connection.execute(
+        "SELECT machine FROM states WHERE machine > ? ORDER BY machine LIMIT 1", (machine,)
+    ).fetchone():
+        machine = row[0]
+        cut.rows += connection.execute(
+            "DELETE FROM states WHERE machine = ? AND from_ns IN "
+            "(SELECT from_ns FROM states WHERE machine = ? AND from_ns < ? AND to_ns < ? ORDER BY from_ns LIMIT ?)",
+            (machine, machine, before_ns, before_ns, wanted.most),
+        ).rowcount
     return cut
 
 

@@ -269,7 +269,15 @@ def test_a_kill_at_any_moment_of_healing_leaves_a_store_that_the_next_start_heal
         held(place, rows, served, of="alarms")
 
 
-def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_lost(store, rows):
+@pytest.mark.parametrize("is_read_meanwhile", [False, True])
+def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_lost(
+    store, rows, monkeypatch, is_read_meanwhile
+):
+    if is_read_meanwhile:
+        monkeypatch.setattr("edgeagent.store.care._FIRST_S", 0.0)
+        monkeypatch.setattr("edgeagent.store.scrub._PART", 1 << 10)
+        monkeypatch.setattr("edgeagent.store.scrub._BYTES_A_SECOND", 1 << 12)
+
     async def go() -> tuple[list[int], list[int], str | None]:
         database = Database(store, retry_s=0.01)
         database.open()
@@ -299,6 +307,7 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
         return events, gaps, f"{journal.stream} {told}"
 
     events, gaps, told = asyncio.run(go())
+    monkeypatch.undo()
     assert damage.serve(store).stream in told
     assert damage.rows_of(store)["consumers"] == rows["consumers"], "they are kept in memory as well"
     assert gaps

@@ -18,14 +18,17 @@ from hypothesis import strategies as st
 from edgeagent import cli
 from edgeagent.clock import Clock, iso
 from edgeagent.config import StoreTable
+from edgeagent.errors import StoreError
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.boards import BoardTrace
 from edgeagent.model.events import AlarmTold, Event, GapRange, MachineStatusChanged, matches
 from edgeagent.store import Archive, Consumer, Database, jobs
 from edgeagent.store.backup import back_up
+from edgeagent.store.events import unknown
 from edgeagent.store.had import Had
 from edgeagent.store.restoring import lay
 from edgeagent.store.retention import Retention
+from edgeagent.store.salvage import Salvaged, Table, keep
 from tests.store.samples import NOON, board, job, left, scanned
 
 DAY_NS = 86_400_000_000_000
@@ -54,6 +57,7 @@ class Passing:
     def __init__(self, clock: StandingClock) -> None:
         self._clock = clock
         self.set_forward_ns = 0
+        self.ended_ns: int | None = NOON
 
     def now_ns(self) -> int:
         return self._clock.wall - self.set_forward_ns
@@ -162,6 +166,72 @@ def test_nothing_goes_by_its_age_while_the_clock_is_not_known_to_be_set(tmp_path
         store.clock.wall, store.clock.is_set = NOON + 1000 * DAY_NS, False
         await store.retention.look()
         assert await store.told() == [1, 2]
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
+def test_what_happened_before_the_clock_was_set_is_as_old_as_what_came_after_it(tmp_path):
+    dead = NOON - 9000 * DAY_NS
+
+    async def use(store):
+        async def append(clock, *events):
+            await store.journal.settled(store.journal.append(events, clock=clock))
+
+        await append("untrusted", state("boot", dead), finished("b1", dead), state("boot", dead))
+        await append("trusted", state("set"))
+        await append("untrusted", msgspec.structs.replace(scanned("X"), time_ns=dead + 20_000 * DAY_NS))
+        await append("trusted", scanned("Y"))
+        await store.consumer("mes")
+        await store.acknowledge("mes", 6)
+        store.clock.wall = NOON + DAY_NS
+        await store.retention.look()
+        assert await store.told() == [1, 2, 3, 4, 5, 6]
+        assert await store.archive.boards.get("b1")
+        await append("trusted", state("late", NOON + 8 * DAY_NS))
+        store.clock.wall = NOON + 12 * DAY_NS
+        await store.retention.look()
+        assert [it for it in await store.told(1, "Status.*") if isinstance(it, int)] == [7]
+        assert await store.archive.boards.get("b1")
+        store.clock.wall = NOON + 21 * DAY_NS
+        await store.acknowledge("mes", 7)
+        await store.retention.look()
+        assert await store.rows("events") == await store.rows("boards") == 0
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
+def test_nothing_goes_and_no_gap_is_told_while_older_events_may_still_come_from_a_damaged_file(tmp_path):
+    async def use(store):
+        await store.append(state("a"), state("b"), scanned("X"))
+        salvaged = Salvaged("2026-11-21T12:00:00Z", "s.db.corrupt", "a trial", {"events": Table(until=1)})
+
+        def damage(connection, lost=(1,)):
+            connection.executemany("DELETE FROM events WHERE sequence = ?", [(number,) for number in lost])
+            keep(connection, salvaged)
+
+        await store.archive.database.write(damage)
+        store.journal._tail.extend([], 4)
+        store.clock.wall = NOON + 11 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 2
+        with pytest.raises(StoreError, match="being taken over"):
+            await store.told()
+        assert await store.told(2) == [2, 3]
+        salvaged.is_done = True
+        await store.archive.database.write(damage)
+        assert await store.told() == [GapRange(1, 1, 1), 2, 3]
+
+    run(use, tmp_path / "s.db", **OLD)
+
+
+def test_what_retention_deleted_is_not_lost_where_a_damaged_file_is_taken_over(tmp_path):
+    async def use(store):
+        await store.append(state(), finished("b1"), state(), finished("b2"), state(), finished("b3"), state())
+        store.clock.wall = NOON + 11 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 3
+        await store.archive.database.write(lambda c: c.execute("DELETE FROM events WHERE sequence = 4").rowcount)
+        assert await store.archive.database.read(unknown) == [(4, 4)]
 
     run(use, tmp_path / "s.db", **OLD)
 
@@ -377,14 +447,20 @@ def test_an_audit_record_that_is_too_large_is_told_and_stays(tmp_path):
     run(use, tmp_path / "s.db", retention={"audit": {"megabytes": 2}})
 
 
-def test_for_a_day_after_the_start_every_consumer_holds_back(tmp_path):
+def test_for_a_day_after_the_start_a_consumer_holds_back_that_did_when_the_agent_ended_and_no_other(tmp_path):
     async def use(store):
         store.retention._began = time.monotonic()
-        await store.append(state())
-        await store.consumer("mes", seen_ns=0)
+        await store.append(state(), scanned("X"))
+        await store.consumer("mes", "Status.*", seen_ns=NOON - 13 * DAY_NS)
+        await store.consumer("abandoned", "Board.*", seen_ns=NOON - 15 * DAY_NS)
         store.clock.wall = NOON + 100 * DAY_NS
         await store.retention.look()
-        assert await store.told() == [1]
+        assert await store.told() == [1, GapRange(2, 2, 1, ("Board.BarcodeRead",))]
+        store.steady.ended_ns = None
+        await store.append(scanned("Y"))
+        store.clock.wall += 100 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("events") == 2
 
     run(use, tmp_path / "s.db", **OLD)
 

@@ -86,6 +86,29 @@ def test_over_a_start_of_the_computer_only_a_clock_that_is_known_to_be_set_count
     on_computer(tmp_path, monkeypatch, work)
 
 
+def test_what_went_by_before_a_start_counts_as_soon_as_the_clock_is_set(tmp_path, monkeypatch):
+    async def work(computer, opened):
+        (await opened()).keep()
+        computer.clock.now_ns += HOUR
+        (it := await opened()).keep()
+        kept_ns = it.now_ns()
+        computer.starts_anew(60 * HOUR)
+        computer.clock.is_trusted = False
+        computer.clock.ahead_ns -= 1000 * HOUR
+        it = await opened()
+        assert (it.now_ns(), it.ended_ns) == (kept_ns, kept_ns)
+        computer.clock.now_ns += HOUR
+        it.keep()
+        assert it.now_ns() == kept_ns + HOUR
+        computer.clock.ahead_ns += 1000 * HOUR
+        computer.clock.is_trusted = True
+        for _ in range(2):
+            it.keep()
+            assert it.now_ns() == kept_ns + 61 * HOUR
+
+    on_computer(tmp_path, monkeypatch, work)
+
+
 def test_times_that_were_noted_are_there_at_the_next_start(tmp_path, monkeypatch):
     async def work(computer, opened):
         (await opened()).note("resets", {"RO0001": (1, 2)})

@@ -44,7 +44,7 @@ def judged(status: int, headers: Mapping[str, str], said: str) -> Answer:
     if 200 <= status < 300:
         return Answer("taken", status=status)
     if 300 <= status < 400:
-        place = headers.get("Location", "")[:MOST_SAID]
+        place = headers.get("Location", "")
         reason = f"HTTP {status}: it names another address, which is not followed; write that as its url"
         return Answer("stopped", reason, place if place.isprintable() else "", status)
     reason = f"HTTP {status}: {_WORDS.get(status) or _phrase(status)}"

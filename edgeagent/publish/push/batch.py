@@ -18,6 +18,7 @@ _STEP = 16
 
 class _Parameters(msgspec.Struct):
     time: str
+    machine: str | None
 
 
 class _Notification(msgspec.Struct):
@@ -42,6 +43,11 @@ class Item(NamedTuple):
     def happened(self) -> str:
         """When, RFC 3339."""
         return msgspec.json.decode(self.message, type=_Notification).params.time
+
+    @property
+    def machine(self) -> str | None:
+        """Where; None for what concerns no machine."""
+        return msgspec.json.decode(self.message, type=_Notification).params.machine
 
 
 class Batch(tuple[Item, ...]):

@@ -14,6 +14,7 @@ from edgeagent.model.aside import SetAside
 from edgeagent.publish.push.batch import Item
 from edgeagent.store import Archive, Consumer
 from edgeagent.store.aside import AsideNote
+from edgeagent.store.had import Had
 
 MES = "mes"
 """Who set an event aside, where that was the target."""
@@ -34,6 +35,7 @@ class Beside:
         self._target = target
         self._asides = archive.asides
         self._consumers = archive.consumers
+        self._journal = archive.journal
         self._stream = archive.journal.stream
         self._clock = clock
         self._most_in_a_row = most_in_a_row
@@ -43,10 +45,14 @@ class Beside:
         """Every event, by stream and sequence."""
         return self._asides.of(self._target)
 
-    def begin(self, seen_ns: int) -> None:
-        """Count what was set aside since the target last took something, at a wall time: before a restart."""
-        seen = iso(seen_ns)
-        self._in_a_row = sum(event.by == MES and event.at > seen for event in self.all())
+    async def begin(self, place: Consumer) -> None:
+        """Count what was set aside after the last event that the target took, before a restart. Raises StoreError."""
+        self._in_a_row, following = 0, place.acknowledged + 1
+        for event in reversed([event for event in self.all() if event.stream == self._stream]):
+            if await self._journal.previous(following, place.topics, place.machines) != event.sequence:
+                return
+            self._in_a_row += event.by == MES
+            following = event.sequence
 
     def taken(self) -> None:
         """The target took something."""
@@ -87,12 +93,13 @@ class Beside:
             return None
         return Item(event.sequence, 0, event.topic, message, event)
 
-    def taken_late(self, event: SetAside) -> None:
-        """The target took an event when it was sent once more."""
-        self._asides.forget(event)
+    def taken_late(self, item: Item, event: SetAside) -> None:
+        """The target took an event when it was sent once more: it had it, as if it had taken it in its turn."""
+        machines = (item.machine,) if item.machine else None
+        self._asides.forget(event, Had((event.topic,), machines, event.sequence - 1, event.sequence))
         log.info("push %s: event %d was taken late", self._target, event.sequence)
 
-    def rejected_again(self, event: SetAside, message: bytes, reason: str) -> None:
-        """The target did not take it then either."""
+    def stays(self, event: SetAside, message: bytes, by: str, reason: str) -> None:
+        """The target did not take it then either, or somebody passed over it again."""
         at = iso(self._clock.wall_ns())
-        self._asides.change(replace(event, at=at, by=MES, reason=reason, again=False), message)
+        self._asides.change(replace(event, at=at, by=by, reason=reason, again=False), message)

@@ -115,7 +115,7 @@ class Line:
     @property
     def head(self) -> Item | None:
         """The event that goes next, where it is known."""
-        return next((item for batch in self._due for item in batch if item.aside is None), None)
+        return self._due[0][0] if self._due else None
 
     @property
     def next_try_s(self) -> float | None:
@@ -156,7 +156,11 @@ class Line:
             if head.sequence != sequence:
                 raise CommandRefused("outOfRange", f"{self.name} stands at event {head.sequence}, not {sequence}.")
             self._wake.set()
-            await self._put_aside(head, by, reason)
+            if head.aside is not None:
+                self._due.popleft()
+                self._beside.stays(head.aside, head.message, by, reason)
+            else:
+                await self._put_aside(head, by, reason)
         finally:
             self._turn.release()
 
@@ -203,7 +207,8 @@ class Line:
             found = Consumer(
                 self.consumer, PUSHED, topics, self.machines, place.stream, place.first - 1, now_ns, now_ns)
         self._consumers.present.add(self.consumer)
-        await self._consumers.put(replace(found, topics=topics, machines=self.machines))
+        found = replace(found, topics=topics, machines=self.machines)
+        await self._consumers.put(found)
         await journal.settled(place.first - 1)
         previous = await journal.previous(place.first, topics, self.machines)
         self._reading = Reading(journal, self._notices, topics, self.machines, place.first, previous,
@@ -212,7 +217,7 @@ class Line:
         if place.lost:
             done = place.first - 1
             self._due.append(Batch((Item(done, done, "Event.Gap", self._notices.passing("Event.Gap", place.lost)),)))
-        self._beside.begin(found.seen_ns)
+        await self._beside.begin(found)
         self._spoke_at = self._noted_at = _now()
         self._become("starting")
 
@@ -248,7 +253,7 @@ class Line:
         self._succeeded()
         self.delivered += len(batch)
         if (aside := batch[0].aside) is not None:
-            self._beside.taken_late(aside)
+            self._beside.taken_late(batch[0], aside)
             return _Rest(0)
         self._beside.taken()
         await self._note(batch[-1].done, self._clock.wall_ns())
@@ -284,7 +289,7 @@ class Line:
             return _Rest(0)
         if item.aside is not None:
             self._due.popleft()
-            self._beside.rejected_again(item.aside, item.message, reason)
+            self._beside.stays(item.aside, item.message, MES, reason)
         elif why := self._beside.why_not():
             return self._stop(answer._replace(reason=f"{why}, {answer.reason}"))
         else:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_ANSWER = 64 << 10
 """Bytes of an answer that are read so that the connection can be used again."""
+_MOST_READ = 8 << 10
+"""Of these: a token among the characters that are told must be there as a whole to be left out."""
 _ANSWER_S = 5.0
 """Longest wait for the rest of an answer whose status is there."""
 
@@ -53,9 +55,8 @@ class Poster:
         answer = await self._attempt(body, shown)
         if answer is None:  # the MES had ended the connection, which nobody could know before
             answer = await self._attempt(body, shown) or Answer("stopped", "it ended the connection twice")
-        if token and token in answer.said:
-            answer = answer._replace(said=answer.said.replace(token, "…"))
-        return answer
+        said = answer.said.replace(token, "…") if token else answer.said
+        return answer._replace(said=said[:MOST_SAID])
 
     async def close(self) -> None:
         """End the connection."""
@@ -110,7 +111,7 @@ class Poster:
 
 
 async def _said(response: aiohttp.ClientResponse) -> str:
-    """The beginning of an answer; one that is too long, or does not end, costs its connection."""
+    """What an answer says in one line; one that is too long, or does not end, costs its connection."""
     told = bytearray()
     with suppress(aiohttp.ClientError, TimeoutError, ConnectionError):
         async with asyncio.timeout(_ANSWER_S):
@@ -120,5 +121,5 @@ async def _said(response: aiohttp.ClientResponse) -> str:
         response.release()
     else:
         response.close()
-    text = bytes(told[:4 * MOST_SAID]).decode("utf-8", "replace")
-    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).strip()[:MOST_SAID]
+    text = bytes(told[:_MOST_READ]).decode("utf-8", "replace")
+    return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text)).strip()

@@ -15,7 +15,8 @@ from msgspec import structs
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.publish.notices import Notices
 from edgeagent.store.consumers import PUSHED
-from tests.publish.push.mes import Hasty, Post, an_mes, line_to, until
+from edgeagent.store.had import ranges
+from tests.publish.push.mes import Hasty, Post, Pushed, an_mes, line_to, until
 from tests.publish.serving import event
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -192,6 +193,7 @@ def test_when_all_is_rejected_the_line_stops_instead_of_setting_everything_aside
                 await until(lambda: it.line.state == "stopped")
                 assert "3 events in a row are set aside and it rejects the next as well" in it.line.fault()
                 assert [each.sequence for each in it.line.set_aside()] == [1, 2, 3]
+                it.archive.consumers.saw(it.line.consumer, it.line._clock.wall_ns() + 10**9)
             async with line_to(mes, tmp_path, most_rejected=3) as it:
                 await until(lambda: it.line.state == "stopped")
                 assert [each.sequence for each in it.line.set_aside()] == [1, 2, 3]
@@ -239,6 +241,25 @@ def test_an_event_that_is_set_aside_is_sent_again_when_asked_alone_marked_and_as
     run(main())
 
 
+def test_the_record_of_a_board_that_is_taken_late_was_had_and_that_of_one_set_aside_was_not(
+    tmp_path: Path, run: Run
+) -> None:
+    async def main() -> None:
+        async def had(it: Pushed) -> list[tuple[int, int]]:
+            return await it.archive.database.write(lambda c: ranges(c, ("RO0001", "Board.ProcessCompleted")))
+
+        async with an_mes(lambda post: 422 if 2 in post.sequences else 204) as mes, line_to(mes, tmp_path) as it:
+            it.happen(3, "Board.ProcessCompleted")
+            await until(lambda: it.line.place and it.line.place.acknowledged == 3)
+            assert await had(it) == [(1, 1), (3, 3)]
+            mes.does = lambda _: 204
+            await it.line.send_again(it.line.set_aside())
+            await until(lambda: not it.line.set_aside())
+            assert await had(it) == [(1, 3)]
+
+    run(main())
+
+
 def test_somebody_may_pass_over_the_event_at_which_a_stopped_line_stands_and_no_other(
     tmp_path: Path, run: Run
 ) -> None:
@@ -257,6 +278,24 @@ def test_somebody_may_pass_over_the_event_at_which_a_stopped_line_stands_and_no_
             await until(lambda: mes.taken == [1, 3])
             (aside,) = it.line.set_aside()
             assert (aside.sequence, aside.by, aside.reason) == (2, "console:root", "the MES falls over it")
+
+    run(main())
+
+
+def test_an_event_sent_again_that_stops_the_line_is_passed_over_once_more(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with (an_mes(lambda post: 500 if 2 in post.sequences else 204) as mes,
+                    line_to(mes, tmp_path, batch_events=1) as it):  # fmt: skip
+            it.happen(2)
+            await until(lambda: it.line.state == "stopped" and it.line.head.sequence == 2)
+            await it.line.skip(2, "the MES falls over it", "console:root")
+            await it.line.send_again(it.line.set_aside())
+            await until(lambda: it.line.state == "stopped" and it.line.head and it.line.head.aside)
+            it.happen(1)
+            await it.line.skip(2, "it still does", "console:root")
+            await until(lambda: mes.taken == [1, 3])
+            (aside,) = it.line.set_aside()
+            assert (aside.by, aside.reason, aside.again) == ("console:root", "it still does", False)
 
     run(main())
 

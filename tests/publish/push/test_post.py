@@ -162,6 +162,22 @@ def test_an_answer_that_holds_the_token_is_told_without_it(tmp_path: Path, run: 
     run(main())
 
 
+def test_no_part_of_the_token_is_told_where_an_answer_is_cut_within_it(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        secret(tmp_path / "t", "abc123" * 20)
+        for status in (403, 307):
+            def echo(post: Post, status: int = status) -> web.Response:
+                token = post.headers["Authorization"].removeprefix("Bearer ")
+                return web.Response(status=status, text=f"{'x' * 190} {token}",
+                                    headers={"Location": f"/{'x' * 150}?token={token}"})
+
+            async with an_mes(echo) as mes, poster(url_of(mes), tmp_path, token="file:t") as it:
+                answer = await it.post(b"[]")
+                assert answer.said.endswith("…")
+
+    run(main())
+
+
 def test_what_others_say_is_cut_and_holds_no_control_characters(run: Run) -> None:
     async def main() -> None:
         async with (an_mes(lambda _: web.Response(status=500, body=b"\x1b[2J\x00\xff" + b"z" * 100_000)) as mes,
