@@ -78,7 +78,8 @@ class Care:
         """Take over what is left of a damaged file; nothing to do where nothing is."""
         if self._salvaged is not None and not self._salvaged.is_done:
             await Salvage(self._database, self._salvaged).run()
-            await self._journal.salvaged()
+            if self._salvaged.is_done:
+                await self._journal.salvaged()
 
     async def scrub(self) -> None:
         """Read the whole file once, or until another one takes its place."""

@@ -8,7 +8,6 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
@@ -20,7 +19,8 @@ from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
 from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
-from edgeagent.store.connection import connect_reader, connect_writer, lock
+from edgeagent.store.connection import connect_writer, lock
+from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
 from edgeagent.store.transaction import Outcome, commit
 
@@ -79,13 +79,9 @@ class Database:
         self._writes = 0
         self._commits = 0
         self._reading = 0
-        self._reader = threading.local()
-        self._file = 0
         self._suspicion: str | None = None
         self._healed_s = -_HEALED_S
-        self._is_settling = False
         self._is_alone = False
-        self._connections: list[sqlite3.Connection] = []
         self._lock = -1
 
     def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -114,7 +110,7 @@ class Database:
             raise
         self.room.fill()
         self._closing = False
-        self._readers = ThreadPoolExecutor(_READERS, "store-reader")
+        self._readers = Readers(self.path, self.suspect)
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -149,11 +145,9 @@ class Database:
         if thread is None:
             return
         thread.join()
-        self._readers.shutdown()
-        for connection in (*self._connections, self._writer):
-            with suppress(sqlite3.Error):
-                connection.close()
-        self._connections.clear()
+        self._readers.close()
+        with suppress(sqlite3.Error):
+            self._writer.close()
         self._unlock()
         lost = self._backlog.batch()
         if lost:
@@ -219,7 +213,7 @@ class Database:
 
     async def _run_query(self, work: Work[T]) -> T:
         try:
-            return await self._loop.run_in_executor(self._readers, self._query, work)
+            return await self._readers.run(self._loop, work)
         except (sqlite3.Error, StoreDamaged) as error:
             if not healing.is_damage(error):
                 raise
@@ -228,7 +222,7 @@ class Database:
                 # The writer heals before it writes; what is put into the new file from memory is there after the next.
                 for _ in range(2):
                     await self.write(lambda _: None)
-        return await self._loop.run_in_executor(self._readers, self._query, work)
+        return await self._readers.run(self._loop, work)
 
     def suspect(self, reason: str) -> None:
         """Say that something of the file cannot be read: it is healed; from any thread."""
@@ -301,28 +295,17 @@ class Database:
             self._change.wait_for(lambda: self._closing, self._retry_s)
 
     def _open_to_others(self) -> None:
-        """Connect anew as ever once there is room, so that other processes can read; readers stand still for it."""
-        everybody, done = threading.Barrier(_READERS + 1), threading.Event()
+        """Connect anew as ever once there is room, so that other processes can read; tried again after each commit."""
 
-        def stand_still() -> None:
-            with suppress(threading.BrokenBarrierError):
-                self._disconnect()
-                everybody.wait(_PATIENCE_S)
-                done.wait(_PATIENCE_S)
+        def connect() -> None:
+            self._writer.close()
+            try:
+                self._writer = connect_writer(self.path)
+                self._is_alone = False
+            except (StoreError, OSError, sqlite3.Error):
+                self._connect_again()
 
-        for _ in range(_READERS):
-            self._readers.submit(stand_still)
-        try:
-            everybody.wait(_PATIENCE_S)
-        except threading.BrokenBarrierError:
-            return  # tried again after the next commit
-        self._writer.close()
-        try:
-            self._writer = connect_writer(self.path)
-            self._is_alone = False
-        except (StoreError, OSError, sqlite3.Error):
-            self._connect_again()
-        done.set()
+        self._readers.stand_still(connect)
 
     def _heal(self, reason: str) -> bool:
         """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
@@ -330,15 +313,15 @@ class Database:
         if monotonic() - self._healed_s < _HEALED_S:
             return False
         self._healed_s = monotonic()
-        self._is_settling = True
+        self._readers.is_settling = True
         self._writer.close()
         try:
             healing.heal(self.path, reason, is_open=True)
         except (StoreError, OSError, sqlite3.Error) as error:
-            self._is_settling = False
+            self._readers.is_settling = False
             _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
         else:
-            self._file += 1
+            self._readers.renew()
             with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
                 for callback in (*self.on_healed, self._settle):
                     self._loop.call_soon_threadsafe(callback)
@@ -348,7 +331,7 @@ class Database:
         """Let read from a new file once what was put into it from memory is there."""
 
         def done(_: object, __: BaseException | None) -> None:
-            self._is_settling = False
+            self._readers.is_settling = False
 
         with suppress(StoreError):  # it is closed
             self.submit(lambda _: None, done)
@@ -365,46 +348,6 @@ class Database:
             else:
                 return True
         return False
-
-    def _query(self, work: Work[T]) -> T:
-        try:
-            found = work(self._connection())
-        except sqlite3.Error as error:
-            if not healing.is_damage(error):
-                raise
-            self._reader.file = -1
-            found = self._query_anew(work)
-        if self._is_settling:
-            raise StoreDamaged(f"{self.path}: is being healed: ask again later")
-        return found
-
-    def _query_anew(self, work: Work[T]) -> T:
-        """Do it on a new connection; damage that is found so is one of the file."""
-        try:
-            return work(self._connection())
-        except sqlite3.Error as error:
-            if healing.is_damage(error):
-                self.suspect(str(error))
-            raise
-
-    def _connection(self) -> sqlite3.Connection:
-        """This thread's connection for reading, to the file that is there now."""
-        if getattr(self._reader, "file", -1) != self._file:
-            file = self._file
-            self._disconnect()
-            self._reader.connection = connect_reader(self.path)
-            self._reader.file = file
-            self._connections.append(self._reader.connection)
-        connection: sqlite3.Connection = self._reader.connection
-        return connection
-
-    def _disconnect(self) -> None:
-        """Close this thread's connection for reading."""
-        earlier = getattr(self._reader, "connection", None)
-        if earlier is not None:
-            self._connections.remove(earlier)
-            earlier.close()
-        self._reader.connection, self._reader.file = None, -1
 
     def _unlock(self) -> None:
         if self._lock >= 0:

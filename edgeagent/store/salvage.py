@@ -17,7 +17,7 @@ from edgeagent.store import events, overlay, rescue
 from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import ENDINGS, fill
 from edgeagent.store.rescue import Layout, Read, Row
-from edgeagent.store.salvaged import Salvaged, Table, keep
+from edgeagent.store.salvaged import Salvaged, Table, find, keep
 from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
@@ -82,13 +82,19 @@ class Salvage:
         self.salvaged = salvaged
 
     async def run(self) -> None:
-        """Take over all that is left; returns at once where nothing is.
+        """Take over all that is left; returns at once where nothing is, or where the store was damaged once more.
 
         Raises:
             StoreError: the database is closed.
         """
         if self.salvaged.is_done:
             return
+        try:
+            await self._take_over_all()
+        except _DamagedOnceMore:
+            _log.error("%s: the store was damaged once more before all of it was taken over", self.salvaged.aside)
+
+    async def _take_over_all(self) -> None:
         source = Path(self.salvaged.aside)
         try:
             connection, layouts = await self._database.read(lambda into: _open(source, into))
@@ -119,6 +125,7 @@ class Salvage:
             await asyncio.sleep(min(1.0, monotonic() - began))
 
     def _write(self, it: Layout, rows: list[Row], table: Table, connection: sqlite3.Connection) -> None:
+        self._require_current(connection)
         before = table.rows, table.damaged
         try:
             _insert(connection, it, rows, table)
@@ -128,6 +135,7 @@ class Salvage:
             raise
 
     def _finish(self, lost: list[tuple[int, int]], connection: sqlite3.Connection) -> None:
+        self._require_current(connection)
         if not self.salvaged.is_counted:
             connection.execute("DELETE FROM endings")
             fill(connection)
@@ -135,6 +143,16 @@ class Salvage:
         self.salvaged.lost = lost[-_MOST_RANGES:]
         self.salvaged.lost_events = sum(last - first + 1 for first, last in lost)
         keep(connection, self.salvaged)
+
+
+    def _require_current(self, connection: sqlite3.Connection) -> None:
+        current = find(connection)
+        if current is not None and current.aside != self.salvaged.aside:
+            raise _DamagedOnceMore
+
+
+class _DamagedOnceMore(Exception):
+    """The store comes from another damaged file by now, of which it remembers how far that is taken over."""
 
 
 def _execute(query: str, connection: sqlite3.Connection) -> None:

@@ -8,11 +8,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from heapq import merge
 from itertools import islice, takewhile
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
-from edgeagent.clock import instant_ns, iso
+from edgeagent.clock import iso
 from edgeagent.model.events import Kind
 from edgeagent.store import counters, gone, had, salvaged, standing
 from edgeagent.store import events as table
@@ -21,6 +21,8 @@ from edgeagent.store.sizes import Class, class_of, footprint
 
 T = TypeVar("T")
 
+_MOST_LEFT = 100
+"""Alarms without events that go in one step."""
 _SPARE_PAGES = 1024
 """Free pages that stay in the file: the next events need them."""
 
@@ -64,12 +66,9 @@ class _Row(msgspec.Struct, frozen=True, order=True):
 
 
 class _Ended(msgspec.Struct):
-    """What is looked at of the data of an event that ends a board."""
+    """What is looked at of the board or the alarm that an event ends."""
 
-    class _Board(msgspec.Struct):
-        id: str
-
-    board: _Board
+    id: str
 
 
 def trim(connection: sqlite3.Connection, name: Class, wanted: Wanted) -> Cut:
@@ -91,9 +90,9 @@ def _events_of(name: Class) -> Callable[[sqlite3.Connection, Wanted], Cut]:
         cut = Cut(len(rows), freed, max((row.sequence for row in rows), default=0))
         if name == "boards":
             _records(connection, [row for row in rows if row.kind[1] in had.RECORDED], cut)
-        _delete(connection, rows)
         if name == "alarms":
-            _alarms(connection, wanted, cut)
+            _alarms(connection, [row for row in rows if row.kind[1] == "Alarm.Cleared"], cut)
+        _delete(connection, rows)
         return cut
 
     return step
@@ -146,8 +145,7 @@ def _delete(connection: sqlite3.Connection, rows: Iterable[_Row]) -> None:
 def _records(connection: sqlite3.Connection, rows: Iterable[_Row], cut: Cut) -> None:
     """Delete the records, with barcodes and traces, of boards whose last event goes."""
     for row in rows:
-        body = connection.execute("SELECT body FROM events WHERE sequence = ?", (row.sequence,)).fetchone()[0]
-        id, is_lost = _board(row.sequence, body), row.kind[1] == "Board.Lost"  # noqa: A001
+        id, is_lost = _id(connection, row, "board"), row.kind[1] == "Board.Lost"  # noqa: A001
         query = "SELECT length(body) FROM boards WHERE id = ? AND lost = ?"
         record = connection.execute(query, (id, int(is_lost))).fetchone()
         if record is None:
@@ -159,39 +157,27 @@ def _records(connection: sqlite3.Connection, rows: Iterable[_Row], cut: Cut) -> 
             connection.execute(statement, (id,))
 
 
-def _board(sequence: int, body: bytes) -> str:
+def _id(connection: sqlite3.Connection, row: _Row, what: Literal["board", "alarm"]) -> str:
+    """Of the board or the alarm that an event ends."""
+    body = connection.execute("SELECT body FROM events WHERE sequence = ?", (row.sequence,)).fetchone()[0]
     try:
         data: msgspec.Raw = msgspec.json.decode(b"{%b}" % body, type=dict[str, msgspec.Raw])["data"]
-        return msgspec.json.decode(data, type=_Ended).board.id
+        return msgspec.json.decode(msgspec.json.decode(data, type=dict[str, msgspec.Raw])[what], type=_Ended).id
     except (ValueError, KeyError) as error:
-        _log.error("event %d is damaged on disk, the record of its board stays: %s", sequence, error)
+        _log.error("event %d is damaged on disk, the record of its %s stays: %s", row.sequence, what, error)
         return ""
 
 
-def _alarms(connection: sqlite3.Connection, wanted: Wanted, cut: Cut) -> None:
-    """Delete alarms that ended before the oldest event of alarms that is kept."""
-    query = "SELECT substr(body, 9, 24) FROM events WHERE machine = ? AND topic = ? ORDER BY sequence LIMIT 1"
-    kinds = [kind for kind in table.kinds(connection) if class_of(kind[1]) == "alarms"]
-    bounds = [connection.execute(query, kind).fetchone()[0].decode(errors="replace") for kind in kinds]
-    if wanted.before_ns is not None:
-        bounds.append(iso(wanted.before_ns))
-    bound = min(bounds, default="~")
-    query = (
-        "SELECT id, length(body) FROM alarms WHERE raised_ns < ? AND "
-        "coalesce(json_extract(CAST(body AS TEXT), '$.clearedAt'), '~') < ? ORDER BY raised_ns, id LIMIT ?"
-    )
-    found = connection.execute(query, (_instant_ns(bound), bound, wanted.most)).fetchall()
+def _alarms(connection: sqlite3.Connection, rows: Iterable[_Row], cut: Cut) -> None:
+    """Delete the alarms whose end goes; what of them is left without any event of alarms goes as well."""
+    query = "SELECT id, length(body) FROM alarms WHERE id = ? AND json_extract(CAST(body AS TEXT), '$.clearedAt') > ''"
+    found = [row for event in rows for row in connection.execute(query, (_id(connection, event, "alarm"),))]
+    if not cut.rows and not any(class_of(topic) == "alarms" for _, topic in table.kinds(connection)):
+        query = "SELECT id, length(body) FROM alarms WHERE json_extract(CAST(body AS TEXT), '$.clearedAt') > '' LIMIT ?"
+        found = connection.execute(query, (_MOST_LEFT,)).fetchall()
+        cut.rows += len(found)
     connection.executemany("DELETE FROM alarms WHERE id = ?", [row[:1] for row in found])
-    cut.rows += len(found)
     cut.bytes += sum(footprint("alarms", size) for _, size in found)
-
-
-def _instant_ns(text: str) -> int:
-    """A wall time; where there is none, one that nothing reaches."""
-    try:
-        return instant_ns(text)
-    except ValueError:
-        return table.BEYOND
 
 
 def _traces(connection: sqlite3.Connection, wanted: Wanted) -> Cut:

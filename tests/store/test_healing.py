@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
 from edgeagent.store import Archive, Database
+from edgeagent.store.salvage import Salvaged, find, keep
 from tests.store import damage
 from tests.store.damage import PAGE, Rows, Served
 from tests.store.deaths import deaths
@@ -377,6 +378,28 @@ def test_what_is_read_the_moment_a_damaged_file_is_healed_is_told_without_a_fals
         await asyncio.to_thread(database.close)
 
     asyncio.run(go())
+
+
+def test_a_salvage_gives_way_where_the_store_was_damaged_once_more_under_way(store):
+    async def go() -> tuple[Salvaged | None, bool, bool]:
+        aside = shutil.copy(store, store.with_suffix(".corrupt"))
+        before, after = (Salvaged("2026-11-21T12:00:00Z", name, "a trial") for name in (str(aside), "another"))
+        database = Database(store)
+        database.open()
+        try:
+            archive = await Archive.open(database, Clock())
+            await database.write(lambda c: keep(c, after))
+            archive.care._salvaged = before
+            archive.journal._wait_for(5)
+            await archive.care.salvage()
+            return await database.read(find), before.is_done, archive.journal.is_partial
+        finally:
+            await asyncio.to_thread(database.close)
+
+    found, is_done, is_partial = asyncio.run(go())
+    assert found is not None and (found.aside, found.is_done) == ("another", False)
+    assert not is_done
+    assert is_partial
 
 
 def _table(whole: Path, name: str) -> str:

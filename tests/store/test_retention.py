@@ -407,6 +407,27 @@ def test_counters_go_by_their_own_age_and_an_alarm_that_stands_stays(tmp_path):
     run(use, tmp_path / "s.db", retention={"alarms": {"days": 2}, "counters": {"days": 5}})
 
 
+def test_an_alarm_of_a_time_when_the_clock_was_not_set_goes_with_its_end(tmp_path):
+    dead = NOON - 9000 * DAY_NS
+
+    async def use(store):
+        def stood(id, at_ns):  # noqa: A002
+            alarm = Alarm(id, "E100", "too hot", "fault", "zone/1/top", iso(at_ns), False)
+            return [Event(topic, at_ns, "RO0001", AlarmTold(alarm)) for topic in ("Alarm.Raised", "Alarm.Cleared")]
+
+        await store.append(*stood("a0", NOON))
+        await store.journal.settled(store.journal.append(stood("a1", dead), clock="untrusted"))
+        await store.append(state("", NOON + DAY_NS))
+        store.clock.wall = NOON + DAY_NS
+        await store.retention.look()
+        assert await store.archive.alarms.get("a1")
+        store.clock.wall = NOON + 4 * DAY_NS
+        await store.retention.look()
+        assert await store.archive.alarms.get("a1") is None
+
+    run(use, tmp_path / "s.db", retention={"alarms": {"days": 2}})
+
+
 def test_traces_have_a_limit_of_their_own(tmp_path):
     async def use(store):
         values = [float(n % 300) for n in range(50)]
