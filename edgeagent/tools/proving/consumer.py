@@ -20,6 +20,7 @@ CONNECTED, TOLD, ACKNOWLEDGED, GAP, ENDED = b"C ", b"T ", b"A ", b"G ", b"E "
 
 _SUBSCRIBED, _DONE = 1, 2
 _PATIENCE_S = 60.0
+_AGAIN_S = 1.0
 _decode = msgspec.json.decode
 _encode = msgspec.json.encode
 
@@ -115,6 +116,9 @@ class Consumer(asyncio.Protocol):
             self.refused = message["error"]["message"]
             if message["id"] == _SUBSCRIBED:
                 self._subscribed.set_exception(ConnectionRefusedError(self.refused))
+            else:  # a disk that is full takes no place either: it stays to be acknowledged
+                self._asked = 0
+                asyncio.get_running_loop().call_later(_AGAIN_S, self._acknowledge)
         elif message["id"] == _SUBSCRIBED:
             self.stream = message["result"]["stream"]
             self._write(CONNECTED, f"{self.stream} {message['result']['nextSequence']}".encode())
