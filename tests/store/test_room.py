@@ -22,6 +22,7 @@ from edgeagent.store.backup import back_up
 from edgeagent.store.room import Room
 from tests.store.samples import scanned, with_store
 from tests.store.small_disk import KINDS, SmallDisk, small_disk
+from tests.surroundings import beside_the_tests
 
 RESERVE = 1 << 20
 
@@ -182,8 +183,9 @@ def test_only_a_full_disk_gives_the_reserve_back(tmp_path):
 
 def test_a_file_that_may_not_grow_refuses_store_mark_and_audit_and_all_go_on_when_it_may(tmp_path):
     """The same for everybody: a limit on the size of files instead of a full disk, in a process of its own."""
-    command = [sys.executable, "-m", "tests.store.test_room", str(tmp_path / "s.db")]
-    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    command = [sys.executable, "-P", "-m", "tests.store.test_room", str(tmp_path / "s.db")]
+    ended = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60,
+                           env=beside_the_tests())
     assert ended.returncode == 0, ended.stderr
     assert "cannot be written" in ended.stderr
 

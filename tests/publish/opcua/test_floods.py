@@ -18,6 +18,7 @@ from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.floods import KINDS
 from tests.publish.opcua.guarded import read
 from tests.publish.opcua.test_sessions import until
+from tests.surroundings import beside_the_tests
 
 ROOT = Path(__file__).parents[3]
 SECONDS = 14.0
@@ -57,8 +58,9 @@ class Alone:
     def __init__(self, folder: Path, application: Application) -> None:
         self.folder = folder
         self.application = application
-        command = [sys.executable, "-m", "tests.publish.opcua.guarded", str(folder), str(application.folder)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-P", "-m", "tests.publish.opcua.guarded", str(folder), str(application.folder)]
+        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+                                        env=beside_the_tests())
         assert self.process.stdout is not None
         self.url = self.process.stdout.readline().strip()
         self.certificate = folder / "own" / "certificate.der"
@@ -72,8 +74,9 @@ class Alone:
         return (int(fields[11]) + int(fields[12])) / 100
 
     def flood(self, kind: str, seconds: float) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "tests.publish.opcua.floods", kind, self.url, str(self.application.folder)]
-        return subprocess.Popen([*command, str(self.certificate), str(seconds)], cwd=ROOT, text=True)
+        command = [sys.executable, "-P", "-m", "tests.publish.opcua.floods", kind, self.url]
+        arguments = (str(self.application.folder), str(self.certificate), str(seconds))
+        return subprocess.Popen([*command, *arguments], cwd=ROOT, text=True, env=beside_the_tests())
 
     async def connect_s(self) -> float:
         """How long a new client takes to connect, and to read one value."""

@@ -36,7 +36,7 @@ print([name for name in SPARED if getattr(sys.modules[name], "__file__", None)])
 
 @pytest.fixture(scope="module")
 def told():
-    done = subprocess.run([sys.executable, "-c", _PROCESS], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-P", "-c", _PROCESS], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()
 
