@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from edgeagent.errors import EdgeAgentError
 from edgeagent.tools.proving import oracle
@@ -30,22 +31,20 @@ _START_S = 15.0
 _CHUNK = 1 << 16
 
 
-class Disk:
+class Disk(Protocol):
     """A disk that can be full.
 
     Attributes:
         how: what makes it full, in words.
     """
 
-    how = ""
+    how: str
 
     def fill(self, agent: Agent) -> None:
         """Leave no room."""
-        raise NotImplementedError
 
     def free(self, agent: Agent) -> None:
         """Make room."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Leave nothing behind."""
@@ -91,6 +90,9 @@ class Limited(Disk):
     def free(self, agent: Agent) -> None:
         """See Disk."""
         resource.prlimit(agent.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def close(self) -> None:
+        """See Disk."""
 
 
 async def prove(ground: Ground, mount: Callable[[Path], Disk] = Mounted) -> list[Seen]:
