@@ -19,6 +19,7 @@ from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
 from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
+from edgeagent.store.bell import Bell
 from edgeagent.store.connection import connect_writer, lock
 from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
@@ -68,7 +69,8 @@ class Database:
         self.path = Path(path)
         self.room = room or Room(self.path)
         self._retry_s = retry_s
-        self._change = threading.Condition()
+        self._guard = threading.Lock()
+        self._bell = Bell()
         self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
         self.on_healed: list[Callable[[], object]] = []
@@ -138,10 +140,10 @@ class Database:
         Raises:
             StoreError: the disk still refuses; what could not be written is lost, and its callbacks are told so.
         """
-        with self._change:
+        with self._guard:
             thread, self._thread = self._thread, None
             self._closing = True
-            self._change.notify()
+        self._bell.ring()
         if thread is None:
             return
         thread.join()
@@ -173,11 +175,12 @@ class Database:
         Raises:
             StoreError: the database is closed.
         """
-        with self._change:
+        write = Write(work, done, size, refused)
+        with self._guard:
             if self._thread is None:
                 raise StoreError(f"{self.path}: is closed, nothing more can be written")
-            self._backlog.add(Write(work, done, size, refused), replaces, most)
-            self._change.notify()
+            self._backlog.add(write, replaces, most)
+        self._bell.ring()
 
     async def write(self, work: Work[T]) -> T:
         """Queue one write and wait until it is on disk; raises what the work raised."""
@@ -226,13 +229,12 @@ class Database:
 
     def suspect(self, reason: str) -> None:
         """Say that something of the file cannot be read: it is healed; from any thread."""
-        with self._change:
-            self._suspicion = reason
-            self._change.notify()
+        self._suspicion = reason
+        self._bell.ring()
 
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
-        with self._change:
+        with self._guard:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
             return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s,
@@ -240,15 +242,19 @@ class Database:
 
     def _run(self) -> None:
         while True:
-            with self._change:
-                self.pulse.rest()
-                while not self._backlog and not self._closing and not self._suspicion:
-                    self._change.wait()
-                self.pulse.turn()
+            with self._guard:
                 batch = self._backlog.batch()
                 last_try = self._closing
-            if self._suspicion and not last_try:
-                self._heal(self._suspicion)
+            suspicion = self._suspicion
+            if not batch and not suspicion:
+                if last_try:
+                    return
+                self.pulse.rest()
+                self._bell.wait()
+                continue
+            self.pulse.turn()
+            if suspicion and not last_try:
+                self._heal(suspicion)
             if not batch:
                 if last_try:
                     return
@@ -267,12 +273,11 @@ class Database:
             self._took(batch, outcomes)
 
     def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
-        with self._change:
+        with self._guard:
             self._backlog.took(batch)
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
-        self.room.fill()
         if self._is_alone and not self.room.has_nothing():
             self._open_to_others()
         self._writes += len(outcomes)
@@ -280,6 +285,7 @@ class Database:
         for callback in self.after_commit:
             callback()
         self._tell(outcomes)
+        self.room.fill()
 
     def _tell(self, outcomes: list[Outcome]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
@@ -290,9 +296,10 @@ class Database:
                     _log.error("%s: a write failed: %r", self.path, error)
 
     def _pause(self) -> None:
-        with self._change:
-            self.pulse.rest()
-            self._change.wait_for(lambda: self._closing, self._retry_s)
+        self.pulse.rest()
+        until = monotonic() + self._retry_s
+        while not self._closing and (left := until - monotonic()) > 0:
+            self._bell.wait(left)
 
     def _open_to_others(self) -> None:
         """Connect anew as ever once there is room, so that other processes can read; tried again after each commit."""

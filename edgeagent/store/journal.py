@@ -6,23 +6,24 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import Any, Protocol
 
 import msgspec
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
-from edgeagent.model.events import Event, GapRange, Kind, StoredEvent, matches
+from edgeagent.model.events import AlarmTold, Event, GapRange, Kind, StoredEvent, matches
 from edgeagent.store import boards, checkpoints, gone, salvaged, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
-from edgeagent.store.counters import ending
+from edgeagent.store.counters import ENDINGS, ending
 from edgeagent.store.database import Database
 from edgeagent.store.mark import Mark, Reached
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 from edgeagent.store.transaction import at_one_moment
+from edgeagent.store.waiters import Waiters
 
 _MOST_CHOSEN = 64
 """Sets of patterns whose machines and topics are remembered."""
@@ -32,6 +33,9 @@ _SPAN = 50_000
 
 _MOST_COUNTED = 100_000
 """Index entries that one count looks at: some milliseconds of a reader's time."""
+
+_WITH_MORE = ENDINGS | {AlarmTold}
+"""The data of events that have something in tables of their own, beside those that come with a record."""
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
@@ -69,7 +73,6 @@ class Journal:
         self._mark = mark
         self._pending = 0
         self.missing = found.missing
-        self._patience_s = patience_s
         self.stream = found.stream
         self.first_sequence = found.first
         self.last_sequence = found.last
@@ -78,7 +81,7 @@ class Journal:
         self._kinds = found.kinds
         self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...] | None], set[Kind]] = {}
         self._tail = Tail()
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiters = Waiters(patience_s, lambda: database.health().failing or "the disk is slow")
 
     @classmethod
     async def open(cls, database: Database, clock: Clock | None = None, patience_s: float = 10.0) -> Journal:
@@ -159,7 +162,9 @@ class Journal:
             StoredEvent(sequence, event.topic, event.machine, _body(event, clock))
             for sequence, event in enumerate(events, self.last_sequence + 1)
         ]
-        rows: list[Kept] = [row for event in events for row in _rows(event)]
+        rows = [
+            row for event in events if event.record or type(event.data) in _WITH_MORE for row in _rows(event)
+        ]
         rows += also
         saved = checkpoints.take(*checkpoint, self._clock) if checkpoint else None
         if not stored and saved is None:
@@ -196,16 +201,7 @@ class Journal:
             raise ValueError(f"sequence {sequence} is not given yet, the last one is {self.last_sequence}")
         if sequence <= self.committed_sequence:
             return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[future] = sequence
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await future
-        except TimeoutError as error:
-            reason = self._database.health().failing or "the disk is slow"
-            raise StoreError(f"event {sequence} is not on disk after {self._patience_s:g} s: {reason}") from error
-        finally:
-            del self._waiting[future]
+        await self._waiters.wait(sequence)
 
     async def read(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -307,27 +303,18 @@ class Journal:
         last = stored[-1].sequence
         if is_noted:
             self._advance([] if error else stored, last)
-        self._wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
+        self._waiters.wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
 
     def _advance(self, stored: list[StoredEvent], last: int) -> None:
         self.committed_sequence = last
-        for event in stored:
-            if (event.machine, event.topic) not in self._kinds:
-                self._chosen.clear()
-            self._kinds[event.machine, event.topic] = event.sequence
+        newest = {(event.machine, event.topic): event.sequence for event in stored}
+        if not newest.keys() <= self._kinds.keys():
+            self._chosen.clear()
+        self._kinds |= newest
         self._tail.extend(stored, last + 1)
         loop = asyncio.get_running_loop()
         for callback in self.on_commit:
             loop.call_soon(callback, stored)
-
-    def _wake(self, last: int, error: StoreError | None) -> None:
-        for future, sequence in self._waiting.items():
-            if sequence > last or future.done():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
 
 
 async def _standing(database: Database, reached: Reached | None) -> Standing:
@@ -369,7 +356,20 @@ def _rows(event: Event) -> Iterator[Kept]:
         yield end
 
 
+class _Told(msgspec.Struct):
+    """What is told of an event, in this order."""
+
+    time: str
+    clock: str
+    machine: str
+    data: Any
+
+
 def _body(event: Event, clock: str) -> bytes:
-    return b'"time":"%b","clock":"%b","machine":%b,"data":%b' % (
-        iso(event.time_ns).encode(), clock.encode(), _encode(event.machine), _encode(event.data),
-    )  # fmt: skip
+    return _encode(_Told(_stamp(event.time_ns // 1_000_000), clock, event.machine, event.data))[1:-1]
+
+
+@lru_cache(maxsize=64)
+def _stamp(milliseconds: int) -> str:
+    """The time as it is told: one for all events of a millisecond."""
+    return iso(milliseconds * 1_000_000)
