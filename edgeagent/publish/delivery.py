@@ -11,10 +11,11 @@ from edgeagent.model.samples import MeasuredValue
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry
 from edgeagent.publish.session import Session, Wire
+from edgeagent.publish.together import Straight, tell_together
 from edgeagent.store.journal import Journal
 
 _TURN = 32
-"""Sessions that are told before the loop does something else: 2 ms at most."""
+"""Sessions that are told singly before the loop does something else: 2 ms at most."""
 
 
 def _never(_: bytes) -> bool:
@@ -42,9 +43,10 @@ class Delivery:
     def session(
         self, send: Callable[[bytes], Awaitable[object] | None], hang_up: Callable[[str], object],
         form: Callable[[bytes], bytes] = bytes, send_at_once: Callable[[bytes], bool] = _never,
+        straight: Straight | None = None,
     ) -> Session:  # fmt: skip
         """Open a session for a connection; see `Wire`."""
-        wire = Wire(send, hang_up, form, send_at_once)
+        wire = Wire(send, hang_up, form, send_at_once, straight)
         session = Session(
             wire, self._journal, self.notices, self._fresh, self._heartbeat_s, self._patience_s, self._sessions.discard
         )
@@ -75,9 +77,9 @@ class Delivery:
         self._news.set()
         self._news = asyncio.Event()
         self._fresh.renew()
-        self._tell(tuple(self._sessions))
+        self._tell(tell_together(self._sessions, self._fresh, asyncio.get_running_loop().time()))
 
-    def _tell(self, sessions: tuple[Session, ...]) -> None:
+    def _tell(self, sessions: list[Session]) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for session in sessions[:_TURN]:

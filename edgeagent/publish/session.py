@@ -17,6 +17,7 @@ from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry, in_order
+from edgeagent.publish.together import Resting, Straight
 from edgeagent.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -39,12 +40,14 @@ class Wire:
         hang_up: ends the connection, telling the peer the reason if it still reads.
         form: makes of a notification (JSON) what is sent; the same object makes the same object.
         send_at_once: writes one message to a peer that keeps up; False, and nothing is written, where it does not.
+        straight: the way past all of this; None where there is none.
     """
 
     send: Callable[[bytes], Awaitable[object] | None]
     hang_up: Callable[[str], object]
     form: Callable[[bytes], bytes]
     send_at_once: Callable[[bytes], bool]
+    straight: Straight | None
 
 
 class Session:
@@ -52,6 +55,7 @@ class Session:
 
     Attributes:
         peer: who stands at its other end; its outlet sets it.
+        resting: what those who rest at the same place are told together by; None while there is more to do.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Session:
         self._ends = 0
         self._wake = asyncio.Event()
         self._is_resting = False
+        self.resting: Resting | None = None
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
@@ -109,6 +114,7 @@ class Session:
         if flow is None:
             return None
         flow.end()
+        self.wake()
         return flow.next
 
     @property
@@ -128,7 +134,7 @@ class Session:
         if self._new:
             self._flows |= self._new
             self._new.clear()
-            self._wake.set()
+            self.wake()
             if self._pump is None:
                 self._pump = asyncio.get_running_loop().create_task(self._run())
 
@@ -151,6 +157,7 @@ class Session:
 
     def wake(self) -> None:
         """There may be something to tell."""
+        self.resting = None
         self._wake.set()
 
     def tell(self, now: float) -> None:
@@ -160,7 +167,7 @@ class Session:
         except Exception:  # noqa: BLE001  the pump meets it again, and ends this connection alone
             is_told = False
         if not is_told:
-            self._wake.set()
+            self.wake()
 
     def hears(self, machine: str) -> bool:
         """Whether telemetry of a machine is to be told."""
@@ -172,7 +179,7 @@ class Session:
             waiting = self._telemetry.get(told.machine)
             self._telemetry[told.machine] = told if waiting is None else waiting.before(told)
             self._notices.tally.coalesced += waiting is not None
-            self._wake.set()
+            self.wake()
 
     def close(self) -> asyncio.Task[None] | None:
         """End the session; the connection is gone. Return the task that ends with it."""
@@ -202,7 +209,7 @@ class Session:
         flow.end()
         ended = SubscriptionEnded(subscription, flow.cursor.consumer if flow.cursor else None, reason)
         flow.farewell = self._notices.passing("Event.SubscriptionEnded", ended)
-        self._wake.set()
+        self.wake()
 
     async def _run(self) -> None:
         while True:
@@ -304,12 +311,20 @@ class Session:
             due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
             self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
         self._is_resting = True
+        self.resting = self._together()
         await self._wake.wait()
         self._is_resting = False
 
+    def _together(self) -> Resting | None:
+        """What to be told by with others: only where there is one subscription, whose room nobody counts."""
+        if self._wake.is_set() or self._wire.straight is None or len(self._flows) != 1:
+            return None
+        (flow,) = self._flows.values()
+        return Resting(self, flow, self._wire.straight) if flow.cursor is None and not flow.ended else None
+
     def _ring(self) -> None:
         self._alarm = None
-        self._wake.set()
+        self.wake()
 
 
 def _now() -> float:
