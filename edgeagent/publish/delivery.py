@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from edgeagent.clock import Clock
 from edgeagent.model.events import StoredEvent
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.publish.circles import Circles
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry
 from edgeagent.publish.session import Session, Wire
-from edgeagent.publish.together import Straight, tell_together
+from edgeagent.publish.straight import Straight
 from edgeagent.store.journal import Journal
 
 _TURN = 32
@@ -34,6 +35,7 @@ class Delivery:
         self.notices = Notices(journal.stream, clock)
         self._journal = journal
         self._fresh = Fresh(journal, self.notices)
+        self._circles = Circles(self._fresh)
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._sessions: set[Session] = set()
@@ -48,8 +50,9 @@ class Delivery:
         """Open a session for a connection; see `Wire`."""
         wire = Wire(send, hang_up, form, send_at_once, straight)
         session = Session(
-            wire, self._journal, self.notices, self._fresh, self._heartbeat_s, self._patience_s, self._sessions.discard
-        )
+            wire, self._journal, self.notices, self._fresh, self._circles, self._heartbeat_s, self._patience_s,
+            self._sessions.discard,
+        )  # fmt: skip
         self._sessions.add(session)
         return session
 
@@ -77,7 +80,8 @@ class Delivery:
         self._news.set()
         self._news = asyncio.Event()
         self._fresh.renew()
-        self._tell(tell_together(self._sessions, self._fresh, asyncio.get_running_loop().time()))
+        alone = [session for session in self._sessions if session.circle is None]
+        self._tell(alone + self._circles.tell(asyncio.get_running_loop().time()))
 
     def _tell(self, sessions: list[Session]) -> None:
         loop = asyncio.get_running_loop()

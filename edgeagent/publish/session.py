@@ -13,11 +13,12 @@ from edgeagent.errors import CommandRefused, DeliveryError, StoreError
 from edgeagent.model.events import EventGap, GapRange, Heartbeat, SubscriptionEnded
 from edgeagent.model.users import Identity
 from edgeagent.publish.authentication import Peer
+from edgeagent.publish.circles import Circle, Circles
 from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry, in_order
-from edgeagent.publish.together import Resting, Straight
+from edgeagent.publish.straight import Straight
 from edgeagent.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -55,17 +56,18 @@ class Session:
 
     Attributes:
         peer: who stands at its other end; its outlet sets it.
-        resting: what those who rest at the same place are told together by; None while there is more to do.
+        circle: tells it, together with others; None while it is told singly.
     """
 
     def __init__(
-        self, wire: Wire, journal: Journal, notices: Notices, fresh: Fresh, heartbeat_s: float, patience_s: float,
-        forget: Callable[[Session], None],
+        self, wire: Wire, journal: Journal, notices: Notices, fresh: Fresh, circles: Circles, heartbeat_s: float,
+        patience_s: float, forget: Callable[[Session], None],
     ) -> None:  # fmt: skip
         self._wire = wire
         self._journal = journal
         self._notices = notices
         self._fresh = fresh
+        self._circles = circles
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._forget = forget
@@ -77,7 +79,7 @@ class Session:
         self._ends = 0
         self._wake = asyncio.Event()
         self._is_resting = False
-        self.resting: Resting | None = None
+        self.circle: Circle | None = None
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
@@ -110,11 +112,11 @@ class Session:
 
     def unsubscribe(self, subscription: str) -> int | None:
         """End a subscription; nothing of it is sent after this; see `Subscriptions`."""
+        self.wake()
         flow = self._flows.pop(subscription, None) or self._new.pop(subscription, None)
         if flow is None:
             return None
         flow.end()
-        self.wake()
         return flow.next
 
     @property
@@ -157,13 +159,22 @@ class Session:
 
     def wake(self) -> None:
         """There may be something to tell."""
-        self.resting = None
+        self.stand_alone()
         self._wake.set()
+
+    def stand_alone(self) -> None:
+        """Leave the circle, if it is in one."""
+        circle, self.circle = self.circle, None
+        if circle is not None:
+            circle.leave(self)
 
     def tell(self, now: float) -> None:
         """There is something new in the journal: send it at once where nothing goes before it, or else in a while."""
+        self.stand_alone()
         try:
             is_told = self._is_resting and self._tell_at_once(now)
+            if is_told:
+                self._join()
         except Exception:  # noqa: BLE001  the pump meets it again, and ends this connection alone
             is_told = False
         if not is_told:
@@ -311,16 +322,18 @@ class Session:
             due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
             self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
         self._is_resting = True
-        self.resting = self._together()
+        self._join()
         await self._wake.wait()
         self._is_resting = False
 
-    def _together(self) -> Resting | None:
-        """What to be told by with others: only where there is one subscription, whose room nobody counts."""
-        if self._wake.is_set() or self._wire.straight is None or len(self._flows) != 1:
-            return None
+    def _join(self) -> None:
+        """Be told together with others, where one subscription is all there is to tell and nobody counts its room."""
+        straight = self._wire.straight
+        if straight is None or len(self._flows) != 1 or self._wake.is_set():
+            return
         (flow,) = self._flows.values()
-        return Resting(self, flow, self._wire.straight) if flow.cursor is None and not flow.ended else None
+        if flow.cursor is None and not flow.ended:
+            self.circle = self._circles.join(self, flow, straight)
 
     def _ring(self) -> None:
         self._alarm = None

@@ -13,7 +13,7 @@ from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
-from edgeagent.publish.together import Straight
+from edgeagent.publish.straight import Straight
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.listening import Listener, Places
 from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong

@@ -16,7 +16,7 @@ from edgeagent.model.users import Identity
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
-from edgeagent.publish.together import Straight
+from edgeagent.publish.straight import Straight
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame, framed
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgeagent.publish.session import Session
-from edgeagent.publish.together import Straight
+from edgeagent.publish.straight import Straight
 from tests.publish.serving import Line, Served, event, serving
 
 Run = Callable[..., None]
