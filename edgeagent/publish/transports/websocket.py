@@ -7,16 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol, cast
 
-from aiohttp import WSCloseCode, WSMsgType, web
-
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
 from edgeagent.model.users import Identity
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
+from edgeagent.publish.transports import web
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
+from edgeagent.publish.transports.web import WSCloseCode, WSMsgType
 
 log = logging.getLogger(__name__)
 
