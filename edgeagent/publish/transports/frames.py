@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aiohttp import WSMessage, WSMsgType
+from edgeagent.publish.transports.web import WSMessage, WSMsgType
 
 
 class UnreadableFrame(Exception):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from aiohttp import WSMessage, WSMsgType
-
 from edgeagent.publish import messagepack
 from edgeagent.publish.transports.frames import UnreadableFrame, framed
+from edgeagent.publish.transports.web import WSMessage, WSMsgType
 
 
 class PackedFrames:

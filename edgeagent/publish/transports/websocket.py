@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Protocol, cast
 
-from aiohttp import WSCloseCode, web
-
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
 from edgeagent.model.users import Identity
@@ -17,8 +15,10 @@ from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
 from edgeagent.publish.straight import Straight
+from edgeagent.publish.transports import web
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame, framed
+from edgeagent.publish.transports.web import WSCloseCode, WSMsgType
 
 log = logging.getLogger(__name__)
 
