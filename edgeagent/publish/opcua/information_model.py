@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from asyncua import Node, Server, ua
+from asyncua import Node, ua
 
 from edgeagent.model.events import TOPICS, AlarmTold
 from edgeagent.publish.opcua import companion, history_capabilities, own_types
@@ -24,6 +24,7 @@ from edgeagent.publish.opcua.methods import Methods
 from edgeagent.publish.opcua.node_ids import MACHINES_URI, TYPES_URI, NodeIds
 from edgeagent.publish.opcua.nodes import EVENT_HISTORY, EVENTS, Builder, good
 from edgeagent.publish.opcua.port import AgentPort
+from edgeagent.publish.opcua.server import UaServer
 from edgeagent.publish.opcua.standing import Standing
 from edgeagent.publish.opcua.values import Values
 
@@ -42,7 +43,7 @@ class InformationModel:
     alarms: Alarms
 
     def __init__(
-        self, server: Server, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool]
+        self, server: UaServer, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool]
     ) -> None:  # fmt: skip
         self._server = server
         self._port = port

@@ -27,6 +27,7 @@ class Bounds(msgspec.Struct, frozen=True):
         connections: sockets, whether they have a session or not. sessions: of all clients.
         subscriptions: of one session; items: monitored items of one session.
         queue: values that wait for one monitored item.
+        event_bytes: events of one session that wait, or were sent and not acknowledged.
         message_bytes, chunks: of one message.
         operations: nodes, calls or items of one request.
         session_timeout_s: the longest time for which a session outlives its connection.
@@ -37,6 +38,7 @@ class Bounds(msgspec.Struct, frozen=True):
     subscriptions: int = 16
     items: int = 5000
     queue: int = 100
+    event_bytes: int = 1 << 20
     message_bytes: int = 1 << 20
     chunks: int = 16
     operations: int = 1000

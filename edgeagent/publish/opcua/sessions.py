@@ -21,6 +21,7 @@ from edgeagent.publish.opcua.certificates import application_uris
 from edgeagent.publish.opcua.port import Identity
 from edgeagent.publish.opcua.services import browsing, reading
 from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
+from edgeagent.publish.opcua.services.waiting import Share
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.connections import Connection
@@ -56,6 +57,7 @@ class UaSession(InternalSession):
         self._connection = connection
         self.turn = connection.turn
         self._points = browsing.Points(CONTINUATION_POINTS)
+        self._share = Share(server.bounds.event_bytes)
         server.sessions.add(self)
 
     @property
@@ -202,7 +204,9 @@ class UaSession(InternalSession):
         if len(self.subscriptions) >= self.iserver.bounds.subscriptions:
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         requests = self._requests
-        return await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        made = await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        self._its(made.SubscriptionId).events.share = self._share
+        return made
 
     async def change_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
         """Change how a subscription publishes."""

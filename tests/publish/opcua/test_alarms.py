@@ -47,12 +47,12 @@ class Heard:
         return await asyncio.wait_for(self.events.get(), 20)
 
     async def refreshed(self) -> list[dict[str, Any]]:
-        """What was told between the marks of a refresh."""
+        """What was told between the marks of a refresh; what waited before it comes first."""
         found = []
         while (told := await self.next())["EventType"] != ua.NodeId(ua.ObjectIds.RefreshEndEventType):
             found.append(told)
-        assert found[0]["EventType"] == ua.NodeId(ua.ObjectIds.RefreshStartEventType)
-        return found[1:]
+        types = [each["EventType"] for each in found]
+        return found[types.index(ua.NodeId(ua.ObjectIds.RefreshStartEventType)) + 1 :]
 
 
 def wanted(of_type: int | None = None) -> ua.EventFilter:
@@ -291,5 +291,35 @@ def test_a_filter_by_type_lets_derived_types_pass(at_oven: At, of_type: int, is_
                 assert (await heard.next())["ConditionName"] == alarm.told["code"]
             else:
                 assert (await heard.next())["ConditionName"] is None
+
+    at_oven(body)
+
+
+def test_a_refresh_delivers_every_condition_however_many_are_retained(at_oven: At) -> None:
+    """More than wait for an item, and more than go into a message; what happens meanwhile is told as well."""
+
+    async def body(oven: Oven) -> None:
+        codes = [f"R{number:03}" for number in range(230)]
+        for code in codes:
+            await oven.tell("Alarm.Raised", Alarm(code).data())
+        async with listening(oven) as heard:
+            number = heard.subscription.subscription_id
+            assert await refresh(oven, number) == "Good"
+            assert await refresh(oven, number) == "BadRefreshInProgress"
+            await oven.tell("Alarm.Raised", Alarm("R900").data())
+            found = await heard.refreshed()
+            assert {*codes, "E217", "E002", "R900"} <= {each["ConditionName"] for each in found}
+            assert ua.NodeId(ua.ObjectIds.EventQueueOverflowEventType) not in {each["EventType"] for each in found}
+            await oven.tell("Alarm.Cleared", Alarm("R000").data())
+            await oven.tell("Alarm.Acknowledged", Alarm("R000").data())
+            for _ in range(2):
+                assert (await heard.next())["ConditionName"] == "R000"
+            assert await refresh(oven, number, heard.item) == "Good"
+            again = {each["ConditionName"] for each in await heard.refreshed()}
+            assert "R000" not in again
+            assert len(again) >= 230
+        for code in [*codes[1:], "R900"]:
+            await oven.tell("Alarm.Cleared", Alarm(code).data())
+            await oven.tell("Alarm.Acknowledged", Alarm(code).data())
 
     at_oven(body)

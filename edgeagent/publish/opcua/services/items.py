@@ -6,6 +6,7 @@ items for each that is changed or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
@@ -14,6 +15,7 @@ from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredIt
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.event_filter import Filter
+from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
@@ -113,6 +115,29 @@ class Items(CheapItems):
         result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
         result.RevisedQueueSize = item.queue_size
         return result
+
+    def told(self, number: int, happening: Happening) -> ua.EventFieldList:
+        """What an item is told of a happening, if it is told."""
+        item = self._monitored_items[number]
+        return ua.EventFieldList(item.client_handle or 0, happening.to_event_fields(item.filter.SelectClauses))
+
+    def refresh(self, number: int, happenings: Iterable[Happening]) -> None:
+        """Tell an item what it wants of these, one after the other as its client takes them."""
+        wanted = (each for each in happenings if self._wants(number, each))
+        self.isub.events.refresh(number, (self.told(number, each) for each in wanted))
+
+    def is_refreshing(self) -> bool:
+        """Whether what an item was told so is not all taken yet."""
+        return any(map(self.isub.events.is_refreshing, self._monitored_items))
+
+    def _wants(self, number: int, happening: Happening) -> bool:
+        item = self._monitored_items.get(number)
+        clause = item.where_clause_evaluator if item is not None and item.mode != ua.MonitoringMode.Disabled else None
+        return clause is not None and clause.eval(happening)
+
+    async def _trigger_event(self, event: Happening, mid: int) -> None:
+        if self._wants(mid, event):
+            await self.isub.enqueue_event(mid, self.told(mid, event), self._monitored_items[mid].queue_size)
 
     async def send_again(self, turn: Turn) -> None:
         """Let each item report its value, as if it had just been made."""
