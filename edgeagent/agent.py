@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from edgeagent.apart.process import OpcuaProcess
     from edgeagent.clock import Clock
     from edgeagent.config import Configuration, StoreTable
+    from edgeagent.store import Checkpoints
     from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
@@ -162,7 +163,7 @@ class Agent:
         loop_lag = LoopLag()
         pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
                         delivery.notices, audit, self._clock)
-        opcua = self._opcua(access, dispatcher, delivery, authentication)
+        opcua = self._opcua(access, dispatcher, delivery, authentication, checkpoints, audit)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
                             loop_lag, archive.lags, audit, pushes.lines, retention, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
@@ -199,7 +200,8 @@ class Agent:
             self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
 
     def _opcua(
-        self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication
+        self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication,
+        checkpoints: Checkpoints, audit: Audit,
     ) -> OpcuaProcess | None:  # fmt: skip
         """The OPC UA outlet, if it is wanted; it has not begun."""
         table = self._configuration.opcua
@@ -207,11 +209,14 @@ class Agent:
             return None
         from edgeagent.apart.process import OpcuaProcess  # noqa: PLC0415  only where it is served
         from edgeagent.apart.served import role_of_anybody, settings  # noqa: PLC0415
+        from edgeagent.apart.trusted import TrustedClients  # noqa: PLC0415
 
         told = settings(table, self._database.path, self._file.parent if self._file else Path())
         opcua = OpcuaProcess(told, role_of_anybody(table), access, dispatcher, delivery, authentication, self.units,
                              self._clock)
         self.health.add("OPC UA", opcua.fault, is_needed=False)
+        clients = TrustedClients(Path(told.folder), checkpoints, audit, self._clock)
+        self._tasks.append(asyncio.create_task(supervised("OPC UA clients", clients.run)))
         return opcua
 
     def _watch_recipes(self, recipes: Recipes) -> None:
