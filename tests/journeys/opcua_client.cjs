@@ -3,6 +3,7 @@
 
 for (const way of ["log", "info", "warn"]) console[way] = console.error; // stdout is for answers alone
 
+const { readFileSync } = require("node:fs");
 const readline = require("node:readline");
 const {
   AttributeIds, ClientSubscription, DataType, MessageSecurityMode, NodeClass, OPCUAClient,
@@ -39,10 +40,12 @@ function given([type, value]) {
   });
 }
 
+const pem = (text) => Buffer.from(text.replace(/-----[^-]+-----/g, ""), "base64");
+
 const keeping = (pki) => new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
 
 const doing = {
-  async connect({ endpoint, policy, user, password, pki, uri }) {
+  async connect({ endpoint, policy, user, password, certificate, key, pki, uri }) {
     client = OPCUAClient.create({
       applicationName: "journey",
       applicationUri: uri,
@@ -54,9 +57,13 @@ const doing = {
       clientCertificateManager: keeping(pki),
     });
     await client.connect(endpoint);
-    session = await client.createSession(
-      user ? { type: UserTokenType.UserName, userName: user, password } : { type: UserTokenType.Anonymous },
-    );
+    let who = { type: UserTokenType.Anonymous };
+    if (user) who = { type: UserTokenType.UserName, userName: user, password };
+    if (certificate) {
+      const der = pem(readFileSync(certificate, "ascii"));
+      who = { type: UserTokenType.Certificate, certificateData: der, privateKey: readFileSync(key, "ascii") };
+    }
+    session = await client.createSession(who);
     return true;
   },
 
