@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable
 
 from asyncua import ua
 
 from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
+from edgeagent.publish.opcua.turns import SLICE_S
 
 
 class Events:
@@ -17,11 +20,15 @@ class Events:
         self._service = subscriptions
 
     async def tell(self, happening: Happening) -> None:
-        """Tell an event to everybody who listens at one of its notifiers."""
+        """Tell an event to everybody who listens at one of its notifiers; others go on meanwhile."""
+        since = time.monotonic()
         for subscription in tuple(self._service.subscriptions.values()):
             for notifier in happening.notifiers:
                 happening.emitting_node = notifier
                 await subscription.monitored_item_srv.trigger_event(happening)
+            if time.monotonic() - since > SLICE_S:
+                await asyncio.sleep(0)
+                since = time.monotonic()
 
     def listening(self, subscription: int) -> dict[int, ua.NodeId] | None:
         """The items of a subscription that wait for events, with their notifiers; None where there is none such."""

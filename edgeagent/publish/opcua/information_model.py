@@ -28,6 +28,9 @@ from edgeagent.publish.opcua.server import UaServer
 from edgeagent.publish.opcua.standing import Standing
 from edgeagent.publish.opcua.values import Values
 
+_MOST_WAITING = 200
+"""Events that were not told yet."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -59,6 +62,7 @@ class InformationModel:
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._last = "", 0
+        self._is_held = False
 
     async def start(self) -> None:
         """Make everything, and follow what the agent tells from now on."""
@@ -128,13 +132,23 @@ class InformationModel:
         self._standing.start()
         self._task = asyncio.create_task(self._tell(), name="OPC UA events")
         self._port.on_values = self._values.take
-        self._port.on_event = self._waiting.put_nowait
+        self._port.on_event = self._hear
         self._port.follow(self._last[1])
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Let an event wait until those before it are told; the agent keeps what is too much, in its journal."""
+        self._waiting.put_nowait(event)
+        if self._waiting.qsize() >= _MOST_WAITING and not self._is_held:
+            self._is_held = True
+            self._port.hold(True)
 
     async def _tell(self) -> None:
         """Tell events one after another, in order."""
         while True:
             event = await self._waiting.get()
+            if self._is_held and self._waiting.qsize() <= _MOST_WAITING // 2:
+                self._is_held = False
+                self._port.hold(False)
             try:
                 await self._take(event)
             except Exception:  # noqa: BLE001  supervised: logged, and the next event is told

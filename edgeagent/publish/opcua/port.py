@@ -146,6 +146,9 @@ class AgentPort(Protocol):
             after: `sequence` of the Event.Snapshot that the address space was made from.
         """
 
+    def hold(self, is_held: bool) -> None:
+        """Let the agent wait with all that it tells and answers, or go on; nothing of it is lost."""
+
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         """Call a function of the catalogue; the answer as over JSON-RPC: dicts, lists, texts, numbers.
 

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 CONTINUATION_POINTS = 10
 """Browse continuation points of one session."""
 
+MOST_LISTENING = 100
+"""Items of one session that wait for events: each event is held against all their filters."""
+
 _TOKEN_BYTES = 32
 
 
@@ -270,12 +273,15 @@ class UaSession(InternalSession):
         own = self._its(params.SubscriptionId).monitored_item_srv
         free = self.iserver.bounds.items - sum(len(each.monitored_item_srv) for each in self.subscriptions)
         results = []
+        listening = sum(each.monitored_item_srv.listening for each in self.subscriptions)
         for item in params.ItemsToCreate:
-            if free <= 0:
+            is_event = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
+            if free <= 0 or (is_event and listening >= MOST_LISTENING):
                 results.append(ua.MonitoredItemCreateResult(_status("BadTooManyMonitoredItems")))
                 continue
             results.append(await own.create(item, params.TimestampsToReturn))
             free -= bool(results[-1].StatusCode.is_good())
+            listening += is_event and results[-1].StatusCode.is_good()
             await self.turn.between()
         return results
 

@@ -13,6 +13,7 @@ from edgeagent.publish.opcua.happenings import Happening, base_fields
 from edgeagent.publish.opcua.nodes import standard
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.services.waiting import Share, WaitingEvents, weight_of
+from edgeagent.publish.opcua.sessions import MOST_LISTENING
 from tests.publish.opcua.clients import Wire
 from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.guarded import Guarded, status, subscribe
@@ -131,5 +132,19 @@ def test_a_client_that_takes_nothing_costs_its_share_and_hears_that_events_are_m
             delete.Parameters.SubscriptionIds = [number]
             assert status(await wire.ask(delete)) == "Good"
             assert events.share.left == 20_000
+
+    run(test())
+
+
+def test_items_that_wait_for_events_are_bounded(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve(has_machines=True) as its:
+            wire = await its.wire()
+            number = (await wire.ask(subscribe(50))).Parameters.SubscriptionId
+            request = event_item(number, [])
+            request.Parameters.ItemsToCreate *= MOST_LISTENING + 2
+            told = [each.StatusCode.name for each in (await wire.ask(request)).Results]
+            assert told == ["Good"] * MOST_LISTENING + ["BadTooManyMonitoredItems"] * 2
+            await wire.close()
 
     run(test())

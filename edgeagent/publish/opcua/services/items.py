@@ -65,6 +65,11 @@ class Items(CheapItems):
     def __len__(self) -> int:
         return len(self._monitored_items)
 
+    @property
+    def listening(self) -> int:
+        """How many wait for events."""
+        return sum(map(len, self._monitored_events.values()))
+
     def handles(self) -> list[tuple[int, int]]:
         """Number and client's handle of each."""
         return [(number, item.client_handle or 0) for number, item in self._monitored_items.items()]
