@@ -190,12 +190,20 @@ class UaSession(InternalSession):
         """See asyncua."""
         results = []
         for method in params:
-            if all(map(_is_proper, method.InputArguments or ())):
-                results += await self.iserver.method_service.call([method])
+            if problem := self._uncallable(method):
+                results.append(ua.CallMethodResult(_status(problem)))
             else:
-                results.append(ua.CallMethodResult(_status("BadInvalidArgument")))
+                results += await self.iserver.method_service.call([method])
             await self.turn.between()
         return results
+
+    def _uncallable(self, method: ua.CallMethodRequest) -> str:
+        """Why a method cannot be called, whatever it does: the type of a condition has some that nobody answers."""
+        if method.ObjectId not in self.aspace:
+            return "BadNodeIdUnknown"
+        if method.MethodId not in self.aspace or self.aspace[method.MethodId].call is None:
+            return "BadMethodInvalid"
+        return "" if all(map(_is_proper, method.InputArguments or ())) else "BadInvalidArgument"
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
         """See asyncua."""

@@ -323,3 +323,28 @@ def test_a_refresh_delivers_every_condition_however_many_are_retained(at_oven: A
             await oven.tell("Alarm.Acknowledged", Alarm(code).data())
 
     at_oven(body)
+
+
+@pytest.mark.parametrize(("method", "given"), [
+    (ua.ObjectIds.ConditionType_AddComment, [b"0123456789abcdef", ua.LocalizedText("seen")]),
+    (ua.ObjectIds.ConditionType_Enable, []), (ua.ObjectIds.ConditionType_Disable, []),
+    (ua.ObjectIds.AcknowledgeableConditionType_Confirm, [b"0123456789abcdef", ua.LocalizedText("seen")]),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_OneShotShelve, []),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_TimedShelve, [1000.0]),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_Unshelve, []),
+    (ua.ObjectIds.AlarmConditionType_Silence, []), (ua.ObjectIds.AlarmConditionType_Suppress, []),
+])  # fmt: skip
+def test_what_a_condition_does_not_offer_is_no_method_of_it(at_oven: At, method: int, given: list[Any]) -> None:
+    async def body(oven: Oven) -> None:
+        alarm = Alarm(f"M{method % 1000:03}")
+        await oven.tell("Alarm.Raised", alarm.data())
+        condition = oven.node(alarm.key)
+        offered = await condition.get_children(ua.ObjectIds.HasComponent, ua.NodeClass.Method)
+        assert ua.NodeId(method) not in {each.nodeid for each in offered}
+        request = ua.CallMethodRequest(condition.nodeid, ua.NodeId(method), [ua.Variant(each) for each in given])
+        [result] = await oven.client.uaclient.call([request])
+        assert result.StatusCode.name == "BadMethodInvalid"
+        assert await oven.node(f"{alarm.key}/AckedState/Id").read_value() is False
+        assert (await oven.node(f"{alarm.key}/EnabledState").read_value()).Text == "Enabled"
+
+    at_oven(body)
