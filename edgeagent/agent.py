@@ -11,7 +11,7 @@ import edgeagent
 from edgeagent import logs, wellbeing
 from edgeagent.accounts import known_users, refusals, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
-from edgeagent.apart import opcua_outlet
+from edgeagent.apart import opcua_clients, opcua_outlet
 from edgeagent.changes import tell_changes
 from edgeagent.control.room import ControlRoom
 from edgeagent.health import Health
@@ -179,6 +179,8 @@ class Agent:
                    *((f"push/{line.name}", line.run) for line in pushes.lines),
                    ("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
                    ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)]
+        if opcua is not None:
+            running.append(("OPC UA's clients", opcua_clients(opcua, checkpoints, audit, self._clock).run))
         self._tasks += [asyncio.create_task(supervised(name, run)) for name, run in running]
         await self._serve_opcua(opcua, listeners)
 

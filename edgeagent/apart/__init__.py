@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edgeagent.apart.process import OpcuaProcess
+    from edgeagent.apart.trusted import TrustedClients
     from edgeagent.clock import Clock
     from edgeagent.config import OpcuaTable
     from edgeagent.publish.access import Access
     from edgeagent.publish.authentication import Authentication
     from edgeagent.publish.delivery import Delivery
     from edgeagent.publish.jsonrpc import Dispatcher
+    from edgeagent.store import Audit, Checkpoints
     from edgeagent.unit import Unit
 
 
@@ -34,3 +36,10 @@ def opcua_outlet(
 
     return OpcuaProcess(settings(table, store, folder), role_of_anybody(table), access, dispatcher, delivery,
                         authentication, units, clock)  # fmt: skip
+
+
+def opcua_clients(opcua: OpcuaProcess, checkpoints: Checkpoints, audit: Audit, clock: Clock) -> TrustedClients:
+    """The watch over whom an outlet trusts."""
+    from edgeagent.apart.trusted import TrustedClients  # noqa: PLC0415  only where it is served
+
+    return TrustedClients(opcua.folder, checkpoints, audit, clock)

@@ -100,6 +100,11 @@ class OpcuaProcess:
         if self._task is not None:
             await self._task
 
+    @property
+    def folder(self) -> Path:
+        """Where its certificates and those whom it trusts are."""
+        return Path(self._settings.folder)
+
     def fault(self) -> str | None:
         """Why nobody can connect; None while it listens."""
         return self._fault
