@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -14,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from edgeagent.publish.opcua.certificates import application_uris
+from edgeagent.publish.opcua.certificates import application_uris, write_whole
 
 MOST_BYTES = 8192
 """Of one certificate; those in use have 1 to 2 KB."""
@@ -23,6 +24,12 @@ MOST_REJECTED = 50
 """The oldest gives way: whoever is to be trusted knocks again."""
 
 MOST_TRUSTED = 1000
+
+_SETTLES_S = 1.0
+"""After a change the folder is read once more: a file may not have been whole, and two changes may bear one time."""
+
+_MODE = 0o644
+"""Of a certificate's file: there is no secret in it."""
 
 _RSA_BITS = range(2048, 4097)
 """What the policies allow (OPC 10000-7)."""
@@ -64,7 +71,8 @@ class TrustList:
         for each in self._folders.values():
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._trusted: frozenset[str] = frozenset()
-        self._read_at = -1
+        self._changed_at = -1
+        self._settles_at: float | None = None
 
     def check(self, der: bytes, now: datetime) -> x509.Certificate:
         """Let a client's certificate pass; keep another one among the rejected, for somebody to look at.
@@ -86,12 +94,24 @@ class TrustList:
         return certificate
 
     def trusts(self, digest: str) -> bool:
-        """Whether the certificate of this fingerprint is trusted now."""
-        changed_at = self._folders[TRUSTED].stat().st_mtime_ns
-        if changed_at != self._read_at:
-            self._trusted = frozenset(known for known, _ in self._files(TRUSTED))
-            self._read_at = changed_at
+        """Whether the certificate of this fingerprint is trusted now; none is while the folder cannot be read."""
+        try:
+            self._look()
+        except OSError:
+            self._trusted, self._changed_at = frozenset(), -1
         return digest in self._trusted
+
+    def _look(self) -> None:
+        """Read the folder if it has changed."""
+        changed_at, now = self._folders[TRUSTED].stat().st_mtime_ns, time.monotonic()
+        if changed_at != self._changed_at:
+            self._settles_at = now + _SETTLES_S
+        elif self._settles_at is not None and now >= self._settles_at:
+            self._settles_at = None
+        else:
+            return
+        self._trusted = frozenset(known for known, _ in self._files(TRUSTED))
+        self._changed_at = changed_at
 
     def known(self, now: datetime) -> list[Known]:
         """All certificates of both folders, the trusted ones first."""
@@ -125,7 +145,7 @@ class TrustList:
 
     def _move(self, known: Known, to: State, now: datetime) -> Known:
         target = self._folders[to] / f"{known.fingerprint}.der"
-        target.write_bytes(_der(known.file.read_bytes()))
+        write_whole(target, _der(known.file.read_bytes()), _MODE)
         known.file.unlink()
         return self._known(to, target, now)
 
@@ -139,7 +159,7 @@ class TrustList:
             held = sorted(self._folders[REJECTED].iterdir(), key=lambda each: each.stat().st_mtime_ns)
             for oldest in held[: max(0, len(held) - MOST_REJECTED + 1)]:
                 oldest.unlink(missing_ok=True)
-            file.write_bytes(der)
+            write_whole(file, der, _MODE)
 
     def _files(self, state: State) -> Iterator[tuple[str, Path]]:
         """Fingerprint and file of all that can be read; what is none is left out."""
