@@ -143,6 +143,14 @@ class Answers:
         return self._feeds[machine].history(columns, since_ns, until_ns, limit)
 
     async def _follow(self, after: int) -> None:
+        """Feed it for as long as it can be fed: a process that is not told what changes would show what was."""
+        try:
+            await self._feed(after)
+        except Exception:  # noqa: BLE001  supervised: logged, and the process begins anew
+            _log.exception("the OPC UA process could not be fed")
+            self.channel.end("it could not be fed")
+
+    async def _feed(self, after: int) -> None:
         """Feed it: all values at once, then what changes; every durable event beyond a sequence."""
         self._is_followed = True
         for feed in self._feeds.values():

@@ -194,7 +194,7 @@ def test_a_value_that_cannot_be_shown_is_bad_and_keeps_no_other_back(
     at_oven: At, caplog: pytest.LogCaptureFixture
 ) -> None:  # fmt: skip
     async def body(oven: Oven) -> None:
-        oven.port.change(PATH, "hot")
+        oven.port.change(PATH, "hot", time_ns=1 << 80)
         oven.port.change("hood/closed", True)
         await oven.model.settled()
         read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
