@@ -10,7 +10,7 @@ import msgspec
 
 from edgeagent.clock import iso
 from edgeagent.model.audit import AuditEntry
-from edgeagent.publish.opcua.folders import TRUSTED, Change, changes, files
+from edgeagent.publish.opcua.folders import TRUSTED, Change, Fingerprints, changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,13 +42,10 @@ class TrustedClients:
         """Look again and again."""
         saved = await self._checkpoints.load(_KEPT)
         known = frozenset(msgspec.json.decode(saved.body, type=tuple[str, ...]) if saved else ())
-        read_at = -1
+        trusted = Fingerprints(self._folder / TRUSTED)
         while True:
             with suppress(OSError):  # the server makes the folder; one that cannot be read changes nobody's trust
-                changed_at = (self._folder / TRUSTED).stat().st_mtime_ns
-                if changed_at != read_at:
-                    known = self._told(known, frozenset(each for each, _ in files(self._folder / TRUSTED)))
-                    read_at = changed_at
+                known = self._told(known, trusted.now())
             await asyncio.sleep(_LOOK_S)
 
     def _told(self, before: frozenset[str], now: frozenset[str]) -> frozenset[str]:
