@@ -457,6 +457,20 @@ def test_jobs_that_ended_go_and_those_that_run_stay(tmp_path):
     run(use, tmp_path / "s.db")
 
 
+def test_a_job_of_a_time_when_the_clock_was_not_set_is_as_old_as_those_before_it(tmp_path):
+    async def use(store):
+        for id, at_ns in (("before", NOON), ("dead battery", 946_684_800 * 10**9), ("after", NOON)):  # noqa: A001
+            await store.archive.database.write(
+                lambda c, id=id, at_ns=at_ns: jobs.put(c, job(id, at_ns, "done")))  # noqa: A006
+        await store.retention.look()
+        assert await store.rows("jobs") == 3
+        store.clock.wall = NOON + 400 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("jobs") == 0
+
+    run(use, tmp_path / "s.db")
+
+
 def test_an_audit_record_that_is_too_large_is_told_and_stays(tmp_path):
     async def use(store):
         record = tmp_path / "s.db.audit.000000000001"

@@ -71,7 +71,7 @@ async def _whole(ground: Ground) -> Whole:
         if len((await client.call("Board.Find"))["boards"]) >= _COMPLETED:
             break
         await asyncio.sleep(_LOOK_S)
-    await oven.end()
+    await oven.kill()
     last = (await client.call("Event.Snapshot"))["sequence"]
     await consumer.caught_up(last)
     client.close()
