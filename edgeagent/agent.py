@@ -29,7 +29,7 @@ from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.push.pushes import Pushes
 from edgeagent.publish.transports.console import Console, console_of
-from edgeagent.store import Archive, Audit, Database
+from edgeagent.store import Archive, Audit, Checkpoints, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.retention import Retention
 from edgeagent.store.room import Room
@@ -179,14 +179,16 @@ class Agent:
                    *((f"push/{line.name}", line.run) for line in pushes.lines),
                    ("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
                    ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)]
-        if opcua is not None:
-            running.append(("OPC UA's clients", opcua_clients(opcua, checkpoints, audit, self._clock).run))
         self._tasks += [asyncio.create_task(supervised(name, run)) for name, run in running]
-        await self._serve_opcua(opcua, listeners)
+        await self._serve_opcua(opcua, listeners, checkpoints, audit)
 
-    async def _serve_opcua(self, opcua: OpcuaProcess | None, listeners: Listeners) -> None:
+    async def _serve_opcua(
+        self, opcua: OpcuaProcess | None, listeners: Listeners, checkpoints: Checkpoints, audit: Audit
+    ) -> None:
         """Begin it; where it does not listen yet, everything else does."""
         if opcua is not None:
+            clients = opcua_clients(opcua, checkpoints, audit, self._clock)
+            self._tasks.append(asyncio.create_task(supervised("OPC UA's clients", clients.run)))
             self.health.add("OPC UA", opcua.fault, is_needed=False)
             listeners.loads["opcua"] = opcua.connections
             self._stops.append(opcua.stop)

@@ -18,7 +18,7 @@ from edgeagent.publish.straight import Straight
 from edgeagent.publish.transports import web
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame, framed
-from edgeagent.publish.transports.web import WSCloseCode, WSMsgType
+from edgeagent.publish.transports.web import WSCloseCode
 
 log = logging.getLogger(__name__)
 
