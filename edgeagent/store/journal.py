@@ -7,7 +7,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -182,10 +182,12 @@ class Journal:
                 self._mark.reach(stored[-1].sequence)
             return True
 
-        size = sum(len(event.body) for event in stored) + sum(row.size for row in rows)
+        group = _Group(
+            stored, [len(event.body) for event in stored], {(it.machine, it.topic): it.sequence for it in stored}
+        )
         self._database.submit(
-            write, lambda is_noted, error: self._settle(stored, bool(is_noted), error),
-            size=size, refused=partial(write, is_refused=True),
+            write, lambda is_noted, error: self._settle(group, bool(is_noted), error),
+            size=sum(group.sizes) + sum(row.size for row in rows), refused=partial(write, is_refused=True),
         )  # fmt: skip
         self.last_sequence += len(stored)
         return self.last_sequence
@@ -258,7 +260,7 @@ class Journal:
         """Take note of the oldest number that is kept, after others were deleted, up to `newest`."""
         self.first_sequence = max(self.first_sequence, first)
         if newest >= self._tail.first_sequence:
-            self._tail.extend([], self.committed_sequence + 1)
+            self._tail.forget(self.committed_sequence + 1)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Every machine and topic that there ever was an event of."""
@@ -292,29 +294,37 @@ class Journal:
             }
         return wanted
 
-    def _settle(
-        self, stored: list[StoredEvent], is_noted: bool, error: BaseException | None
-    ) -> None:
+    def _settle(self, group: _Group, is_noted: bool, error: BaseException | None) -> None:
         """Go on after events, or after numbers that are noted on disk as refused; after neither where it is closed."""
         if error is not None:
-            _log.error("the journal could not take %d events and the records with them: %r", len(stored), error)
-        if not stored:
+            _log.error("the journal could not take %d events and the records with them: %r", len(group.stored), error)
+        if not group.stored:
             return
-        last = stored[-1].sequence
+        last = group.stored[-1].sequence
         if is_noted:
-            self._advance([] if error else stored, last)
+            self.committed_sequence = last
+            if error is None:
+                self._remember(group)
+            else:
+                self._tail.forget(last + 1)
+            loop = asyncio.get_running_loop()
+            for callback in self.on_commit:
+                loop.call_soon(callback, group.stored if error is None else [])
         self._waiters.wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
 
-    def _advance(self, stored: list[StoredEvent], last: int) -> None:
-        self.committed_sequence = last
-        newest = {(event.machine, event.topic): event.sequence for event in stored}
-        if not newest.keys() <= self._kinds.keys():
+    def _remember(self, group: _Group) -> None:
+        if not group.newest.keys() <= self._kinds.keys():
             self._chosen.clear()
-        self._kinds |= newest
-        self._tail.extend(stored, last + 1)
-        loop = asyncio.get_running_loop()
-        for callback in self.on_commit:
-            loop.call_soon(callback, stored)
+        self._kinds |= group.newest
+        self._tail.extend(group.stored, group.sizes)
+
+
+class _Group(NamedTuple):
+    """Events that are written as one, the bytes of their bodies, and the newest of each machine and topic."""
+
+    stored: list[StoredEvent]
+    sizes: list[int]
+    newest: dict[Kind, int]
 
 
 async def _standing(database: Database, reached: Reached | None) -> Standing:
@@ -356,7 +366,7 @@ def _rows(event: Event) -> Iterator[Kept]:
         yield end
 
 
-class _Told(msgspec.Struct):
+class _Told(msgspec.Struct, gc=False):
     """What is told of an event, in this order."""
 
     time: str
