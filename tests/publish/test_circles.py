@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from edgeagent.publish.session import Session
 from edgeagent.publish.straight import Straight
-from tests.publish.serving import Line, Served, event, serving
+from tests.publish.serving import Line, Served, event, request, serving
 
 Run = Callable[..., None]
 
@@ -218,5 +219,44 @@ def test_answers_and_events_of_a_connection_keep_their_order(tmp_path: Path, run
             for client in clients:
                 assert "result" in await client.call("Event.Consumers"), "nothing of it is sent after the answer"
                 await client.close()
+
+    run(main())
+
+
+def test_whatever_peers_do_meanwhile_each_is_told_its_own_events_once_and_in_order(tmp_path: Path, run: Run) -> None:
+    async def client(served: Served, chance: random.Random, last: int) -> None:
+        """Asks, listens, rests from reading, goes and comes back, until it has seen the last event."""
+        mine, seen = chance.choice((["*"], ["Alarm.*"])), 0
+        while seen < last:
+            line = await served.connect()
+            place: Any = {"stream": served.journal.stream, "sequence": seen + 1}
+            await line.ask("Event.Subscribe", topics=mine, **{"from": place})
+            asked = 0
+            while seen < last:
+                if not asked and chance.random() < 0.3:
+                    line.write(request("Event.Consumers") + b"\n")
+                    asked = 1
+                if chance.random() < 0.05:
+                    await asyncio.sleep(0.01)
+                message = await line.message()
+                if "result" in message:
+                    asked = 0
+                    continue
+                assert (message["params"]["previous"], message["params"]["sequence"] > seen) == (seen, True)
+                seen = message["params"]["sequence"]
+                if chance.random() < 0.02:
+                    break
+            await line.close()
+
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            chance, last = random.Random(7), 400
+            clients = [asyncio.create_task(client(served, random.Random(n), last)) for n in range(20)]
+            while served.journal.last_sequence < last - 20:
+                topic = chance.choice(("Alarm.Raised", "Status.MachineStatusChanged"))
+                served.happen(chance.choice((1, 1, 1, 2, 12)), topic)
+                await asyncio.sleep(chance.choice((0, 0.001, 0.005)))
+            served.happen(last - served.journal.last_sequence, "Alarm.Raised")
+            await asyncio.gather(*clients)
 
     run(main())
