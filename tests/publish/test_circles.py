@@ -140,6 +140,46 @@ def test_what_a_socket_does_not_take_goes_on_in_its_transport_and_nothing_overta
     asyncio.run(main())
 
 
+def test_nothing_overtakes_an_answer_that_waits_in_the_transport(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            answered, reads = Transport(), Transport()
+            for transport in (answered, reads):
+                await resting(served, transport)
+            answered.write(b"the answer\n")
+            await happened(served)
+            answer, _, events = answered.waiting.partition(b"\n")
+            assert (answer, told(events), answered.heard()) == (b"the answer", [(1, 0)], b"")
+            answered.flush()
+            await happened(served)
+            assert (answered.waiting, told(answered.heard().splitlines()[-1])) == (b"", [(2, 1)]), "past it again"
+            assert told(reads.heard()) == [(1, 0), (2, 1)]
+            answered.close()
+            reads.close()
+
+    asyncio.run(main())
+
+
+def test_more_than_is_written_in_one_go_is_told_without_waiting_for_the_next_commit(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, heartbeat_s=3600.0) as served:
+            transports = [Transport(), Transport()]
+            for transport in transports:
+                await resting(served, transport)
+            await served.journal.settled(served.happen(30))
+            for transport in transports:
+                heard = b""
+                async with asyncio.timeout(10):
+                    while heard.count(b"\n") < 30:
+                        await asyncio.sleep(0)
+                        transport.flush()
+                        heard += transport.heard()
+                assert told(heard) == [(n, n - 1) for n in range(1, 31)]
+                transport.close()
+
+    asyncio.run(main())
+
+
 def test_a_closing_transport_and_one_with_tls_are_never_passed_by(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
