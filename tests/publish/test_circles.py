@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from edgeagent.publish.session import Session
 from edgeagent.publish.straight import Straight
-from tests.publish.serving import Line, Served, event, serving
+from tests.publish.serving import Line, Served, event, request, serving
 
 Run = Callable[..., None]
 
@@ -139,6 +140,46 @@ def test_what_a_socket_does_not_take_goes_on_in_its_transport_and_nothing_overta
     asyncio.run(main())
 
 
+def test_nothing_overtakes_an_answer_that_waits_in_the_transport(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            answered, reads = Transport(), Transport()
+            for transport in (answered, reads):
+                await resting(served, transport)
+            answered.write(b"the answer\n")
+            await happened(served)
+            answer, _, events = answered.waiting.partition(b"\n")
+            assert (answer, told(events), answered.heard()) == (b"the answer", [(1, 0)], b"")
+            answered.flush()
+            await happened(served)
+            assert (answered.waiting, told(answered.heard().splitlines()[-1])) == (b"", [(2, 1)]), "past it again"
+            assert told(reads.heard()) == [(1, 0), (2, 1)]
+            answered.close()
+            reads.close()
+
+    asyncio.run(main())
+
+
+def test_more_than_is_written_in_one_go_is_told_without_waiting_for_the_next_commit(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path, heartbeat_s=3600.0) as served:
+            transports = [Transport(), Transport()]
+            for transport in transports:
+                await resting(served, transport)
+            await served.journal.settled(served.happen(30))
+            for transport in transports:
+                heard = b""
+                async with asyncio.timeout(10):
+                    while heard.count(b"\n") < 30:
+                        await asyncio.sleep(0)
+                        transport.flush()
+                        heard += transport.heard()
+                assert told(heard) == [(n, n - 1) for n in range(1, 31)]
+                transport.close()
+
+    asyncio.run(main())
+
+
 def test_a_closing_transport_and_one_with_tls_are_never_passed_by(tmp_path: Path) -> None:
     async def main() -> None:
         async with serving(tmp_path) as served:
@@ -218,5 +259,44 @@ def test_answers_and_events_of_a_connection_keep_their_order(tmp_path: Path, run
             for client in clients:
                 assert "result" in await client.call("Event.Consumers"), "nothing of it is sent after the answer"
                 await client.close()
+
+    run(main())
+
+
+def test_whatever_peers_do_meanwhile_each_is_told_its_own_events_once_and_in_order(tmp_path: Path, run: Run) -> None:
+    async def client(served: Served, chance: random.Random, last: int) -> None:
+        """Asks, listens, rests from reading, goes and comes back, until it has seen the last event."""
+        mine, seen = chance.choice((["*"], ["Alarm.*"])), 0
+        while seen < last:
+            line = await served.connect()
+            place: Any = {"stream": served.journal.stream, "sequence": seen + 1}
+            await line.ask("Event.Subscribe", topics=mine, **{"from": place})
+            asked = 0
+            while seen < last:
+                if not asked and chance.random() < 0.3:
+                    line.write(request("Event.Consumers") + b"\n")
+                    asked = 1
+                if chance.random() < 0.05:
+                    await asyncio.sleep(0.01)
+                message = await line.message()
+                if "result" in message:
+                    asked = 0
+                    continue
+                assert (message["params"]["previous"], message["params"]["sequence"] > seen) == (seen, True)
+                seen = message["params"]["sequence"]
+                if chance.random() < 0.02:
+                    break
+            await line.close()
+
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            chance, last = random.Random(7), 400
+            clients = [asyncio.create_task(client(served, random.Random(n), last)) for n in range(20)]
+            while served.journal.last_sequence < last - 20:
+                topic = chance.choice(("Alarm.Raised", "Status.MachineStatusChanged"))
+                served.happen(chance.choice((1, 1, 1, 2, 12)), topic)
+                await asyncio.sleep(chance.choice((0, 0.001, 0.005)))
+            served.happen(last - served.journal.last_sequence, "Alarm.Raised")
+            await asyncio.gather(*clients)
 
     run(main())
