@@ -131,8 +131,8 @@ class Journal:
 
     @property
     def is_partial(self) -> bool:
-        """Whether older events are still being taken over from a damaged file."""
-        return self._pending > 0
+        """Whether older events are still to be taken over, from a damaged file or one that waits for room."""
+        return self._pending > 0 or self._database.waits is not None
 
     def _wait_for(self, pending: int) -> None:
         """Answer for older events only once they are taken over from a damaged file; 0 for none."""
@@ -243,10 +243,11 @@ class Journal:
 
         return await self._database.read(partial(at_one_moment, work))
 
-    @staticmethod
-    def _require(first: int, pending: int) -> None:
+    def _require(self, first: int, pending: int) -> None:
         if first <= pending:
-            raise StoreError(f"events up to {pending} are being taken over from a damaged file: ask again later")
+            why = self._database.waits or "they are being taken over from a damaged file"
+            last = min(pending, self.committed_sequence)
+            raise StoreError(f"events up to {last} cannot be read yet, {why}: ask again later")
 
     def at_hand(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -328,14 +329,14 @@ class _Group(NamedTuple):
 
 
 async def _standing(database: Database, reached: Reached | None) -> Standing:
-    """Find where to go on; on a full disk too, where no new stream begins."""
+    """Find where to go on; on a full disk too, where no new stream begins, or one of a store in memory."""
 
     def find(connection: sqlite3.Connection) -> Standing | None:
         return standing.find(connection, reached) if standing.goes_on(connection, reached) else None
 
     if (found := await database.read(find)) is not None:
         return found
-    return await database.write(lambda c: standing.find(c, reached))
+    return await database.begin(lambda c: standing.find(c, reached))
 
 
 def _require_final(connection: sqlite3.Connection, lost: Sequence[GapRange]) -> None:
