@@ -262,6 +262,17 @@ def test_an_event_that_the_disk_changed_and_one_that_it_swallowed_are_found_out(
     assert faults == ["event 1 is told otherwise than it was", "event 2 is not there, and not told as gone"]
 
 
+@pytest.mark.parametrize(("table", "missing", "gone", "is_new", "faults"), [
+    ("boards", ["Board.Get 1", "Board.GetTrace 1"], 0, False, []),
+    ("traces", ["Board.Get 1"], 0, False, ["Board.Get 1 is not there"]),
+    ("jobs", ["Command.Get 1", "Recipe.Get A"], 0, False, ["Recipe.Get A is not there"]),
+    ("events", [], 3, True, []),
+    ("history", [], 3, True, ["3 events are told as gone", "a new stream begins"]),
+])
+def test_what_is_missing_of_a_table_that_nobody_damaged_is_found_out(table, missing, gone, is_new, faults):
+    assert corruption.strayed(table, missing, gone, is_new) == faults
+
+
 def prove_command(folder, *options):
     return subprocess.run([sys.executable, "-P", "-m", "edgeagent", "prove", "--folder", str(folder), *options],
                           check=False, capture_output=True, text=True, timeout=300, env=os.environ | {"COLUMNS": "200"})
