@@ -313,12 +313,22 @@ class Database:
         self.room.fill()
 
     def _tell(self, outcomes: list[Outcome]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            for done, value, error in outcomes:
-                if done is not None:
-                    self._loop.call_soon_threadsafe(done, value, error)
-                elif error is not None:
-                    _log.error("%s: a write failed: %r", self.path, error)
+        told = [(done, value, error) for done, value, error in outcomes if done is not None]
+        if told:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._loop.call_soon_threadsafe(self._hand_out, told)
+        for done, _, error in outcomes:
+            if done is None and error is not None:
+                _log.error("%s: a write failed: %r", self.path, error)
+
+    def _hand_out(self, outcomes: list[tuple[Done[Any], Any, BaseException | None]]) -> None:
+        """Call everybody's `done` on the loop, in order; one of them that raises keeps nothing from the others."""
+        for done, value, error in outcomes:
+            try:
+                done(value, error)
+            except Exception as raised:  # noqa: BLE001  as the loop does with each callback
+                told = {"message": f"{self.path}: a write's end could not be taken", "exception": raised}
+                self._loop.call_exception_handler(told)
 
     def _pause(self) -> None:
         self.pulse.rest()

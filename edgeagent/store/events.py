@@ -32,7 +32,8 @@ def insert(connection: sqlite3.Connection, stored: list[StoredEvent], conflict: 
     """Write events inside somebody's transaction; `conflict` may be OR IGNORE, where some are there already."""
     for place in range(0, len(stored), _AT_ONCE):
         group = stored[place : place + _AT_ONCE]
-        connection.execute(_inserting(len(group), conflict), [value for event in group for value in _row(event)])
+        values = [value for it in group for value in (it.sequence, it.topic, it.machine, _crc(it), it.body)]
+        connection.execute(_inserting(len(group), conflict), values)
 
 
 @cache
@@ -168,10 +169,6 @@ def _rows(connection: sqlite3.Connection, sequences: Iterable[int]) -> Iterator[
             yield event
         else:
             _log.error("event %d is damaged on disk and is left out", sequence)
-
-
-def _row(event: StoredEvent) -> tuple[int, str, str, int, bytes]:
-    return event.sequence, event.topic, event.machine, _crc(event), event.body
 
 
 def _crc(event: StoredEvent) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import takewhile
+from operator import itemgetter
 
 from edgeagent.errors import StoreError
 
@@ -20,6 +22,8 @@ class Waiters:
         self._patience_s = patience_s
         self._reason = reason
         self._waiting: dict[asyncio.Future[None], tuple[int, float]] = {}
+        """Number and end of the wait, by number: of fifty who wait, each is found without looking at the others."""
+        self._last = 0
         self._watch: asyncio.TimerHandle | None = None
         """One for all of them: most events are on disk long before it is due."""
 
@@ -35,6 +39,9 @@ class Waiters:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         self._waiting[future] = sequence, loop.time() + self._patience_s
+        if sequence < self._last:
+            self._waiting = dict(sorted(self._waiting.items(), key=itemgetter(1)))
+        self._last = max(self._last, sequence)
         if self._watch is None:
             self._watch = loop.call_later(self._patience_s, self._give_up)
         try:
@@ -44,7 +51,7 @@ class Waiters:
 
     def wake(self, last: int, error: StoreError | None) -> None:
         """End the wait of all who wait for a number up to `last`."""
-        for future in [it for it, (sequence, _) in self._waiting.items() if sequence <= last]:
+        for future in [it for it, _ in takewhile(lambda waiting: waiting[1][0] <= last, self._waiting.items())]:
             del self._waiting[future]
             if future.done():
                 continue
@@ -54,13 +61,12 @@ class Waiters:
                 future.set_exception(error)
 
     def _give_up(self) -> None:
-        """End the wait of those who waited too long: the oldest are first."""
+        """End the wait of those who waited too long, and look again when the next one has."""
         loop = asyncio.get_running_loop()
-        self._watch = None
-        for future, (sequence, until) in self._waiting.items():
-            if until > loop.time():
-                self._watch = loop.call_at(until, self._give_up)
-                return
-            if not future.done():
+        now_s = loop.time()
+        for future, (sequence, until_s) in self._waiting.items():
+            if until_s <= now_s and not future.done():
                 late = f"event {sequence} is not on disk after {self._patience_s:g} s: {self._reason()}"
                 future.set_exception(StoreError(late))
+        due_s = min((until_s for _, until_s in self._waiting.values() if until_s > now_s), default=None)
+        self._watch = None if due_s is None else loop.call_at(due_s, self._give_up)

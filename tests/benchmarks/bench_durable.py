@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import shutil
 import sqlite3
 import statistics
 import subprocess
@@ -236,6 +237,8 @@ if __name__ == "__main__":
     parser.add_argument("folder", nargs="?", help="on the disk that is measured")
     parser.add_argument("--sync-ms", type=float, default=0.0, metavar="N", help="make every sync longer by N ms")
     given = parser.parse_args()
-    if given.sync_ms > 0 and SYNC_NS not in os.environ:
+    if given.sync_ms < 0 or (given.sync_ms and not shutil.which("gcc")):
+        parser.error("--sync-ms takes a time of 0 or more, and needs gcc")
+    if given.sync_ms and SYNC_NS not in os.environ:
         slow_down(given.sync_ms)
     uvloop.run(main(given.rounds, given.folder, given.sync_ms))

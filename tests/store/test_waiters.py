@@ -56,3 +56,15 @@ def test_each_waits_as_long_as_it_may_though_all_share_one_timer():
             assert len(waiters) == 0
 
     run(use, 0.05)
+
+
+def test_who_waits_for_an_earlier_number_than_others_is_woken_by_it():
+    async def use(waiters):
+        later, early, latest = await begun(waiters.wait(5), waiters.wait(2), waiters.wait(9))
+        waiters.wake(2, None)
+        await early
+        assert (later.done(), latest.done()) == (False, False)
+        waiters.wake(9, None)
+        await asyncio.gather(later, latest)
+
+    run(use)
