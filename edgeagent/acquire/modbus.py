@@ -62,6 +62,11 @@ _CODES = (1, 2, 3, 4, 5, 6, 15, 16)
 _ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in _CODES)
 
 
+def _give_up(answer: asyncio.Future[ModbusPDU]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
 def _tapped(tap: Tap) -> Callable[[bool, bytes], bytes]:
     def trace(is_sent: bool, data: bytes) -> bytes:
         tap(is_sent, data)
@@ -160,11 +165,15 @@ class TcpConnection:
         ctx = self._client.ctx
         request.transaction_id = ctx.getNextTID()
         ctx.recv_buffer = b""
-        answer: asyncio.Future[ModbusPDU] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[ModbusPDU] = loop.create_future()
         ctx.response_future = answer
         ctx.pdu_send(request)
-        async with asyncio.timeout(timeout_s):
+        late = loop.call_later(timeout_s, _give_up, answer)
+        try:
             return await answer
+        finally:
+            late.cancel()
 
 
 class ModbusTcp:
