@@ -42,20 +42,21 @@ class TrustedClients:
         """Look again and again."""
         saved = await self._checkpoints.load(_KEPT)
         known = frozenset(msgspec.json.decode(saved.body, type=tuple[str, ...]) if saved else ())
-        trusted = Fingerprints(self._folder / TRUSTED)
+        trusted, before = Fingerprints(self._folder / TRUSTED), known
         while True:
             with suppress(OSError):  # the server makes the folder; one that cannot be read changes nobody's trust
-                known = self._told(known, trusted.now())
+                now = trusted.now()
+                if now == before != known:  # two looks agree: a file may not have been whole
+                    self._tell_all(known, now)
+                    known = now
+                before = now
             await asyncio.sleep(_LOOK_S)
 
-    def _told(self, before: frozenset[str], now: frozenset[str]) -> frozenset[str]:
-        if before == now:
-            return now
+    def _tell_all(self, before: frozenset[str], now: frozenset[str]) -> None:
         by = changes(self._folder)
         for digest in sorted(before ^ now):
             self._tell(digest, by.get(digest, _NOBODY), is_trusted=digest in now)
         self._checkpoints.save(_KEPT, msgspec.json.encode(sorted(now)))
-        return now
 
     def _tell(self, digest: str, change: Change, is_trusted: bool) -> None:
         whose = f" of {change.subject}" if change.subject else ""

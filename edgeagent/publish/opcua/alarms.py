@@ -157,14 +157,14 @@ class Alarms:
             self._events.refresh(self._refreshed(items[each]), subscription, each)
         return _status(_C.Good)
 
-    def _refreshed(self, notifier: ua.NodeId) -> Iterator[Happening]:
+    def _refreshed(self, notifier: ua.NodeId) -> Iterator[tuple[Happening, bool]]:
         """All that are retained at first, each as it is when its turn comes; what becomes of others is told anyway."""
-        yield _mark(ua.ObjectIds.RefreshStartEventType)
+        yield _mark(ua.ObjectIds.RefreshStartEventType), False
         for node_id in tuple(self._conditions):
             condition = self._conditions.get(node_id)
             if condition is not None and notifier in (happening := self.happening(condition)).notifiers:
-                yield happening
-        yield _mark(ua.ObjectIds.RefreshEndEventType)
+                yield happening, False
+        yield _mark(ua.ObjectIds.RefreshEndEventType), True
 
 
 def _mark(type_: int) -> Happening:

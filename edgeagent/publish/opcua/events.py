@@ -43,8 +43,8 @@ class Events:
         its = self._of(subscription)
         return its is not None and its.monitored_item_srv.is_refreshing()
 
-    def refresh(self, happenings: Iterable[Happening], subscription: int, item: int) -> None:
-        """Tell these to one item alone, at the pace of its client."""
+    def refresh(self, happenings: Iterable[tuple[Happening, bool]], subscription: int, item: int) -> None:
+        """Tell these to one item alone, at the pace of its client; with each, whether it is the last one."""
         its = self._of(subscription)
         if its is not None:
             its.monitored_item_srv.refresh(item, happenings)

@@ -132,10 +132,10 @@ class Items(CheapItems):
         item = self._monitored_items[number]
         return ua.EventFieldList(item.client_handle or 0, happening.to_event_fields(item.filter.SelectClauses))
 
-    def refresh(self, number: int, happenings: Iterable[Happening]) -> None:
-        """Tell an item what it wants of these, one after the other as its client takes them."""
-        wanted = (each for each in happenings if self._wants(number, each))
-        self.isub.events.refresh(number, (self.told(number, each) for each in wanted))
+    def refresh(self, number: int, happenings: Iterable[tuple[Happening, bool]]) -> None:
+        """Tell an item what it wants of these, as its client takes them; with each, whether it is the last one."""
+        told = ((self.told(number, each) if self._wants(number, each) else None, last) for each, last in happenings)
+        self.isub.events.refresh(number, told)
 
     def is_refreshing(self) -> bool:
         """Whether what an item was told so is not all taken yet."""

@@ -18,8 +18,8 @@ from edgeagent.clock import iso
 from edgeagent.publish.opcua.happenings import SERVER, Happening, base_fields
 from edgeagent.publish.opcua.nodes import standard
 
-_OF_REFRESHES = 100
-"""Events of a refresh in one message: they are made when there is room for them."""
+_OF_REFRESHES = 50
+"""Events of refreshes that are looked at for one message, wanted or not: others go on meanwhile."""
 
 _BYTES, _FIELD_BYTES = 200, 16
 """Of an event that waits, and of each of its fields, beside what the field holds."""
@@ -27,6 +27,9 @@ _BYTES, _FIELD_BYTES = 200, 16
 _OVERFLOW = (ua.ObjectIds.EventQueueOverflowEventType, ua.ObjectIds.BaseEventType)
 
 _Fields = ua.EventFieldList
+
+Again = tuple[ua.EventFieldList | None, bool]
+"""An event of a refresh, None where its item does not want it; and whether it is the last one."""
 
 
 class Share:
@@ -53,7 +56,7 @@ class WaitingEvents:
         self.share = share
         self._queues: dict[int, deque[_Fields]] = {}
         self._overflowed: set[int] = set()
-        self._refreshes: dict[int, Iterator[_Fields]] = {}
+        self._refreshes: dict[int, Iterator[Again]] = {}
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -72,8 +75,8 @@ class WaitingEvents:
         queue.append(event)
         self.share.left -= weight
 
-    def refresh(self, item: int, events: Iterator[_Fields]) -> None:
-        """Let these follow what waits already, each made when it is sent; a refresh before it is over then."""
+    def refresh(self, item: int, events: Iterator[Again]) -> None:
+        """Let these follow what waits already, each made when it is sent."""
         self._refreshes[item] = events
 
     def is_refreshing(self, item: int) -> bool:
@@ -110,13 +113,11 @@ class WaitingEvents:
     def _refreshed(self, most: int) -> list[_Fields]:
         taken: list[_Fields] = []
         for item, events in tuple(self._refreshes.items()):
-            if len(taken) >= most:
-                break
-            wanted = most - len(taken)
-            found = [self._weighed(event) for event in islice(events, wanted)]
-            taken += found
-            if len(found) < wanted:
+            looked_at = list(islice(events, most))
+            taken += [self._weighed(event) for event, _ in looked_at if event is not None]
+            if looked_at and looked_at[-1][1]:
                 del self._refreshes[item]
+            most -= len(looked_at)
         return taken
 
     def _weighed(self, event: _Fields) -> _Fields:
