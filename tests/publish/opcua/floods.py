@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -163,12 +164,14 @@ KINDS: dict[str, tuple[Callable[[Flood], Coroutine[Any, Any, None]], int]] = {
 
 
 async def main(kind: str, url: str, application: Path, server_der: bytes, seconds: float) -> None:
-    """Flood for so long."""
+    """Flood for so long, then end the process as it is: a client may miss that it is told to end."""
     does, count = KINDS[kind]
     flood = Flood(url, Application(application), server_der)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*[does(flood) for _ in range(count)])
+    ended, _ = await asyncio.wait([asyncio.create_task(does(flood)) for _ in range(count)], timeout=seconds,
+                                  return_when=asyncio.FIRST_EXCEPTION)
+    for task in ended:
+        traceback.print_exception(task.exception())
+    os._exit(bool(ended))
 
 
 if __name__ == "__main__":
