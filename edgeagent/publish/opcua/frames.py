@@ -108,6 +108,11 @@ class Channel(asyncio.Protocol):
         if not self._is_gone:
             self._send((_NOTICE, name, arguments))
 
+    def hold(self, is_held: bool) -> None:
+        """Take nothing more from the other end for now, answers included, or go on."""
+        if not self._is_gone:
+            (self._transport.pause_reading if is_held else self._transport.resume_reading)()
+
     async def close(self) -> None:
         """End it, and wait until what was being answered has ended."""
         self.end("closed")

@@ -22,10 +22,11 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from edgeagent.publish.opcua.caller import calls_now
+from edgeagent.publish.opcua.folders import fingerprint
 from edgeagent.publish.opcua.identities import identified
 from edgeagent.publish.opcua.services.table import SERVICES, number_of
 from edgeagent.publish.opcua.sessions import UaSession
-from edgeagent.publish.opcua.trust import NotTrusted, fingerprint, wall_time
+from edgeagent.publish.opcua.trust import NotTrusted, wall_time
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.connections import Connection

@@ -234,7 +234,7 @@ class UaServer(Server):
     async def _look_after(self) -> None:
         looked_at, memory = time.monotonic(), Returned()
         while True:
-            memory.after(self._door.left)
+            memory.look(self._door.left)
             self.iserver.counted["rejected"] += self._door.rejected
             self._door.rejected = 0
             await self._summary.refresh()

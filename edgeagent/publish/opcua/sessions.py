@@ -22,6 +22,7 @@ from edgeagent.publish.opcua.port import Identity
 from edgeagent.publish.opcua.rights import may_hear, may_see, sees_machines
 from edgeagent.publish.opcua.services import browsing, reading
 from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
+from edgeagent.publish.opcua.services.waiting import Share
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.connections import Connection
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 CONTINUATION_POINTS = 10
 """Browse continuation points of one session."""
+
+MOST_LISTENING = 100
+"""Items of one session that wait for events: each event is held against all their filters."""
 
 _TOKEN_BYTES = 32
 
@@ -57,6 +61,7 @@ class UaSession(InternalSession):
         self._connection = connection
         self.turn = connection.turn
         self._points = browsing.Points(CONTINUATION_POINTS)
+        self._share = Share(server.bounds.event_bytes)
         server.sessions.add(self)
 
     @property
@@ -191,12 +196,20 @@ class UaSession(InternalSession):
         """See asyncua."""
         results = []
         for method in params:
-            if all(map(_is_proper, method.InputArguments or ())):
-                results += await self.iserver.method_service.call([method])
+            if problem := self._uncallable(method):
+                results.append(ua.CallMethodResult(_status(problem)))
             else:
-                results.append(ua.CallMethodResult(_status("BadInvalidArgument")))
+                results += await self.iserver.method_service.call([method])
             await self.turn.between()
         return results
+
+    def _uncallable(self, method: ua.CallMethodRequest) -> str:
+        """Why a method cannot be called, whatever it does: the type of a condition has some that nobody answers."""
+        if method.ObjectId not in self.aspace:
+            return "BadNodeIdUnknown"
+        if method.MethodId not in self.aspace or self.aspace[method.MethodId].call is None:
+            return "BadMethodInvalid"
+        return "" if all(map(_is_proper, method.InputArguments or ())) else "BadInvalidArgument"
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
         """See asyncua; about events the agent itself is asked, in the name of who asks."""
@@ -210,7 +223,9 @@ class UaSession(InternalSession):
         if len(self.subscriptions) >= self.iserver.bounds.subscriptions:
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         requests = self._requests
-        return await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        made = await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        self._its(made.SubscriptionId).events.share = self._share
+        return made
 
     async def change_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
         """Change how a subscription publishes."""
@@ -276,8 +291,10 @@ class UaSession(InternalSession):
         own = self._its(params.SubscriptionId).monitored_item_srv
         free = self.iserver.bounds.items - sum(len(each.monitored_item_srv) for each in self.subscriptions)
         results = []
+        listening = sum(each.monitored_item_srv.listening for each in self.subscriptions)
         for item in params.ItemsToCreate:
-            if free <= 0:
+            is_event = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
+            if free <= 0 or (is_event and listening >= MOST_LISTENING):
                 results.append(ua.MonitoredItemCreateResult(_status("BadTooManyMonitoredItems")))
                 continue
             if not self._may_monitor(item.ItemToMonitor):
@@ -285,6 +302,7 @@ class UaSession(InternalSession):
                 continue
             results.append(await own.create(item, params.TimestampsToReturn))
             free -= bool(results[-1].StatusCode.is_good())
+            listening += is_event and results[-1].StatusCode.is_good()
             await self.turn.between()
         return results
 

@@ -63,6 +63,7 @@ class FakePort:
             CommandRefused and may be a coroutine function; a function that is not here is refused as notFound.
         opened: session → identity, for those that are open. ended: sessions that were closed.
         turned: (address, reason) of clients that were turned away.
+        holds: whether the agent was to wait, each time that this changed.
         rows: machine → its history, oldest first, every row with all columns of `historic` in order.
     """
 
@@ -81,12 +82,16 @@ class FakePort:
         self.stream = "00000000000000f1"
         self.sequence = 0
         self.followed_after: int | None = None
+        self.holds: list[bool] = []
         self.wrong_tokens = 0
 
     def follow(self, after: int) -> None:
         self.followed_after = after
         for machine in self.machines:
             self.on_values(machine.id, [(point.index, None, 3, 0) for point in machine.points])
+
+    def hold(self, is_held: bool) -> None:
+        self.holds.append(is_held)
 
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         self.asked.append((function, parameters, session))

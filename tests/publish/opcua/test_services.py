@@ -358,6 +358,7 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
 @pytest.mark.parametrize(
     ("kind", "width", "told"),
     [(ua.DeadbandType.Absolute, 5.0, "Good"), (ua.DeadbandType.Percent, 5.0, "BadMonitoredItemFilterUnsupported"),
+     (ua.DeadbandType.Percent, 100.5, "BadDeadbandFilterInvalid"), (7, 5.0, "BadMonitoredItemFilterUnsupported"),
      (ua.DeadbandType.Absolute, float("nan"), "BadDeadbandFilterInvalid")],
 )  # fmt: skip
 def test_a_deadband_holds_or_is_refused(
@@ -408,7 +409,10 @@ def test_what_is_not_served_says_so(serve: Serve, run: Run) -> None:
     async def test() -> None:
         async with serve() as its:
             wire = await its.wire()
-            for kind in (ua.SetTriggeringRequest, ua.QueryFirstRequest, ua.AddNodesRequest, ua.CancelRequest):
+            for kind in (
+                ua.SetTriggeringRequest, ua.QueryFirstRequest, ua.QueryNextRequest, ua.AddNodesRequest,
+                ua.HistoryUpdateRequest, ua.CancelRequest,
+            ):  # fmt: skip
                 assert status(await wire.ask(kind())) == "BadServiceUnsupported"
             assert status(await wire.ask(ua.ReadRequest())) == "BadNothingToDo"
             await wire.close()

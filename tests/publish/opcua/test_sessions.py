@@ -11,7 +11,7 @@ from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyNone
 
 from edgeagent.publish.opcua import identities
-from edgeagent.publish.opcua.trust import fingerprint
+from edgeagent.publish.opcua.folders import fingerprint
 from tests.publish.opcua import fakes
 from tests.publish.opcua.clients import (
     POLICIES,

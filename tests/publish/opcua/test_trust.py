@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from edgeagent.publish.opcua import trust as trust_list
+from edgeagent.publish.opcua import folders
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.trust import MOST_BYTES, MOST_REJECTED, NotTrusted, TrustList, fingerprint
 from tests.publish.opcua.clients import Application, Wire, connected, secured
@@ -234,7 +234,7 @@ def test_clients_are_looked_after_while_the_folder_is_gone(serve: Serve, run: Ru
 def test_changes_that_bear_the_same_time_are_seen_all(
     tmp_path: Path, application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trust_list, "_SETTLES_S", 0.0)
+    monkeypatch.setattr(folders, "_SETTLES_S", 0.0)
     trust, folder = TrustList(tmp_path), tmp_path / "trusted"
     application.is_trusted_by(tmp_path)
     changed = folder.stat().st_mtime_ns

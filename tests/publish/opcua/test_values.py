@@ -203,3 +203,32 @@ def test_a_value_that_cannot_be_shown_is_bad_and_keeps_no_other_back(
         assert "cannot be shown" in caplog.text
 
     at_oven(body)
+
+
+def test_a_percent_deadband_is_of_the_range_of_its_value(at_oven: At) -> None:
+    """conveyor/1/speed has a range from 0 to 300, so that 1 % of it is 3."""
+
+    async def body(oven: Oven) -> None:
+        async def measured(speed: float) -> None:
+            oven.port.change("conveyor/1/speed", speed)
+            await oven.model.settled()
+
+        await measured(100.0)
+        heard = Heard()
+        subscription = await oven.client.create_subscription(10, heard)
+        node = oven.node("RO0001/conveyor/1/speed")
+        item = await subscription.deadband_monitor(node, 1.0, deadbandtype=ua.DeadbandType.Percent)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 100.0
+        for speed in (102.0, 98.0, 103.0, 103.5):  # the last one alone is more than 3 away
+            await measured(speed)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 103.5
+        await measured(100.6)
+        await measured(100.4)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 100.4
+        await subscription.unsubscribe(item)
+        without_range = oven.node("RO0001/scanner/1/count")
+        with pytest.raises(ua.uaerrors.BadMonitoredItemFilterUnsupported):
+            await subscription.deadband_monitor(without_range, 1.0, deadbandtype=ua.DeadbandType.Percent)
+        await subscription.delete()
+
+    at_oven(body)
