@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _DURABLE = tuple(name for name, topic in TOPICS.items() if topic.durable)
 _LOOK_S = 0.5
-"""How often it is looked whether values grew stale."""
+"""How often it is looked whether values grew stale, and whether clients may see what they see."""
 
 _MOST_LOGGED = 2000
 """Characters of one message."""
@@ -165,6 +165,7 @@ class Answers:
         await self._session.answer(None)
         while True:
             await asyncio.sleep(_LOOK_S)
+            self._guests.look()
             for feed in self._feeds.values():
                 feed.look_at_all()
             self.changed()

@@ -348,7 +348,14 @@ class Requests(UaProcessor):
         self._limits.max_message_size = self._agreed_bytes
         return response
 
+    def answer_waiting(self, status: int) -> None:
+        """Answer all Publish requests that wait: nothing will be published."""
+        while self._publish_requests:
+            asked = self._publish_requests.popleft()
+            self.send_response(asked.requesthdr.RequestHandle, asked.seqhdr, _fault(status))
+
     async def _close_session(self, _: Any) -> Any:
+        self.answer_waiting(ua.StatusCodes.BadSessionClosed)
         await self._end_session()
         self._limits.max_message_size = min(_LOGIN_BYTES, self._agreed_bytes)
         return ua.CloseSessionResponse()

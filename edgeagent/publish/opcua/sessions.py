@@ -238,6 +238,8 @@ class UaSession(InternalSession):
             own = self.own(number)
             results += await super().delete_subscriptions([number]) if own else [_status("BadSubscriptionIdInvalid")]
             await self.turn.between()
+        if not self.subscriptions:
+            self._requests.answer_waiting(ua.StatusCodes.BadNoSubscription)
         return results
 
     async def take_over(self, params: ua.TransferSubscriptionsParameters) -> list[ua.TransferResult]:

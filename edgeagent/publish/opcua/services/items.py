@@ -201,7 +201,7 @@ class Items(CheapItems):
     def _checked(self, wanted: ua.ReadValueId, asked: Any, is_event: bool) -> reading.Range:
         """The part of the value that is wanted, if the filter can be evaluated; raises Refused."""
         if is_event:
-            _check_event_filter(asked)
+            check_event_filter(asked)
             return ()
         if status := reading.encoding_problem(wanted):
             raise Refused(status)
@@ -256,7 +256,7 @@ def _is_nothing(asked: Any) -> bool:
     return asked is None or (isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null())
 
 
-def _check_event_filter(asked: Any) -> None:
+def check_event_filter(asked: Any) -> None:
     """Raise Refused for what is no filter of events, or would take too long for each of them."""
     if not isinstance(asked, ua.EventFilter):
         raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
