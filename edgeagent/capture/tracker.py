@@ -209,8 +209,8 @@ class Tracker:
             self.doubt(f"nobody looked at the inlet for {silent_s:.1f} s, in which a board could have entered")
 
     def _could_mm(self, gap_ns: int) -> float:
-        """How far the belt can have moved while nobody looked, though it stands: it may have run as it did last."""
-        return self.memory.ran_mm_s * gap_ns / 1e9 if gap_ns > 1.5 * self._period_ns else 0.0
+        """How far the belt under boards can have moved unseen, though it stands: it may have run as it did last."""
+        return self.memory.ran_mm_s * gap_ns / 1e9 if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
