@@ -13,20 +13,18 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import msgspec
-
 from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
-from edgeagent.store import healing, restoring
+from edgeagent.store import healing, opening, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.bell import Bell
 from edgeagent.store.connection import connect_writer, lock
+from edgeagent.store.health import StoreHealth
 from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
 from edgeagent.store.stand_in import StandIn
 from edgeagent.store.transaction import Outcome, commit
 
-_READERS = 2
 _MOST_READS = 64
 _HEALED_S = 600.0
 """Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
@@ -35,21 +33,6 @@ _PATIENCE_S = 10.0
 """The longest that a read waits for a healing, in real seconds."""
 
 _log = logging.getLogger(__name__)
-
-
-class StoreHealth(msgspec.Struct, frozen=True):
-    """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened.
-
-    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does. `left_out` counts writes that found
-    no room in memory while the disk refused, until that is noted on disk.
-    """
-
-    waiting: int
-    failing: str | None
-    writes: int
-    commits: int
-    lag_s: float
-    left_out: int = 0
 
 
 class Database:
@@ -118,30 +101,19 @@ class Database:
         self._thread.start()
 
     def _connect(self) -> None:
-        """Connect the writer: with the room of the reserve, without any, or not yet, where something stands in."""
+        """Connect the writer, or let something stand in for the file."""
         try:
-            self._writer = healing.connect(self.path)
-            return
-        except (OSError, sqlite3.Error, StoreError) as error:
-            if not self.room.eases(error) and not self.room.is_full(error):
-                raise
-        try:
-            self._writer = healing.connect(self.path)
+            self._writer = opening.connect(self.path, self.room)
             return
         except (OSError, sqlite3.Error, StoreError) as error:
             if not self.room.is_full(error):
                 raise
-        try:
-            self._writer = healing.connect(self.path, is_alone=True)
-            self._is_alone = True
-            _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is",
-                       self.path)  # fmt: skip
-        except (OSError, sqlite3.Error, StoreError) as error:
-            if not self.room.is_full(error):
-                raise
-            self._stand_in = StandIn(self.path, self.room, error)
-            self._failing = self.room.lacks = self._stand_in.reason
-            _log.error("%s: %s", self.path, self._failing)
+        found = opening.connect_without_room(self.path, self.room)
+        if isinstance(found, StandIn):
+            self._stand_in = found
+            self._failing = self.room.lacks = found.reason
+        else:
+            self._writer, self._is_alone = found, True
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
