@@ -1,20 +1,18 @@
 """One client's requests: its channel, its session, and the services that it asks for.
 
 Needed for asyncua 2.1.0 because its UaProcessor attaches a session to a channel before it has checked the signature,
-does not compare the session's token afterwards, serves sessions over channels without security, and takes messages
-apart whatever that costs.
+does not compare the session's token afterwards, and serves sessions over channels without security.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
+from asyncua.common.utils import Buffer, ServiceError
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
@@ -24,6 +22,7 @@ from cryptography.exceptions import InvalidSignature
 from edgeagent.publish.opcua.caller import calls_now
 from edgeagent.publish.opcua.folders import fingerprint
 from edgeagent.publish.opcua.identities import identified
+from edgeagent.publish.opcua.measured import Measured, decoded
 from edgeagent.publish.opcua.services.table import SERVICES, number_of
 from edgeagent.publish.opcua.sessions import UaSession
 from edgeagent.publish.opcua.trust import NotTrusted, wall_time
@@ -56,34 +55,7 @@ _OVERDUE = 1.25
 
 _log = logging.getLogger(__name__)
 
-_UNDECODABLE = (
-    NotEnoughData, ua.UaError, ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError,
-    struct.error,
-)  # fmt: skip
-"""What asyncua raises for bytes that are no request."""
-
 _Answers = dict[int, tuple[type[Any] | None, Callable[[Any, Any], Awaitable[Any]]]]
-
-
-class Measured(Buffer):
-    """A message that may only be read so many times: taking it apart costs no more than this, however it is nested."""
-
-    def __init__(self, data: bytes, left: list[int], start: int = 0, size: int = -1) -> None:
-        super().__init__(data, start, size)
-        self._left = left
-
-    def read(self, size: int) -> bytes:
-        """Read bytes; raises BadEncodingLimitsExceeded after too many."""
-        self._left[0] -= 1
-        if self._left[0] < 0:
-            raise ua.UaStatusCodeError(ua.StatusCodes.BadEncodingLimitsExceeded)
-        if size < 0:  # asyncua would read what it has read before
-            raise NotEnoughData(f"there is no length of {size}")
-        return super().read(size)
-
-    def copy(self, size: int = -1) -> Measured:
-        """A part of it, of the same measure."""
-        return Measured(self._data, self._left, self._cur_pos, min(size, self._size) if size >= 0 else self._size)
 
 
 class Requests(UaProcessor):
@@ -262,22 +234,22 @@ class Requests(UaProcessor):
         key = cast("Any", number.Identifier) if number.NamespaceIndex == 0 else None
         if key in _DISCOVERY:
             parameters, answer = _DISCOVERY[key]
-            return await answer(self, _decoded(parameters, body))
+            return await answer(self, decoded(parameters, body))
         if not self._is_secure:
             raise ServiceError(ua.StatusCodes.BadSecurityModeInsufficient)
         if key == number_of("CreateSession"):
-            return await self._create_session(_decoded(ua.CreateSessionParameters, body))
+            return await self._create_session(decoded(ua.CreateSessionParameters, body))
         session = self.session
         if session is None or header.AuthenticationToken != session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
         session.touch()
         if key in _OF_SESSION:
             parameters, answer = _OF_SESSION[key]
-            return await answer(self, _decoded(parameters, body))
+            return await answer(self, decoded(parameters, body))
         if not session.is_activated():
             raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
         if key == number_of("Publish"):
-            return await self._publish(session, _decoded(ua.PublishParameters, body), header, sequence)
+            return await self._publish(session, decoded(ua.PublishParameters, body), header, sequence)
         return await self._serve(session, key, body)
 
     async def _serve(self, session: UaSession, key: Any, body: Measured) -> Any:
@@ -286,7 +258,7 @@ class Requests(UaProcessor):
             raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
         if not service.is_open and not session.is_authenticated:
             raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
-        parameters = _decoded(service.parameters, body)
+        parameters = decoded(service.parameters, body)
         counted = service.counted(parameters)
         if counted > self.iserver.bounds.operations:
             raise ServiceError(ua.StatusCodes.BadTooManyOperations)
@@ -375,19 +347,6 @@ class Requests(UaProcessor):
         if len(self._publish_requests) >= self.publish_request_limit(own):
             self._evict_publish_request()
         self._publish_requests.append(asked)
-
-
-def _decoded(kind: type[Any] | None, body: Measured) -> Any:
-    """The parameters of a request; None for one whose parameters change nothing."""
-    if kind is None:
-        return None
-    try:
-        return struct_from_binary(kind, body)
-    except ua.UaStatusCodeError:
-        raise
-    except _UNDECODABLE as error:
-        _log.debug("%s cannot be decoded (%s: %s)", kind.__name__, type(error).__name__, error)
-        raise ServiceError(ua.StatusCodes.BadDecodingError) from None
 
 
 def _fault(status: int) -> ua.ServiceFault:
