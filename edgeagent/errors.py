@@ -95,6 +95,10 @@ class StoreDamaged(StoreError):
     """A database file is not as it was written."""
 
 
+class StoreFull(StoreError):
+    """There is no room on the disk for what is to be done."""
+
+
 class DeliveryError(EdgeAgentError):
     """A peer does not take what it asked for."""
 

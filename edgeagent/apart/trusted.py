@@ -10,7 +10,7 @@ import msgspec
 
 from edgeagent.clock import iso
 from edgeagent.model.audit import AuditEntry
-from edgeagent.publish.opcua.folders import TRUSTED, Change, changes, files
+from edgeagent.publish.opcua.folders import TRUSTED, Change, Fingerprints, changes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,37 +37,25 @@ class TrustedClients:
         self._checkpoints = checkpoints
         self._audit = audit
         self._clock = clock
-        self._changed_at = -1
-        self._seen: frozenset[str] | None = None
 
     async def run(self) -> None:
         """Look again and again."""
         saved = await self._checkpoints.load(_KEPT)
         known = frozenset(msgspec.json.decode(saved.body, type=tuple[str, ...]) if saved else ())
+        trusted = Fingerprints(self._folder / TRUSTED)
         while True:
             with suppress(OSError):  # the server makes the folder; one that cannot be read changes nobody's trust
-                if (now := self._settled()) is not None and now != known:
-                    self._tell_all(known, now)
-                    known = now
+                known = self._told(known, trusted.now())
             await asyncio.sleep(_LOOK_S)
 
-    def _settled(self) -> frozenset[str] | None:
-        """Who is trusted, if two looks agree on it: a file may not have been whole. None where nothing is new."""
-        changed_at = (self._folder / TRUSTED).stat().st_mtime_ns
-        if changed_at == self._changed_at and self._seen is None:
-            return None
-        before, self._changed_at = self._seen, changed_at
-        self._seen = frozenset(each for each, _ in files(self._folder / TRUSTED))
-        if self._seen != before:
-            return None
-        self._seen = None
-        return before
-
-    def _tell_all(self, before: frozenset[str], now: frozenset[str]) -> None:
+    def _told(self, before: frozenset[str], now: frozenset[str]) -> frozenset[str]:
+        if before == now:
+            return now
         by = changes(self._folder)
         for digest in sorted(before ^ now):
             self._tell(digest, by.get(digest, _NOBODY), is_trusted=digest in now)
         self._checkpoints.save(_KEPT, msgspec.json.encode(sorted(now)))
+        return now
 
     def _tell(self, digest: str, change: Change, is_trusted: bool) -> None:
         whose = f" of {change.subject}" if change.subject else ""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgeagent.clock import instant_ns, iso
 from edgeagent.model.alarms import AlarmRecord
 from edgeagent.model.events import AlarmTold, Event
-from edgeagent.store import pages
+from edgeagent.store import pages, salvaged
 from edgeagent.store.checksums import checksum
 
 if TYPE_CHECKING:
@@ -37,10 +37,16 @@ class Alarms:
 
         Raises:
             CommandRefused: "invalidParameters", the cursor is none of ours.
+            StoreError: some of them are still to be taken over from a damaged file.
         """
         before = pages.place(cursor)
         query, values = pages.newest("alarms", "raised_ns", {"machine": machine}, since_ns, until_ns, before)
-        rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            salvaged.require(connection, "alarms")
+            return connection.execute(query, (*values, limit + 1)).fetchall()
+
+        rows = await self._database.read(work)
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return [_decode(body) for body in pages.whole(rows[:limit], "alarm")], following
 

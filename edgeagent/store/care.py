@@ -43,7 +43,7 @@ class Care:
 
     def damage(self) -> str | None:
         """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
-        if self._salvaged is None or not Path(self._salvaged.aside).exists():
+        if self._salvaged is None or self._salvaged.waits or not Path(self._salvaged.aside).exists():
             return None
         return f"{self._salvaged.words()}: move it away to end this"
 
@@ -73,14 +73,17 @@ class Care:
                 self._salvaged = await self._database.read(salvaged.find)
                 if self._salvaged is not None:
                     self._journal.healed(self._salvaged.pending_events)
+                else:
+                    await self._journal.salvaged()
 
     async def salvage(self) -> None:
         """Take over what is left of a damaged file; nothing to do where nothing is."""
-        if self._salvaged is not None and not self._salvaged.is_done:
+        if self._salvaged is not None and not self._salvaged.is_done and not self._salvaged.waits:
             await Salvage(self._database, self._salvaged).run()
             if self._salvaged.is_done:
                 await self._journal.salvaged()
 
     async def scrub(self) -> None:
-        """Read the whole file once, or until another one takes its place."""
-        self._found = await scrub(self._database, self._healed.is_set)
+        """Read the whole file once, or until another one takes its place; not what waits for room."""
+        if self._database.waits is None:
+            self._found = await scrub(self._database, self._healed.is_set)

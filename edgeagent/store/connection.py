@@ -21,6 +21,10 @@ def _text(found: bytes) -> str:
     return found.decode(errors="replace")
 
 
+_NO_ROOM_TO_READ = {
+    sqlite3.SQLITE_FULL, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_WRITE,
+}  # fmt: skip
 _TRIES, _MOMENT_S = 10, 0.02
 _INCREMENTAL = 2
 """As `PRAGMA auto_vacuum` tells it."""
@@ -124,11 +128,37 @@ def connect_writer(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
     return connection
 
 
+def decoded(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """A connection that tells text as it is on disk, whatever the disk made of it."""
+    connection.text_factory = _text
+    return connection
+
+
+def reading(path: Path) -> str:
+    """The address to read from a file that no other connection of this process has open.
+
+    What connections share of one with a write-ahead log is in memory where a full disk has no room for its `-shm`.
+    """
+    address = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(address, timeout=5, uri=True)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) in _NO_ROOM_TO_READ:
+            return f"{path.absolute().as_uri()}?mode=rw&vfs=unix-excl"
+    finally:
+        connection.close()
+    return address
+
+
 def connect_reader(path: Path) -> sqlite3.Connection:
     """Open the file for reading only; the connection may be closed from another thread."""
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
-    connection.text_factory = _text
+    return connect_reader_to(f"{path.absolute().as_uri()}?mode=ro")
+
+
+def connect_reader_to(address: str) -> sqlite3.Connection:
+    """Open a file by SQLite's own address of it, else as `connect_reader` does."""
+    connection = decoded(sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True))
     try:
         connection.execute("PRAGMA query_only = ON")
         connection.execute(_CACHE)

@@ -12,6 +12,7 @@ import msgspec
 
 from edgeagent.errors import StoreError
 from edgeagent.model.events import Kind, matches
+from edgeagent.store import salvaged
 from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import checksum_of, fits
 from edgeagent.store.database import Database
@@ -59,10 +60,11 @@ class Consumer(msgspec.Struct, frozen=True):
 
 
 class Loaded(NamedTuple):
-    """Consumers by name, and the names of those whose rows are damaged, as far as they can be read."""
+    """Consumers by name, the names of those that are damaged, as far as they can be read, and whether more went."""
 
     consumers: dict[str, Consumer]
     damaged: tuple[str, ...]
+    has_lost: bool
 
 
 class Consumers:
@@ -72,6 +74,7 @@ class Consumers:
 
     Attributes:
         damaged: names of those that are left out, as far as they can be read.
+        has_lost: whether there may have been others, which a damaged file took with it.
         present: names of those that somebody listens for now, or that the agent itself serves.
     """
 
@@ -79,6 +82,7 @@ class Consumers:
         self._database = database
         self._consumers = found.consumers
         self.damaged = found.damaged
+        self.has_lost = found.has_lost or bool(found.damaged)
         self._patience_s = patience_s
         self._pending = 0
         self.present: set[str] = set()
@@ -178,7 +182,8 @@ def load(connection: sqlite3.Connection) -> Loaded:
             damaged.append(row[0])
             _log.error("the consumer %s is damaged on disk and is left out: it begins anew at the oldest event: %s",
                        row[0], error)  # fmt: skip
-    return Loaded(found, tuple(damaged))
+    healed = salvaged.find(connection)
+    return Loaded(found, tuple(damaged), healed is not None and healed.has_lost("consumers"))
 
 
 def _consumer(name: str, owner: str, topics: str, machines: str, *place: Any) -> Consumer:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from edgeagent.errors import StoreDamaged, StoreError
+from edgeagent.errors import StoreDamaged, StoreError, StoreFull
 
 Progress = Callable[[int, int], object]
 """Called after each step with pages copied and pages in all; what it raises ends the copy."""
@@ -34,7 +34,8 @@ def copy(
         owner: whose user and group the copy gets, where this process may give it away.
 
     Raises:
-        StoreError: no room, a target that is there or in use, or a copy that is not sound: the source is damaged.
+        StoreFull: no room.
+        StoreError: a target that is there or in use, or a copy that is not sound: the source is damaged.
         sqlite3.Error, OSError: source or disk fail. Whatever is raised, the target is as it was.
     """
     check_room(source, target.parent)
@@ -70,12 +71,12 @@ def check(path: Path) -> None:
 
 
 def check_room(source: sqlite3.Connection, folder: Path) -> None:
-    """Raise StoreError when a folder's disk cannot hold a copy."""
+    """Raise StoreFull when a folder's disk cannot hold a copy."""
     pages, size = (source.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     disk = os.statvfs(folder)
     free, needed = disk.f_bavail * disk.f_frsize, pages * size + _MARGIN
     if free < needed:
-        raise StoreError(
+        raise StoreFull(
             f"{folder}: no room for a copy of the database: it needs {needed / 1e6:.1f} MB and {free / 1e6:.1f} MB "
             "are free: make room on this disk"
         )

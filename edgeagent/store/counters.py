@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edgeagent.model.events import BoardLost, BoardUnexpected, Event, ProcessCompleted
+from edgeagent.store import salvaged
 from edgeagent.store.boards import has_left
 from edgeagent.store.pages import END_OF_TIME
 
@@ -36,17 +37,26 @@ class Counters:
         self._database = database
 
     async def first_ns(self, machine: str) -> int | None:
-        """When the first board of a machine ended that is counted (wall ns); None where none is."""
+        """When the first board of a machine ended that is counted (wall ns); None where none is.
+
+        Raises:
+            StoreError: some of them are still to be taken over from a damaged file.
+        """
 
         def work(connection: sqlite3.Connection) -> int | None:
+            salvaged.require(connection, "endings")
             return min((oldest_ns(connection, kind) for kind in _of_machine(connection, machine)), default=None)
 
         return await self._database.read(work)
 
     async def count(self, machine: str, since_ns: int, until_ns: int) -> list[Counted]:
-        """Count the boards of a machine that ended from `since_ns` to before `until_ns` (wall ns), by recipe."""
+        """Count the boards of a machine that ended from `since_ns` to before `until_ns` (wall ns), by recipe.
+
+        Raises like `first_ns`.
+        """
 
         def work(connection: sqlite3.Connection) -> list[Counted]:
+            salvaged.require(connection, "endings")
             query = (
                 "SELECT count(*) FROM endings "
                 "WHERE machine = ? AND recipe = ? AND result = ? AND at_ns >= ? AND at_ns < ?"
@@ -83,8 +93,12 @@ class Ending(msgspec.Struct, frozen=True):
         )
 
 
+ENDINGS = frozenset({ProcessCompleted, BoardLost, BoardUnexpected})
+"""The data of events that end a board."""
+
+
 def ending(event: Event) -> Ending | None:
-    """Make what an event counts; None where it ends no board."""
+    """Make what an event counts; None where its data is none of `ENDINGS`."""
     data = event.data
     if isinstance(data, ProcessCompleted | BoardLost):
         result = "lost" if isinstance(data, BoardLost) else data.board.verdict.process

@@ -19,9 +19,11 @@ from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
 from edgeagent.store import healing, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
+from edgeagent.store.bell import Bell
 from edgeagent.store.connection import connect_writer, lock
 from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
+from edgeagent.store.stand_in import StandIn
 from edgeagent.store.transaction import Outcome, commit
 
 _READERS = 2
@@ -68,7 +70,8 @@ class Database:
         self.path = Path(path)
         self.room = room or Room(self.path)
         self._retry_s = retry_s
-        self._change = threading.Condition()
+        self._guard = threading.Lock()
+        self._bell = Bell()
         self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
         self.on_healed: list[Callable[[], object]] = []
@@ -82,6 +85,7 @@ class Database:
         self._suspicion: str | None = None
         self._healed_s = -_HEALED_S
         self._is_alone = False
+        self._stand_in: StandIn | None = None
         self._lock = -1
 
     def open(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
@@ -95,10 +99,7 @@ class Database:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = lock(self.path)
             restoring.take_up(self.path)
-            healing.take_up(self.path)
-            if damage := healing.look(self.path):
-                healing.heal(self.path, damage)
-            self._writer = self._connect()
+            self._connect()
         except (OSError, sqlite3.Error) as error:
             self._unlock()
             raise StoreError(
@@ -111,26 +112,36 @@ class Database:
         self.room.fill()
         self._closing = False
         self._readers = Readers(self.path, self.suspect)
+        if self._stand_in:
+            self._readers.connect = self._stand_in.connect
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def _connect(self) -> sqlite3.Connection:
-        """Connect the writer: to a healed file, with the room of the reserve, or without any."""
+    def _connect(self) -> None:
+        """Connect the writer: with the room of the reserve, without any, or not yet, where something stands in."""
         try:
-            return connect_writer(self.path)
+            self._writer = healing.connect(self.path)
+            return
         except (OSError, sqlite3.Error, StoreError) as error:
-            if healing.was_ours(self.path) and healing.is_damage(error):
-                healing.heal(self.path, str(error))
-            elif not self.room.eases(error) and not self.room.is_full(error):
+            if not self.room.eases(error) and not self.room.is_full(error):
                 raise
         try:
-            return connect_writer(self.path)
-        except (OSError, sqlite3.Error) as error:
+            self._writer = healing.connect(self.path)
+            return
+        except (OSError, sqlite3.Error, StoreError) as error:
             if not self.room.is_full(error):
                 raise
-        _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is", self.path)
-        self._is_alone = True
-        return connect_writer(self.path, is_alone=True)
+        try:
+            self._writer = healing.connect(self.path, is_alone=True)
+            self._is_alone = True
+            _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is",
+                       self.path)  # fmt: skip
+        except (OSError, sqlite3.Error, StoreError) as error:
+            if not self.room.is_full(error):
+                raise
+            self._stand_in = StandIn(self.path, self.room, error)
+            self._failing = self.room.lacks = self._stand_in.reason
+            _log.error("%s: %s", self.path, self._failing)
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -138,16 +149,16 @@ class Database:
         Raises:
             StoreError: the disk still refuses; what could not be written is lost, and its callbacks are told so.
         """
-        with self._change:
+        with self._guard:
             thread, self._thread = self._thread, None
             self._closing = True
-            self._change.notify()
+        self._bell.ring()
         if thread is None:
             return
         thread.join()
         self._readers.close()
         with suppress(sqlite3.Error):
-            self._writer.close()
+            (self._stand_in or self._writer).close()
         self._unlock()
         lost = self._backlog.batch()
         if lost:
@@ -173,11 +184,12 @@ class Database:
         Raises:
             StoreError: the database is closed.
         """
-        with self._change:
+        write = Write(work, done, size, refused)
+        with self._guard:
             if self._thread is None:
                 raise StoreError(f"{self.path}: is closed, nothing more can be written")
-            self._backlog.add(Write(work, done, size, refused), replaces, most)
-            self._change.notify()
+            self._backlog.add(write, replaces, most)
+        self._bell.ring()
 
     async def write(self, work: Work[T]) -> T:
         """Queue one write and wait until it is on disk; raises what the work raised."""
@@ -224,15 +236,25 @@ class Database:
                     await self.write(lambda _: None)
         return await self._readers.run(self._loop, work)
 
+    async def begin(self, work: Work[T]) -> T:
+        """As `write`, for what a start cannot go on without: also while the file waits for room."""
+        if self._stand_in:
+            return await self._loop.run_in_executor(None, self._stand_in.write, work)
+        return await self.write(work)
+
+    @property
+    def waits(self) -> str | None:
+        """What the file waits for, in words, while something in memory stands in for it; None where nothing does."""
+        return self._stand_in.reason if self._stand_in else None
+
     def suspect(self, reason: str) -> None:
         """Say that something of the file cannot be read: it is healed; from any thread."""
-        with self._change:
-            self._suspicion = reason
-            self._change.notify()
+        self._suspicion = reason
+        self._bell.ring()
 
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
-        with self._change:
+        with self._guard:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
             return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s,
@@ -240,15 +262,24 @@ class Database:
 
     def _run(self) -> None:
         while True:
-            with self._change:
-                self.pulse.rest()
-                while not self._backlog and not self._closing and not self._suspicion:
-                    self._change.wait()
-                self.pulse.turn()
+            with self._guard:
                 batch = self._backlog.batch()
                 last_try = self._closing
-            if self._suspicion and not last_try:
-                self._heal(self._suspicion)
+            if self._stand_in and not self._settle_in(self._stand_in):
+                if last_try:
+                    return
+                self._pause()
+                continue
+            suspicion = self._suspicion
+            if not batch and not suspicion:
+                if last_try:
+                    return
+                self.pulse.rest()
+                self._bell.wait()
+                continue
+            self.pulse.turn()
+            if suspicion and not last_try:
+                self._heal(suspicion)
             if not batch:
                 if last_try:
                     return
@@ -267,12 +298,11 @@ class Database:
             self._took(batch, outcomes)
 
     def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
-        with self._change:
+        with self._guard:
             self._backlog.took(batch)
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
-        self.room.fill()
         if self._is_alone and not self.room.has_nothing():
             self._open_to_others()
         self._writes += len(outcomes)
@@ -280,6 +310,7 @@ class Database:
         for callback in self.after_commit:
             callback()
         self._tell(outcomes)
+        self.room.fill()
 
     def _tell(self, outcomes: list[Outcome]) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
@@ -290,9 +321,35 @@ class Database:
                     _log.error("%s: a write failed: %r", self.path, error)
 
     def _pause(self) -> None:
-        with self._change:
-            self.pulse.rest()
-            self._change.wait_for(lambda: self._closing, self._retry_s)
+        self.pulse.rest()
+        until = monotonic() + self._retry_s
+        while not self._closing and (left := until - monotonic()) > 0:
+            self._bell.wait(left)
+
+    def _settle_in(self, stand_in: StandIn) -> bool:
+        """Heal the file or bring it to today's layout, once there is room; False where it still waits for that."""
+        self._suspicion = None
+        try:
+            if not stand_in.is_worth_a_try():
+                return False
+            self._writer = healing.connect(self.path)
+            stand_in.hand_over(self._writer)
+        except (StoreError, OSError, sqlite3.Error) as error:
+            _log.warning("%s: %s; not yet: %s", self.path, stand_in.reason, error)
+            return False
+        _log.warning("%s: there is room for it again: it is whole", self.path)
+        stand_in.close()
+        self._failing = self.room.lacks = self._stand_in = None
+        self._renew()
+        return True
+
+    def _renew(self) -> None:
+        """Let all go on in the file that is there now."""
+        self._readers.is_settling = True
+        self._readers.renew()
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            for callback in (*self.on_healed, self._settle):
+                self._loop.call_soon_threadsafe(callback)
 
     def _open_to_others(self) -> None:
         """Connect anew as ever once there is room, so that other processes can read; tried again after each commit."""
@@ -321,10 +378,7 @@ class Database:
             self._readers.is_settling = False
             _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
         else:
-            self._readers.renew()
-            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-                for callback in (*self.on_healed, self._settle):
-                    self._loop.call_soon_threadsafe(callback)
+            self._renew()
         return self._connect_again()
 
     def _settle(self) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.store import rescue, salvage, standing
-from edgeagent.store.connection import connect_reader, connect_writer
+from edgeagent.store.connection import connect_reader, connect_reader_to, connect_writer, reading
 from edgeagent.store.mark import Mark
 from edgeagent.store.salvaged import Salvaged, find
 from edgeagent.store.schema import MIGRATIONS
@@ -73,7 +73,7 @@ def look(store: Path) -> str | None:
     if begins != _MAGIC:
         return "the file does not begin as a database does"
     try:
-        with closing(connect_reader(store)) as connection:
+        with closing(connect_reader_to(reading(store))) as connection:
             return _structure(connection) or _ends(connection)
     except sqlite3.Error as error:
         return str(error) if is_damage(error) else None
@@ -105,6 +105,27 @@ def heal(store: Path, reason: str, *, is_open: bool = False) -> None:
         into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     swap(laid, store, salvaged.aside, with_mark=False)
     _log.warning("%s: %s", store, salvaged.words())
+
+
+def connect(store: Path, *, is_alone: bool = False) -> sqlite3.Connection:
+    """Connect the writer to a store, which is healed first where it is damaged; whoever calls holds its lock.
+
+    Args:
+        is_alone: as of `connect_writer`.
+
+    Raises:
+        StoreError, sqlite3.Error, OSError: it cannot be opened, or there is no room to heal it.
+    """
+    take_up(store)
+    if damage := look(store):
+        heal(store, damage)
+    try:
+        return connect_writer(store, is_alone=is_alone)
+    except (sqlite3.Error, StoreError) as error:
+        if not (was_ours(store) and is_damage(error)):
+            raise
+        heal(store, str(error))
+    return connect_writer(store, is_alone=is_alone)
 
 
 def take_up(store: Path) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgeagent.clock import instant_ns
 from edgeagent.model.commands import Job
-from edgeagent.store import pages
+from edgeagent.store import pages, salvaged
 from edgeagent.store.checksums import checksum
 
 if TYPE_CHECKING:
@@ -24,9 +24,16 @@ class Jobs:
         self._database = database
 
     async def get(self, id: str) -> bytes | None:  # noqa: A002
-        """Read one job as JSON; None where there is none or it is damaged."""
+        """Read one job as JSON; None where there is none or it is damaged. Raises StoreError as `find`."""
         query = "SELECT id, accepted_ns, body, crc FROM jobs WHERE id = ?"
-        rows = await self._database.read(lambda c: c.execute(query, (id,)).fetchall())
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            rows = connection.execute(query, (id,)).fetchall()
+            if not rows:
+                salvaged.require(connection, "jobs")
+            return rows
+
+        rows = await self._database.read(work)
         return next(pages.whole(rows, "job"), None)
 
     async def find(
@@ -40,10 +47,16 @@ class Jobs:
 
         Raises:
             CommandRefused: "invalidParameters", the cursor is none of ours.
+            StoreError: some of them are still to be taken over from a damaged file.
         """
         equal = {"state": state, "machine": machine}
         query, values = pages.newest("jobs", "accepted_ns", equal, since_ns, None, pages.place(cursor))
-        rows = await self._database.read(lambda c: c.execute(query, (*values, limit + 1)).fetchall())
+
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            salvaged.require(connection, "jobs")
+            return connection.execute(query, (*values, limit + 1)).fetchall()
+
+        rows = await self._database.read(work)
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
         return list(pages.whole(rows[:limit], "job")), following
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from edgeagent.errors import StoreDamaged
@@ -27,6 +28,7 @@ class Readers:
         suspect: takes the words of damage that a query found; called on a reader's thread.
 
     Attributes:
+        connect: connects to what is read from.
         is_settling: whether what is in memory is still to be put into a new file: until then nothing is read.
     """
 
@@ -37,6 +39,7 @@ class Readers:
         self._own = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._file = 0
+        self.connect: Callable[[], sqlite3.Connection] = partial(connect_reader, path)
         self.is_settling = False
 
     async def run(self, loop: asyncio.AbstractEventLoop, work: Work[T]) -> T:
@@ -45,6 +48,7 @@ class Readers:
 
     def renew(self) -> None:
         """Another file is there: the next query of each connects to it; from any thread."""
+        self.connect = partial(connect_reader, self._path)
         self._file += 1
 
     def stand_still(self, do: Callable[[], object]) -> None:
@@ -100,7 +104,7 @@ class Readers:
         if getattr(self._own, "file", -1) != self._file:
             file = self._file
             self._disconnect()
-            self._own.connection = connect_reader(self._path)
+            self._own.connection = self.connect()
             self._own.file = file
             self._connections.append(self._own.connection)
         connection: sqlite3.Connection = self._own.connection

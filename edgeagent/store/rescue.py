@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgeagent.store.connection import reading
+
 ROWS = 50
 """Rows read at once where nothing is damaged."""
 
@@ -48,8 +50,7 @@ def connect_damaged(path: Path) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: nothing of it can be read.
     """
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = sqlite3.connect(address, timeout=5, isolation_level=None, check_same_thread=False, uri=True)
+    connection = sqlite3.connect(reading(path), timeout=5, isolation_level=None, check_same_thread=False, uri=True)
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST)
     # With this SQLite reads a file that is shorter than its header says; the connection is for reading all the same.
     connection.execute("PRAGMA writable_schema = ON")

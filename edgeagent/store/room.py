@@ -5,11 +5,21 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import resource
 import sqlite3
+import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from edgeagent.config import StoreTable
+
+from edgeagent.errors import StoreError, StoreFull
 
 MIB = 1 << 20
 
@@ -30,6 +40,9 @@ class Room:
     Args:
         reserve_bytes: its size; 0 for none.
         free_bytes: where less is free, `low` tells; 0 for never.
+
+    Attributes:
+        lacks: what there is no room for at all, in words; None where there is.
     """
 
     def __init__(self, store: Path, reserve_bytes: int = 0, free_bytes: int = 0) -> None:
@@ -37,22 +50,28 @@ class Room:
         self._reserve_bytes = reserve_bytes
         self._free_bytes = free_bytes
         self._lock = threading.Lock()
+        self.lacks: str | None = None
         self._is_spent = False
         self._is_low = False
         self._looked_s = -_LOOK_S
+
+    @classmethod
+    def of(cls, store: Path, table: StoreTable) -> Self:
+        """As the configuration says."""
+        return cls(store, table.reserve_megabytes << 20, table.free_megabytes * 1_000_000)
 
     @property
     def spent(self) -> str | None:
         """Say that the disk is full and the reserve given back, or not to be made; None while it is there."""
         if not self._is_spent:
-            return None
+            return self.lacks and f"{self.lacks}: make room in {self.path.parent}"
         reserve = f"the reserve of {self._reserve_bytes / MIB:g} MiB"
         return f"the disk is full, and {reserve} in use: make room in {self.path.parent}"
 
     def low(self) -> str | None:
         """Say how little is free where it is less than there should be; None where it is not, or cannot be known."""
         try:
-            free = self._free()
+            free = self.free()
         except OSError:
             return None
         self._is_low = free < self._free_bytes * (_STEADY if self._is_low else 1)
@@ -88,7 +107,7 @@ class Room:
                 _log.warning("%s: nothing can be kept for a full disk: %s", self.path, error)
 
     def _make(self) -> None:
-        if self._free() < 2 * self._reserve_bytes:
+        if self.free() < 2 * self._reserve_bytes:
             self._is_spent = True
             return
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -113,18 +132,33 @@ class Room:
         if isinstance(error, sqlite3.Error):
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             return code == sqlite3.SQLITE_FULL or (code in _UNTOLD and self.has_nothing())
-        return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, StoreError):
+            return isinstance(error, StoreFull) or self.is_full(error.__cause__)
+        return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
     def has_nothing(self) -> bool:
         """Say whether as good as nothing is free; False where that cannot be known."""
         try:
-            return self._free() < _NOTHING
+            return self.free() < _NOTHING
         except OSError:
             return False
 
-    def _free(self) -> int:
+    def free(self) -> int:
+        """How much can still be written: what is free on the disk, or less where the size of files is limited.
+
+        Raises:
+            OSError: that cannot be known.
+        """
         disk = os.statvfs(self.path.parent)
-        return disk.f_bavail * disk.f_frsize
+        return min(disk.f_bavail * disk.f_frsize, self._may_grow())
+
+    def _may_grow(self) -> int:
+        most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+        if most == resource.RLIM_INFINITY:
+            return sys.maxsize
+        store = self.path.with_suffix("")
+        files = [file for file in (store, Path(f"{store}-wal")) if file.exists()]
+        return max(0, most - max((file.stat().st_size for file in files), default=0))
 
 
 _UNTOLD = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)

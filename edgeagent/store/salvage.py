@@ -48,8 +48,11 @@ _FROM_BOARDS = {
 _log = logging.getLogger(__name__)
 
 
-def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged) -> None:
+def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged, most_events: int = _NEWEST) -> None:
     """Take over what is needed at once, inside somebody's transaction and within seconds.
+
+    Args:
+        most_events: how many of the newest, about.
 
     Raises:
         sqlite3.Error: `into` cannot be written; what cannot be read is noted in `salvaged`.
@@ -58,7 +61,7 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged) -> None:
         connection, layouts = _open(source, into)
     except sqlite3.Error as error:
         salvaged.reason = f"{salvaged.reason}; nothing of it can be read: {error}"
-        salvaged.is_done = True
+        salvaged.is_done = salvaged.waits is None
         keep(into, salvaged)
         return
     with closing(connection):
@@ -70,7 +73,7 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged) -> None:
                 if monotonic() > end:
                     break
         if "events" in layouts:
-            _newest(connection, into, layouts["events"], salvaged.tables["events"])
+            _newest(connection, into, layouts["events"], salvaged.tables["events"], most_events)
     keep(into, salvaged)
 
 
@@ -216,7 +219,7 @@ def _read_some(reading: Iterator[Read], table: Table) -> list[Row]:
     return rows
 
 
-def _newest(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table) -> None:
+def _newest(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table, most: int) -> None:
     """Take over the newest events, as many as there is time for."""
     end = monotonic() + _AT_ONCE_S
     for found in rescue.newest(source, it):
@@ -224,7 +227,7 @@ def _newest(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, ta
             return
         _insert(into, it, found.rows, table)
         table.until = int(found.after[0]) - 1
-        if monotonic() > end or table.rows >= _NEWEST:
+        if monotonic() > end or table.rows >= most:
             return
     table.is_done = True
 

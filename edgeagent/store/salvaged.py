@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import msgspec
 
@@ -39,6 +40,7 @@ class Salvaged(msgspec.Struct):
     Attributes:
         at: RFC 3339. aside: the damaged file, which nobody deletes. reason: what was wrong with it.
         is_counted: whether it is of a layout that counted how boards ended; what one before did not is made at the end.
+        waits: what it waits for before anything more is taken over, in words; None where it goes on by itself.
         lost: ranges of events that are gone, known once all is done; lost_events: how many in all.
     """
 
@@ -50,6 +52,7 @@ class Salvaged(msgspec.Struct):
     lost: list[tuple[int, int]] = []
     lost_events: int = 0
     is_done: bool = False
+    waits: str | None = None
 
     @property
     def pending_events(self) -> int:
@@ -57,10 +60,22 @@ class Salvaged(msgspec.Struct):
         events = self.tables.get("events")
         return 0 if events is None or events.is_done else events.until
 
+    def lacks(self, name: str) -> bool:
+        """Whether rows of a table are still to be taken over, or made from others at the end."""
+        table = self.tables.get(name)
+        if table is None:
+            return bool(self.waits) or (not self.is_counted and name in ("alarms", "endings"))
+        return not table.is_done
+
     def may_bring(self, sequence: int) -> bool:
         """Whether it may still be found out what an event was that is not there."""
         gone = self.tables.get("gone")
         return not self.is_done and (sequence <= self.pending_events or (gone is not None and not gone.is_done))
+
+    def has_lost(self, name: str) -> bool:
+        """Whether rows of a table may be gone without a trace; nobody asks any more once the damaged file is away."""
+        table = self.tables.get(name)
+        return (table is None or table.is_damaged or not table.is_done) and Path(self.aside).exists()
 
     def words(self) -> str:
         """What was wrong and what is lost, for people."""
@@ -69,6 +84,9 @@ class Salvaged(msgspec.Struct):
         what = f"lost of {', '.join(damaged)}" if damaged else "nothing of what could be read was damaged"
         ranges = ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in self.lost)
         events = f"; {self.lost_events} events are lost: {ranges}" if self.lost_events else ""
+        places = self.tables.get("consumers")
+        if places and places.is_damaged:
+            what += " (consumers that are missing begin anew at the oldest event)"
         more = "" if self.is_done else "; older boards and events are still being taken over"
         return f"the store was damaged ({self.reason}); {what}{events}{more}; it was put aside as {self.aside}"
 
@@ -101,7 +119,6 @@ def require(connection: sqlite3.Connection, *tables: str) -> None:
         StoreError: some of their rows may still come.
     """
     salvaged = find(connection)
-    if salvaged is None or salvaged.is_done:
-        return
-    if coming := [name for name in tables if (table := salvaged.tables.get(name)) and not table.is_done]:
-        raise StoreError(f"{', '.join(coming)}: being taken over from a damaged file: ask again later")
+    if salvaged and not salvaged.is_done and (coming := [name for name in tables if salvaged.lacks(name)]):
+        why = salvaged.waits or "being taken over from a damaged file"
+        raise StoreError(f"{', '.join(coming)}: {why}: ask again later")

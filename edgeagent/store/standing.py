@@ -76,6 +76,17 @@ def go_on(connection: sqlite3.Connection, stream: str) -> None:
     meta.put(connection, _STREAM, stream)
 
 
+def follow(source: sqlite3.Connection, into: sqlite3.Connection) -> None:
+    """Go on in a file with the stream that began in another one, and its numbers, inside somebody's transaction."""
+    stream = meta.get(source, _STREAM)
+    if stream is None or stream == meta.get(into, _STREAM):
+        return
+    last = max(last_number(source), last_number(into))
+    meta.put(into, _WRITTEN, str(_newest(into)))
+    meta.put(into, _REFUSED, str(last))
+    go_on(into, stream)
+
+
 def first_number(connection: sqlite3.Connection) -> int:
     """The oldest number kept; that of the next event where none is."""
     first: int | None = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]

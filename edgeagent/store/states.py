@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from edgeagent.clock import STEP_NS
+from edgeagent.store import salvaged
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
@@ -68,7 +69,7 @@ class States:
         """Since when the states of a machine are known (wall ns); None where they never were."""
         query = "SELECT min(from_ns) FROM states WHERE machine = ?"
         stay = self._stays.get(machine)
-        first: int | None = (await self._database.read(lambda c: c.execute(query, (machine,)).fetchone()))[0]
+        first: int | None = (await self._read(query, machine))[0][0]
         known = [at for at in (first, stay.from_ns if stay else None) if at is not None]
         return min(known, default=None)
 
@@ -82,12 +83,18 @@ class States:
             "WHERE machine = ?1 AND from_ns < ?3 AND to_ns > ?2 AND from_ns >= "
             "coalesce((SELECT max(from_ns) FROM states WHERE machine = ?1 AND from_ns <= ?2), 0) GROUP BY state"
         )
-        rows = await self._database.read(lambda c: c.execute(query, (machine, since_ns, end)).fetchall())
-        known: dict[str, int] = dict(rows)
+        known: dict[str, int] = dict(await self._read(query, machine, since_ns, end))
         if standing:
             now = min(until_ns, standing.to_ns) - max(since_ns, standing.from_ns)
             known[standing.state] = known.get(standing.state, 0) + max(0, now)
         return {state: ns for state, ns in known.items() if ns}
+
+    async def _read(self, query: str, *values: str | int) -> list[Any]:
+        def work(connection: sqlite3.Connection) -> list[Any]:
+            salvaged.require(connection, "states")
+            return connection.execute(query, values).fetchall()
+
+        return await self._database.read(work)
 
     def _is_broken(self, stay: _Stay, now_ns: int, wall_ns: int) -> bool:
         passed_ns = now_ns - stay.seen_ns

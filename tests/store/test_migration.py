@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sqlite3
 import stat
@@ -157,13 +158,16 @@ def test_a_step_that_fails_is_undone_and_the_error_names_the_backup(old):
     assert len(places) == 1, "an attempt after another does not copy the same once more"
 
 
-def test_without_room_for_the_backup_nothing_begins(old, monkeypatch):
+def test_without_room_for_the_backup_the_store_waits_as_it_is(old, monkeypatch):
     room = os.statvfs(old)
     full = os.statvfs_result((*room[:4], 3, *room[5:]))
+
+    async def use(database):
+        assert re.search(r"layout \(1\).*cannot be brought to layout 2.*no room.* are free: make room", database.waits)
+
     with monkeypatch.context() as patch:
         patch.setattr(os, "statvfs", lambda _: full)
-        with pytest.raises(StoreError, match=r"cannot be brought to layout 2.*no room.* are free: make room"):
-            with_store(old, lambda database: database.write(lambda c: None))
+        with_store(old, use)
     assert layout(old) == 1
     assert sorted(file.name for file in old.parent.iterdir()) == ["s.db", "s.db.lock", "s.db.mark"]
 

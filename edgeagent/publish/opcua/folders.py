@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ MOST_BYTES = 8192
 """Of one certificate; those in use have 1 to 2 KB."""
 
 MOST_TRUSTED = 1000
+
+_SETTLES_S = 1.0
+"""After a change a folder is read once more: a file may not have been whole, and two changes may bear one time."""
 
 State = Literal["trusted", "rejected"]
 TRUSTED: Final = "trusted"
@@ -58,6 +62,27 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
         with suppress(OSError, ValueError):
             if file.stat().st_size <= 2 * MOST_BYTES:
                 yield fingerprint(der_of(file.read_bytes())), file
+
+
+class Fingerprints:
+    """Those of a folder's certificates, read anew where it has changed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._found: frozenset[str] = frozenset()
+        self._changed_at = -1
+        self._settles_at: float | None = None
+
+    def now(self) -> frozenset[str]:
+        """All that there are; raises OSError while the folder cannot be read, and then reads all of it anew."""
+        known_at, self._changed_at = self._changed_at, -1
+        changed_at, now = self._folder.stat().st_mtime_ns, time.monotonic()
+        has_settled = self._settles_at is not None and now >= self._settles_at
+        if changed_at != known_at or has_settled:
+            self._settles_at = None if changed_at == known_at else now + _SETTLES_S
+            self._found = frozenset(known for known, _ in files(self._folder))
+        self._changed_at = changed_at
+        return self._found
 
 
 def changes(folder: Path) -> dict[str, Change]:

@@ -184,6 +184,7 @@ class Channel(asyncio.Protocol):
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, number: int, name: str, arguments: list[Any]) -> None:
+        await self._writable.wait()  # who asks and does not read what was answered before is not answered yet
         try:
             self._send((_ANSWER, number, await self._receiver.asked(name, arguments)))
         except CommandRefused as refused:

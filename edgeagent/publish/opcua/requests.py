@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -47,6 +48,11 @@ _READS_PER_OPERATION = 40
 """Fields of one operation, rounded up generously: a monitored item with a filter has the most."""
 
 _LEAST_CHANNEL_MS, _MOST_CHANNEL_MS = 60_000, 3_600_000
+_LEAST_NONCE_BYTES = 32
+"""What a client makes up for the server to sign (OPC 10000-4, 5.6.2)."""
+
+_OVERDUE = 1.25
+"""Of its lifetime, a channel is served whose keys were not renewed (OPC 10000-4, 5.5.2.1)."""
 
 _log = logging.getLogger(__name__)
 
@@ -95,6 +101,7 @@ class Requests(UaProcessor):
         self._most_sent_bytes = _MOST_SENT_BYTES
         self._has_greeted = False
         self._certificate: str | None = None
+        self._overdue_at = float("inf")
 
     @property
     def most_chunk_bytes(self) -> int:
@@ -119,6 +126,8 @@ class Requests(UaProcessor):
         """Why the connection has to end; None where it goes on."""
         if self._certificate and not self.iserver.trust.trusts(self._certificate):
             return ua.StatusCodes.BadSecurityChecksFailed, "the certificate is not trusted any more"
+        if time.monotonic() > self._overdue_at:
+            return ua.StatusCodes.BadSecureChannelClosed, "the channel was not renewed"
         return self.session.over() if self.session else None
 
     def peer(self) -> x509.Certificate:
@@ -207,6 +216,7 @@ class Requests(UaProcessor):
         handle, sequence = request.RequestHeader.RequestHandle, message.SequenceHeader()
         self.send_response(handle, sequence, response, ua.MessageType.SecureOpen)
         self._certificate = certificate
+        self._overdue_at = time.monotonic() + _OVERDUE * asked.RequestedLifetime / 1000
 
     def _checked(self, named: ua.AsymmetricAlgorithmHeader, is_renewed: bool) -> str | None:
         """Fingerprint of the client's certificate; None for a channel that only tells the endpoints."""
@@ -288,12 +298,19 @@ class Requests(UaProcessor):
 
     async def _get_endpoints(self, parameters: ua.GetEndpointsParameters) -> Any:
         response = ua.GetEndpointsResponse()
-        response.Endpoints = await self.iserver.get_endpoints(parameters, self.sockname)
+        endpoints = await self.iserver.get_endpoints(parameters, self.sockname)
+        profiles = parameters.ProfileUris
+        response.Endpoints = [each for each in endpoints if not profiles or each.TransportProfileUri in profiles]
         return response
 
     async def _find_servers(self, parameters: ua.FindServersParameters) -> Any:
+        """It knows itself alone; asyncua knows nobody before somebody registers."""
         response = ua.FindServersResponse()
-        response.Servers = self.iserver.find_servers(parameters, self.sockname)
+        endpoints = await self.iserver.get_endpoints(
+            ua.GetEndpointsParameters(EndpointUrl=parameters.EndpointUrl), self.sockname
+        )
+        wanted = parameters.ServerUris
+        response.Servers = [each.Server for each in endpoints[:1] if not wanted or each.Server.ApplicationUri in wanted]
         return response
 
     async def _create_session(self, parameters: ua.CreateSessionParameters) -> Any:
@@ -303,6 +320,8 @@ class Requests(UaProcessor):
         policy = self._connection.security_policy
         if parameters.ClientCertificate and parameters.ClientCertificate != policy.peer_certificate:
             raise ServiceError(ua.StatusCodes.BadCertificateInvalid)
+        if len(parameters.ClientNonce or b"") < _LEAST_NONCE_BYTES:
+            raise ServiceError(ua.StatusCodes.BadNonceInvalid)
         self.session = UaSession(self.iserver, self, self._client)
         response = ua.CreateSessionResponse()
         response.Parameters = await self.session.create_session(parameters, self.sockname)

@@ -19,6 +19,7 @@ from asyncua.server.internal_session import InternalSession, SessionState
 from edgeagent.publish.opcua.caller import calls_now
 from edgeagent.publish.opcua.certificates import application_uris
 from edgeagent.publish.opcua.port import Identity
+from edgeagent.publish.opcua.rights import may_hear, may_see, sees_machines
 from edgeagent.publish.opcua.services import browsing, reading
 from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
 from edgeagent.publish.opcua.services.waiting import Share
@@ -132,10 +133,15 @@ class UaSession(InternalSession):
         """See asyncua, with the timestamps and index ranges that were asked for."""
         if params.TimestampsToReturn not in reading.TIMESTAMPS:
             raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
+        if not params.MaxAge >= 0:
+            raise ServiceError(ua.StatusCodes.BadMaxAgeInvalid)
         size = 0
         found = []
         for wanted in params.NodesToRead:
-            value = reading.read(self.aspace, wanted, params.TimestampsToReturn)
+            if may_see(self.identity, self.aspace, wanted):
+                value = reading.read(self.aspace, wanted, params.TimestampsToReturn)
+            else:
+                value = ua.DataValue(StatusCode=_status("BadUserAccessDenied"))
             size += reading.size_of(value)
             if size > 4 * self.iserver.bounds.message_bytes:
                 raise ServiceError(ua.StatusCodes.BadResponseTooLarge)
@@ -206,8 +212,10 @@ class UaSession(InternalSession):
         return "" if all(map(_is_proper, method.InputArguments or ())) else "BadInvalidArgument"
 
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
-        """See asyncua."""
+        """See asyncua; about events the agent itself is asked, in the name of who asks."""
         await self.turn.between()
+        if not (isinstance(params.HistoryReadDetails, ua.ReadEventDetails) or sees_machines(self.identity)):
+            raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
         return await super().history_read(params)
 
     async def subscribe(self, params: ua.CreateSubscriptionParameters) -> ua.CreateSubscriptionResult:
@@ -287,6 +295,9 @@ class UaSession(InternalSession):
             if free <= 0 or (is_event and listening >= MOST_LISTENING):
                 results.append(ua.MonitoredItemCreateResult(_status("BadTooManyMonitoredItems")))
                 continue
+            if not self._may_monitor(item.ItemToMonitor):
+                results.append(ua.MonitoredItemCreateResult(_status("BadUserAccessDenied")))
+                continue
             results.append(await own.create(item, params.TimestampsToReturn))
             free -= bool(results[-1].StatusCode.is_good())
             listening += is_event and results[-1].StatusCode.is_good()
@@ -323,6 +334,11 @@ class UaSession(InternalSession):
             results += own.delete_monitored_items([number])
             await self.turn.between()
         return results
+
+    def _may_monitor(self, wanted: ua.ReadValueId) -> bool:
+        if wanted.AttributeId == ua.AttributeIds.EventNotifier:
+            return may_hear(self.identity)
+        return may_see(self.identity, self.aspace, wanted)
 
     def _its(self, subscription: int) -> UaSubscription:
         own = self.own(subscription)

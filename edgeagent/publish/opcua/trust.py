@@ -11,12 +11,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from edgeagent.publish.opcua.certificates import application_uris
+from edgeagent.publish.opcua.certificates import application_uris, write_whole
 from edgeagent.publish.opcua.folders import (
     MOST_BYTES,
     REJECTED,
     TRUSTED,
     Change,
+    Fingerprints,
     State,
     der_of,
     files,
@@ -26,6 +27,9 @@ from edgeagent.publish.opcua.folders import (
 
 MOST_REJECTED = 50
 """The oldest gives way: whoever is to be trusted knocks again."""
+
+_MODE = 0o644
+"""Of a certificate's file: there is no secret in it."""
 
 _RSA_BITS = range(2048, 4097)
 """What the policies allow (OPC 10000-7)."""
@@ -63,8 +67,7 @@ class TrustList:
         self._folders: dict[State, Path] = {TRUSTED: folder / TRUSTED, REJECTED: folder / REJECTED}
         for each in self._folders.values():
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._trusted: frozenset[str] = frozenset()
-        self._read_at = -1
+        self._trusted = Fingerprints(self._folders[TRUSTED])
 
     def check(self, der: bytes, now: datetime) -> x509.Certificate:
         """Let a client's certificate pass; keep another one among the rejected, for somebody to look at.
@@ -86,12 +89,11 @@ class TrustList:
         return certificate
 
     def trusts(self, digest: str) -> bool:
-        """Whether the certificate of this fingerprint is trusted now."""
-        changed_at = self._folders[TRUSTED].stat().st_mtime_ns
-        if changed_at != self._read_at:
-            self._trusted = frozenset(known for known, _ in files(self._folders[TRUSTED]))
-            self._read_at = changed_at
-        return digest in self._trusted
+        """Whether the certificate of this fingerprint is trusted now; none is while the folder cannot be read."""
+        try:
+            return digest in self._trusted.now()
+        except OSError:
+            return False
 
     def known(self, now: datetime) -> list[Known]:
         """All certificates of both folders, the trusted ones first."""
@@ -125,7 +127,7 @@ class TrustList:
     def _move(self, known: Known, to: State, now: datetime, by: str) -> Known:
         note(self._folder, known.fingerprint, Change(by, known.subject))  # first: the agent may look at any moment
         target = self._folders[to] / f"{known.fingerprint}.der"
-        target.write_bytes(der_of(known.file.read_bytes()))
+        write_whole(target, der_of(known.file.read_bytes()), _MODE)
         known.file.unlink()
         return self._known(to, target, now)
 
@@ -139,7 +141,7 @@ class TrustList:
             held = sorted(self._folders[REJECTED].iterdir(), key=lambda each: each.stat().st_mtime_ns)
             for oldest in held[: max(0, len(held) - MOST_REJECTED + 1)]:
                 oldest.unlink(missing_ok=True)
-            file.write_bytes(der)
+            write_whole(file, der, _MODE)
 
     def _known(self, state: State, file: Path, now: datetime) -> Known:
         der = der_of(file.read_bytes())

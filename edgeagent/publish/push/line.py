@@ -201,8 +201,12 @@ class Line:
             self._become("stopped", f"the consumer {self.consumer} belongs to {found.owner}, who may delete it")
             raise DeliveryError(f"push {self.name}: {self.reason}")
         place = place_of(found, journal)
-        if found is None and self._table.begin == "now" and not self._consumers.damaged:
-            place = place._replace(first=journal.committed_sequence + 1)
+        if found is None and self._table.begin == "now":
+            if self._consumers.has_lost or journal.missing:
+                log.warning("push %s: its place may have been lost with damaged data: it begins at the oldest event "
+                            "that is kept, not now", self.name)  # fmt: skip
+            else:
+                place = place._replace(first=journal.committed_sequence + 1)
         if found is None:
             found = Consumer(
                 self.consumer, PUSHED, topics, self.machines, place.stream, place.first - 1, now_ns, now_ns)

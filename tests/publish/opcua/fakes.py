@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.errors import CommandRefused
-from edgeagent.model.callers import ANYBODY
+from edgeagent.model.callers import ANYBODY, NO_ROLE
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.machines import LaneDescription, MachineDescription, ZoneDescription
 from edgeagent.model.machine import Machine
@@ -17,8 +17,8 @@ from edgeagent.publish.opcua.port import Bounds, Change, HistoricRow, Identity, 
 from edgeagent.publish.openapps.machines import describe
 from firmware_iface import catalog
 
-OPERATOR, VIEWER = "operator-token", "viewer-token"
-"""Tokens that the fake agent knows; the users are called mes and panel."""
+OPERATOR, VIEWER, STARTER = "operator-token", "viewer-token", "starter-token"
+"""Tokens that the fake agent knows; the users are called mes, panel and starter, who has a list of functions."""
 
 FINGERPRINT = "ab" * 32
 """Of the one certificate that the fake agent knows; its user is an administrator, chief."""
@@ -123,6 +123,8 @@ class FakePort:
             identity = Identity(number, "mes", "operator", None, True)
         elif token == VIEWER and user in (None, "panel"):
             identity = Identity(number, "panel", "viewer", None, True)
+        elif token == STARTER and user in (None, "starter"):
+            identity = Identity(number, "starter", NO_ROLE, ("Recipe.Start",), True)
         elif token is None and fingerprint == FINGERPRINT:
             identity = Identity(number, "chief", "administrator", None, True)
         else:

@@ -11,7 +11,7 @@ import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary, uatcp_to_binary
 
-from edgeagent.publish.opcua import connections
+from edgeagent.publish.opcua import connections, requests
 from edgeagent.publish.opcua.port import Bounds
 from tests.publish.opcua.clients import Wire, connected, create_session, secured, session
 from tests.publish.opcua.conftest import Run, Serve
@@ -363,6 +363,26 @@ def test_the_channel_is_renewed_by_its_own_client_alone(serve: Serve, run: Run) 
             again = await wire.open(wire.channel.security_policy)  # a second one, instead of a renewal
             assert isinstance(again, ua.ErrorMessage)
             await wrong.close()
+            await wire.close()
+
+    run(test())
+
+
+def test_a_channel_whose_keys_are_not_renewed_ends(
+    serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    monkeypatch.setattr(requests, "_MOST_CHANNEL_MS", 1_000)
+
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            renewing = await its.application.client(its.url, its.der)
+            renewing.secure_channel_timeout = 1_000
+            async with renewing:
+                assert await wire.is_ended()
+                for _ in range(4):
+                    await asyncio.sleep(0.5)
+                    assert await renewing.get_node(its.temperature.nodeid).read_value() == 240.5
             await wire.close()
 
     run(test())

@@ -146,6 +146,19 @@ def test_the_timestamps_are_those_that_were_asked_for(serve: Serve, run: Run) ->
     run(test())
 
 
+@pytest.mark.parametrize("age", [-1.0, float("nan")])
+def test_an_age_that_is_none_is_refused(serve: Serve, run: Run, age: float) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            request = read(its.temperature)
+            request.Parameters.MaxAge = age
+            assert status(await wire.ask(request)) == "BadMaxAgeInvalid"
+            await wire.close()
+
+    run(test())
+
+
 async def next_change(wire: Wire, subscription: int) -> list[ua.MonitoredItemNotification]:
     """The next message's values; keep-alives are passed over."""
     while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from msgspec import structs
 
 from edgeagent.errors import CommandRefused, StoreError
 from edgeagent.publish.notices import Notices
+from edgeagent.store import Database, Journal
 from edgeagent.store.consumers import PUSHED
 from edgeagent.store.had import ranges
 from tests.publish.push.mes import Hasty, Post, Pushed, an_mes, line_to, until
@@ -64,6 +66,62 @@ def test_a_target_whose_row_the_disk_changed_misses_nothing(tmp_path: Path, run:
                 await until(lambda: mes.taken == [1, 2])
 
     run(main())
+
+
+def test_a_target_whose_place_went_with_a_whole_page_misses_nothing(tmp_path: Path, run: Run) -> None:
+    store = tmp_path / "edge.db"
+
+    async def main() -> None:
+        async with an_mes() as mes:
+            async with line_to(mes, tmp_path, begin="now") as it:
+                await until(lambda: it.line.state == "waiting")
+                it.happen(2)
+                await until(lambda: it.line.place.acknowledged == 2)
+            root = root_of(store, "consumers")
+            with store.open("r+b") as file:
+                file.seek((root - 1) * 4096)
+                file.write(b"\xff" * 4096)
+            mes.posts.clear()
+            async with line_to(mes, tmp_path, begin="now") as it:
+                await until(lambda: mes.taken == [1, 2])
+                told = it.archive.care.damage()
+                assert "consumers that are missing begin anew at the oldest event" in told
+            mes.posts.clear()
+            async with line_to(mes, tmp_path, begin="now") as it:
+                it.happen(1)
+                await until(lambda: mes.taken == [3])
+
+    run(main())
+
+
+def test_a_target_whose_place_went_with_the_end_of_the_journal_misses_nothing(tmp_path: Path, run: Run) -> None:
+    store = tmp_path / "edge.db"
+
+    async def main() -> None:
+        async with an_mes() as mes:
+            database = Database(store)
+            database.open(asyncio.get_running_loop())
+            journal = await Journal.open(database)
+            await journal.settled(journal.append([event("Alarm.Raised")]))
+            await asyncio.to_thread(database.close)
+            before = store.read_bytes()
+            async with line_to(mes, tmp_path, begin="now") as it:
+                await until(lambda: it.line.state == "waiting")
+                it.happen(2)
+                await until(lambda: it.line.place.acknowledged == 3)
+            store.write_bytes(before)
+            mes.posts.clear()
+            async with line_to(mes, tmp_path, begin="now") as it:
+                assert it.archive.journal.missing
+                await until(lambda: mes.taken == [1])
+
+    run(main())
+
+
+def root_of(store: Path, table: str) -> int:
+    with closing(sqlite3.connect(store)) as connection:
+        page: int = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+        return page
 
 
 def test_only_wanted_topics_and_machines_go_and_previous_is_of_those(tmp_path: Path, run: Run) -> None:
