@@ -10,7 +10,7 @@ import msgspec
 
 from edgeagent.clock import instant_ns
 from edgeagent.model.boards import BoardRecord, BoardTrace
-from edgeagent.store import pages, salvaged, traces
+from edgeagent.store import derived, pages, salvaged, traces
 from edgeagent.store.checksums import checksum
 from edgeagent.store.pages import Place
 
@@ -67,7 +67,13 @@ class Boards:
 
         rows = await self._database.read(work)
         following = pages.cursor((rows[limit - 1][1], rows[limit - 1][0])) if len(rows) > limit else None
-        return list(pages.whole(rows[:limit], "the record of board")), following
+        wanted, found = {"recipe": recipe, "process": verdict, "machine": machine}, []
+        for body in pages.whole(rows[:limit], "the record of board"):
+            if derived.has(body, wanted, barcode):
+                found.append(body)
+            else:
+                _log.error("a board is not what it is found by on disk, and is left out: %s", body[:80])
+        return found, following
 
     async def trace(self, id: str, max_points: int) -> BoardTrace | None:  # noqa: A002
         """Read a trace, thinned evenly to `max_points` (2 or more); None where there is none or it is damaged.

@@ -19,6 +19,7 @@ from edgeagent.store import healing, opening, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
 from edgeagent.store.bell import Bell
 from edgeagent.store.connection import connect_writer, lock
+from edgeagent.store.healing_pace import HealingPace
 from edgeagent.store.health import StoreHealth
 from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
@@ -26,9 +27,6 @@ from edgeagent.store.stand_in import StandIn
 from edgeagent.store.transaction import Outcome, commit
 
 _MOST_READS = 64
-_HEALED_S = 600.0
-"""Real seconds from one healing to the next: a disk that damages everything is not written full with new stores."""
-
 _PATIENCE_S = 10.0
 """The longest that a read waits for a healing, in real seconds."""
 
@@ -66,7 +64,7 @@ class Database:
         self._commits = 0
         self._reading = 0
         self._suspicion: str | None = None
-        self._healed_s = -_HEALED_S
+        self._pace = HealingPace()
         self._is_alone = False
         self._stand_in: StandIn | None = None
         self._lock = -1
@@ -349,16 +347,17 @@ class Database:
     def _heal(self, reason: str) -> bool:
         """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
         self._suspicion = None
-        if monotonic() - self._healed_s < _HEALED_S:
+        if not self._pace.may_begin(self._writer):
             return False
-        self._healed_s = monotonic()
         self._readers.is_settling = True
         self._writer.close()
         try:
             healing.heal(self.path, reason, is_open=True)
         except (StoreError, OSError, sqlite3.Error) as error:
             self._readers.is_settling = False
-            _log.error("%s: cannot be healed, it is tried again in %.0f s: %s", self.path, _HEALED_S, error)
+            if self.room.eases(error) or self.room.is_full(error):
+                self._pace.lacked_room()
+            _log.error("%s: cannot be healed, it is tried again later: %s", self.path, error)
         else:
             self._renew()
         return self._connect_again()

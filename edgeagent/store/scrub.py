@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeagent.store import healing, rescue
+from edgeagent.store import derived, healing, rescue
+from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import fits
 from edgeagent.store.connection import connect_reader
 from edgeagent.store.rescue import Layout, Read
@@ -28,6 +29,8 @@ _SHARE = 4.0
 _ROW = 40
 """Bytes of a row beside its texts and blobs, about."""
 _MOST_NAMED = 20
+_MOST_UNTRUE = 10_000
+"""Boards that one reading makes anew."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,8 @@ class Found(msgspec.Struct):
     damaged: int = 0
     places: list[str] = []
     reindexed: list[str] = []
+    untrue: list[Work[bool]] = []
+    """What makes anew by what a board is found, where its record tells otherwise."""
 
     def words(self) -> str | None:
         """For people; None where nothing is damaged."""
@@ -70,6 +75,10 @@ async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False)
     for index in found.reindexed:
         _log.error("%s: the index %s is damaged on disk and is made anew", database.path, index)
         await database.write(lambda c, index=index: c.execute(f"REINDEX {index}") and None)  # type: ignore[misc]
+    mended = [mend for mend in found.untrue if await database.write(mend)]
+    if mended:
+        _log.error("%s: %d boards were not found by what their records tell: that is made anew of them", database.path,
+                   len(mended))  # fmt: skip
     if found.places:
         database.suspect(f"{', '.join(found.places)} cannot be read")
     if words := found.words():
@@ -106,10 +115,22 @@ def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[st
             names = found.rows.setdefault(it.table, [])
             if len(names) < _MOST_NAMED:
                 names.append(str(row[0]))
+        elif len(found.untrue) < _MOST_UNTRUE and not _is_true(connection, it, named):
+            found.untrue.append(derived.mend(it.table, named))
         for index, columns in indexes.items():
             if index not in found.reindexed and not _is_in(connection, it, index, columns, named):
                 found.reindexed.append(index)
     return size
+
+
+def _is_true(connection: sqlite3.Connection, it: Layout, row: dict[str, Any]) -> bool:
+    """Whether a row is found by what the board's record tells; what cannot be read is told otherwise."""
+    try:
+        return derived.is_true(connection, it.table, row)
+    except sqlite3.Error as error:
+        if healing.is_damage(error):
+            return True
+        raise
 
 
 def _indexes(connection: sqlite3.Connection, it: Layout) -> dict[str, list[str]]:

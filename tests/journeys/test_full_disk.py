@@ -12,6 +12,7 @@ from edgeagent import config
 from tests.journeys.floor import PATIENT, SETPOINT, Floor, floor, outcome
 from tests.store.samples import scanned
 from tests.store.small_disk import SmallDisk, small_disk
+from tests.store.test_stand_in import zero_root
 
 SET = "Configuration.SetObjectParameter"
 ROOM = config.StoreTable(free_megabytes=2, reserve_megabytes=1)
@@ -118,6 +119,48 @@ def test_an_agent_begins_on_a_full_disk_without_a_reserve_serves_refuses_command
         async with floor(disk.folder, maps={"RO0001": PATIENT}, store=ROOM) as it:
             it.knows("anna", role="engineer")
             await begins(it, disk)
+
+    with small_disk(tmp_path, mebibytes=16) as disk:
+        asyncio.run(go(disk))
+
+
+@pytest.mark.slow
+def test_an_agent_begins_on_a_full_disk_with_a_damaged_store_polls_tells_and_heals_once_there_is_room(
+    tmp_path: Path,
+) -> None:
+    async def go(disk: SmallDisk) -> None:
+        async with floor(disk.folder, maps={"RO0001": PATIENT}, store=ROOM) as it:
+            it.knows("anna", role="engineer")
+            await it.stop()
+            it.agent = None
+            zero_root(it.store, "alarms")
+            it.store.with_name(f"{it.store.name}.reserve").unlink(missing_ok=True)
+            disk.fill()
+            await it.start()
+            async with it.caller("http", it.tokens["anna"]) as anna:
+                await until(lambda: stands(anna, "diskFull"))
+                await until(lambda: stands(anna, "storeRefuses"))
+                assert "the store is damaged" in it.agent.health.ready()[1]["store"]
+                assert (await anna.call("Event.Read", **{"from": "beginning", "topics": ["*"]}))["result"]["events"]
+                assert (await anna.call("Board.Find"))["error"]["data"]["kind"] == "busy"
+                async with it.console() as console:
+                    refused = await console.call("Status.GrantRemote", machine="RO0001", minutes=60)
+                assert "disk is full" in str(refused["error"])
+                raised_at = next(alarm.raised_at for alarm in it.unit().alarms() if alarm.code == "diskFull")
+                await until(lambda: polls(anna, raised_at))
+                disk.empty()
+                await until(lambda: stands(anna, "storeDamaged"))
+                await until(lambda: stands(anna, "diskFull", False))
+                await it.grant("RO0001")
+                assert "error" not in await anna.call(SET, **SETPOINT, value=172.0, requestId="c")
+                assert ("Alarm.Raised", "diskFull") in await told(anna)
+
+    async def stands(anna: Any, code: str, is_so: bool = True) -> bool:
+        return (code in await codes(anna)) == is_so
+
+    async def polls(anna: Any, since: str) -> bool:
+        values = (await anna.call("Status.GetValues"))["result"]["values"]
+        return any(each["quality"] == "good" and each["time"] > since for each in values)
 
     with small_disk(tmp_path, mebibytes=16) as disk:
         asyncio.run(go(disk))
