@@ -16,7 +16,7 @@ from edgeagent.clock import iso
 from edgeagent.config import ControlTable
 from edgeagent.control.authority import CHECKS
 from firmware_iface.simulated.faults import parse
-from tests.journeys.floor import OVEN, SETPOINT, WAYS, Floor, floor, outcome
+from tests.journeys.floor import OVEN, PATIENT, SETPOINT, WAYS, Floor, floor, outcome
 
 SET = "Configuration.SetObjectParameter"
 WITH_SWITCH, WITHOUT = "RO0001", "RO0002"
@@ -157,7 +157,7 @@ def test_each_check_alone_keeps_a_command_from_the_oven(tmp_path):
     async def go():
         settings = ControlTable(enabled=True, caller_per_minute=40, machine_per_minute=600)
         async with floor(tmp_path, WITH_SWITCH, WITHOUT, control=settings,
-                         maps={WITHOUT: replace(OVEN, remote=None)}) as it:  # fmt: skip
+                         maps={WITH_SWITCH: PATIENT, WITHOUT: replace(OVEN, remote=None)}) as it:  # fmt: skip
             for name, role in (("anna", "engineer"), ("hasty", "engineer"), ("otto", "operator")):
                 it.knows(name, role=role)
             it.knows("key", functions=("Status.PowerOn",))
