@@ -117,7 +117,7 @@ async def behind(serve: Serve, event_bytes: int, boards: int) -> AsyncIterator[t
 
 def test_a_client_that_takes_nothing_costs_its_share_and_hears_that_events_are_missing(serve: Serve, run: Run) -> None:
     async def test() -> None:
-        async with behind(serve, 20_000, 200) as (its, wire, number):
+        async with behind(serve, 20_000, 60) as (its, wire, number):
             events = its.subscriptions[number].events
             assert 0 <= events.share.left < 1000
             heard: list[str] = []
