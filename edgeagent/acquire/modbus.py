@@ -21,7 +21,7 @@ from firmware_iface.frames.rtu import EXCEPTION
 from firmware_iface.frames.writes import ANSWER, write
 
 _MOST_UNANSWERED = 4
-"""Requests in a row without an answer, of all units, after which the connection is held for dead."""
+"""Requests in a row without an answer, of all its units, after which a connection is held for dead."""
 
 _SHOWN = 32
 """Bytes of a wrong answer that are quoted."""
@@ -115,6 +115,7 @@ class TcpConnection:
                     raise Unreachable(f"{self.name} does not accept a connection")
                 # The library counts from 1 again: an answer to an earlier connection's question would fit this one's.
                 self._client.ctx.next_tid = self._transaction
+                self._unanswered = 0
             self._users.add(user)
 
     def leave(self, user: ModbusTcp) -> None:
