@@ -176,6 +176,7 @@ def truncated(whole: Path, store: Path, rows: Rows, page: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(("flip", "zero", "garbage", "cut")), st.floats(0, 1), st.integers(1, 9000)),
                 min_size=1, max_size=3))  # fmt: skip
