@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import edgeagent
-from edgeagent import logs
+from edgeagent import logs, wellbeing
 from edgeagent.accounts import known_users, refusals, sign_ins
 from edgeagent.acquire.wires import Reader, Wires
+from edgeagent.apart import opcua_clients, opcua_outlet
 from edgeagent.changes import tell_changes
 from edgeagent.control.room import ControlRoom
 from edgeagent.health import Health
@@ -29,13 +29,12 @@ from edgeagent.publish.observe.pages import Pages
 from edgeagent.publish.openapps.answers import answers
 from edgeagent.publish.push.pushes import Pushes
 from edgeagent.publish.transports.console import Console, console_of
-from edgeagent.store import Archive, Audit, Database
+from edgeagent.store import Archive, Audit, Checkpoints, Database
 from edgeagent.store.restored import laid_file, restored_from
 from edgeagent.store.retention import Retention
 from edgeagent.store.room import Room
 from edgeagent.supervision import ended, supervised
 from edgeagent.unit import Unit
-from edgeagent.wellbeing import look_after_the_machines, look_after_the_store, look_after_the_users
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,12 +43,11 @@ if TYPE_CHECKING:
     from edgeagent.acquire.recorder import Recorder
     from edgeagent.apart.process import OpcuaProcess
     from edgeagent.clock import Clock
-    from edgeagent.config import Configuration, StoreTable
+    from edgeagent.config import Configuration
     from edgeagent.store.recipes import Recipes
     from firmware_iface.registers import RegisterMap
 
 _log = logging.getLogger(__name__)
-
 
 
 class Agent:
@@ -75,8 +73,9 @@ class Agent:
         self._maps = maps
         self._clock = clock
         self._recorder = recorder
-        self._database = Database(store, room=_room(store, configuration.store))
+        self._database = Database(store, room=Room.of(store, configuration.store))
         self._file = file
+        self._folder = file.parent if file else Path()
         self._tasks: list[asyncio.Task[None]] = []
         self._stops: list[Callable[[], Awaitable[None]]] = []
         self._room: ControlRoom | None = None
@@ -123,8 +122,8 @@ class Agent:
         journal, checkpoints = archive.journal, archive.checkpoints
         delivery = Delivery(journal, self._clock, patience_s=self._configuration.openapps.patience_s)
         self._stops.append(delivery.close)
-        machines = [table.id for table in self._configuration.machines]
-        alarms = await OwnAlarms.open(machines, journal, checkpoints, self._clock)
+        alarms = await OwnAlarms.open([table.id for table in self._configuration.machines], journal, checkpoints,
+                                      self._clock)
         self._watch_recipes(archive.recipes)
         wires = Wires(self._configuration.lines, self._clock, self._recorder)
         readers: list[tuple[str, Reader]] = []
@@ -149,9 +148,9 @@ class Agent:
         handlers = answers(self.units, archive, delivery, self._clock, authentication) | room.handlers()
         retention = Retention(self._database, journal, archive.consumers, self._configuration.store, self._clock,
                               archive.steady)
-        look_after_the_store(self.health, alarms, self._database, archive, audit, retention)
-        look_after_the_users(self.health, alarms, users.health)
-        look_after_the_machines(self.health, self.units, readers, wires.longest_wait_s)
+        wellbeing.look_after_the_store(self.health, alarms, self._database, archive, audit, retention)
+        wellbeing.look_after_the_users(self.health, alarms, users.health)
+        wellbeing.look_after_the_machines(self.health, self.units, readers, wires.longest_wait_s)
         alarms.look()
         refused, tally = refusals(audit, self._clock), delivery.notices.tally
         access = Access(FUNCTIONS, handlers, refused, authentication.as_now, tally)
@@ -160,9 +159,9 @@ class Agent:
                               self.health)
         self._stops.append(listeners.stop)
         loop_lag = LoopLag()
-        pushes = Pushes(self._configuration.openapps.push, self._file.parent if self._file else Path(), archive,
-                        delivery.notices, audit, self._clock)
-        opcua = self._opcua(access, dispatcher, delivery, authentication)
+        pushes = Pushes(self._configuration.openapps.push, self._folder, archive, delivery.notices, audit, self._clock)
+        opcua = opcua_outlet(self._configuration.opcua, self._database.path, self._folder, access, dispatcher,
+                             delivery, authentication, self.units, self._clock)
         observed = Observed(self.units, readers, self._database, journal, delivery.notices.tally, listeners.loads,
                             loop_lag, archive.lags, audit, pushes.lines, retention, opcua)
         pages = Pages(self.health, observed, wires.last_frames.frames, logs.recent)
@@ -173,46 +172,27 @@ class Agent:
         self._stops.append(console.stop)
         self.health.add("console", lambda: console.fault, is_needed=False)
         self.addresses = await listeners.start(pages.all())
-        for each in (*(reader for _, reader in readers), *wires.heartbeats):
-            self._tasks.append(asyncio.create_task(supervised(each.name, each.run)))
-        self._push(pushes, alarms)
-        for name, run in (("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
-                          ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)):
-            self._tasks.append(asyncio.create_task(supervised(name, run)))
-        await self._serve_opcua(opcua, listeners)
-
-    def _push(self, pushes: Pushes, alarms: OwnAlarms) -> None:
-        """Begin to tell those whom the configuration names."""
+        wellbeing.look_after_the_pushes(self.health, alarms, pushes.lines)
         self._stops.append(pushes.close)
-        for line in pushes.lines:
-            part = f"push/{line.name}"
-            self.health.add(part, line.fault, is_needed=False)
-            line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
-            alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
-            self._tasks.append(asyncio.create_task(supervised(part, line.run)))
+        running = [*((reader.name, reader.run) for _, reader in readers),
+                   *((each.name, each.run) for each in wires.heartbeats),
+                   *((f"push/{line.name}", line.run) for line in pushes.lines),
+                   ("control", room.run), ("own alarms", alarms.run), ("store's care", archive.care.run),
+                   ("retention", retention.run), ("event loop", loop_lag.run), ("users", authentication.watch)]
+        self._tasks += [asyncio.create_task(supervised(name, run)) for name, run in running]
+        await self._serve_opcua(opcua, listeners, checkpoints, audit)
 
-    async def _serve_opcua(self, opcua: OpcuaProcess | None, listeners: Listeners) -> None:
+    async def _serve_opcua(
+        self, opcua: OpcuaProcess | None, listeners: Listeners, checkpoints: Checkpoints, audit: Audit
+    ) -> None:
         """Begin it; where it does not listen yet, everything else does."""
         if opcua is not None:
+            clients = opcua_clients(opcua, checkpoints, audit, self._clock)
+            self._tasks.append(asyncio.create_task(supervised("OPC UA's clients", clients.run)))
+            self.health.add("OPC UA", opcua.fault, is_needed=False)
             listeners.loads["opcua"] = opcua.connections
             self._stops.append(opcua.stop)
             self.addresses["OPC UA"] = await opcua.start() or f"not yet: {opcua.fault()}"
-
-    def _opcua(
-        self, access: Access, dispatcher: Dispatcher, delivery: Delivery, authentication: Authentication
-    ) -> OpcuaProcess | None:  # fmt: skip
-        """The OPC UA outlet, if it is wanted; it has not begun."""
-        table = self._configuration.opcua
-        if table is None:
-            return None
-        from edgeagent.apart.process import OpcuaProcess  # noqa: PLC0415  only where it is served
-        from edgeagent.apart.served import role_of_anybody, settings  # noqa: PLC0415
-
-        told = settings(table, self._database.path, self._file.parent if self._file else Path())
-        opcua = OpcuaProcess(told, role_of_anybody(table), access, dispatcher, delivery, authentication, self.units,
-                             self._clock)
-        self.health.add("OPC UA", opcua.fault, is_needed=False)
-        return opcua
 
     def _watch_recipes(self, recipes: Recipes) -> None:
         """Record what boards are judged by."""
@@ -220,7 +200,3 @@ class Agent:
             for recipe in recipes.all():
                 self._recorder.recipe(recipe)
             recipes.on_made.append(self._recorder.recipe)
-
-
-def _room(store: Path, table: StoreTable) -> Room:
-    return Room(store, table.reserve_megabytes << 20, table.free_megabytes * 1_000_000)

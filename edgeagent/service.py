@@ -27,8 +27,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
+_LOOK_S = 5.0
 """How often it is looked at how the agent stands."""
+
+_SAVED_S = 1.0
+"""How often it is looked at whether all is saved."""
 
 _LONGEST_START_S = 900.0
 """TimeoutStartSec of the unit: so long may the store be brought to a new layout."""
@@ -147,7 +150,7 @@ class Service:
             _log.error("it begins anew once the store can be written: %s", fault)
         while agent.unsaved() and not self._stop.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), _LOOK_S)
+                await asyncio.wait_for(self._stop.wait(), _SAVED_S)
 
     def _loaded(self, before: tuple[config.Configuration, config.Maps]) -> tuple[config.Configuration, config.Maps]:
         """The configuration as it is now, or as it was where it cannot be used now."""

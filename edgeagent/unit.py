@@ -140,11 +140,12 @@ class Unit:
                                     "trusted" if self._clock.trusted else "untrusted", rows)
 
     def _remember(self, now: int) -> None:
-        """Write history and checkpoint once a second while boards are inside."""
+        """Write history once a second while boards are inside, a checkpoint also while something covers an inlet."""
         second = self.pipeline.second()
         if second:
             self._checkpoints.record(self.machine.id, now, second)
-        if now - self._saved_ns >= (_CHECKPOINT_NS if self.pipeline.has_boards else 30 * _CHECKPOINT_NS):
+        is_due_soon = self.pipeline.has_boards or self.pipeline.is_approached
+        if now - self._saved_ns >= (_CHECKPOINT_NS if is_due_soon else 30 * _CHECKPOINT_NS):
             self._saved_ns = now
             self._checkpoints.save(self.machine.id, self.pipeline.checkpoint())
             self._checkpoints.forget(self.machine.id, self.pipeline.oldest_ns)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edgeagent.store.restoring import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from edgeagent.acquire.wires import Reader
     from edgeagent.health import Health
     from edgeagent.own_alarms import OwnAlarms
+    from edgeagent.publish.push.line import Line
     from edgeagent.store import Archive, Audit, Database
     from edgeagent.store.retention import Retention
     from edgeagent.unit import Unit
@@ -69,6 +71,15 @@ def look_after_the_machines(
     for machine, reader in readers:
         places[machine] += 1
         health.add(f"source {places[machine]} of {machine}", reader.pulse.check(longest_wait_s), is_vital=True)
+
+
+def look_after_the_pushes(health: Health, alarms: OwnAlarms, lines: Iterable[Line]) -> None:
+    """Watch whether each MES that is pushed to takes its events."""
+    for line in lines:
+        part = f"push/{line.name}"
+        health.add(part, line.fault, is_needed=False)
+        line.told = partial(alarms.report, part, "pushStopped", machines=line.machines)
+        alarms.watch(part, "eventsSetAside", line.has_set_aside, "warning", line.machines)
 
 
 def _refuses(database: Database) -> str | None:

@@ -122,3 +122,25 @@ def test_its_rows_of_the_last_minutes_have_the_times_of_the_day(tmp_path, tunnel
     assert list(times) == [then.wall - 100_000_000, then.wall]
     assert [values[row * width + zone] for row in range(2)] == [151.0, 152.0]
     assert [qualities[row * width + zone] for row in range(2)] == [0, 0]
+
+
+def test_what_comes_to_the_inlet_of_an_empty_machine_is_written_down_at_once(tmp_path):
+    async def go() -> tuple[int, int]:
+        database, tunnel = Database(tmp_path / "store.sqlite3"), Tunnel()
+        database.open()
+        clock = HandClock(tunnel.now_ns, tunnel._wall())
+        journal, checkpoints = await Journal.open(database, clock), Checkpoints(database, clock)
+        table = MachineTable("RO0001", (ModbusTcpTable("reflow10", "127.0.0.1"),))
+        unit = Unit(table, (catalog.builtin("reflow10"),), clock, journal, checkpoints, lambda *_: None)
+        for is_covered in (*[False] * 50, True):
+            clock.now, clock.wall = clock.now + 100_000_000, clock.wall + 100_000_000
+            tunnel.set("lane/1/inlet", is_covered)
+            unit.row.values[:], unit.row.quality[:] = tunnel.row.values, tunnel.row.quality
+            unit.beat(unit.machine.pace)
+        await database.write(lambda connection: None)
+        saved = await checkpoints.load("RO0001")
+        await asyncio.to_thread(database.close)
+        return saved.saved_monotonic_ns, clock.now
+
+    saved_ns, now_ns = asyncio.run(go())
+    assert saved_ns == now_ns, "a kill before it is a board hides nothing of its entry"

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from pymodbus.client import AsyncModbusTcpClient
-from pymodbus.exceptions import ConnectionException, ModbusException, ModbusIOException
+from pymodbus.exceptions import ModbusException
 from pymodbus.pdu import ExceptionResponse, ModbusPDU
 from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
 from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
@@ -19,6 +19,9 @@ from edgeagent.errors import BadAnswer, Broken, NotWritable, Refused, Silent, Un
 from firmware_iface.frames.requests import BROADCAST
 from firmware_iface.frames.rtu import EXCEPTION
 from firmware_iface.frames.writes import ANSWER, write
+
+_MOST_UNANSWERED = 4
+"""Requests in a row without an answer, of all units, after which the connection is held for dead."""
 
 _SHOWN = 32
 """Bytes of a wrong answer that are quoted."""
@@ -59,6 +62,11 @@ _CODES = (1, 2, 3, 4, 5, 6, 15, 16)
 _ANSWERS = tuple(type(f"_RawAnswer{code}", (_RawAnswer,), {"function_code": code}) for code in _CODES)
 
 
+def _give_up(answer: asyncio.Future[ModbusPDU]) -> None:
+    if not answer.done():
+        answer.set_exception(TimeoutError())
+
+
 def _tapped(tap: Tap) -> Callable[[bool, bytes], bytes]:
     def trace(is_sent: bool, data: bytes) -> bytes:
         tap(is_sent, data)
@@ -81,6 +89,7 @@ class TcpConnection:
         self._users: set[ModbusTcp] = set()
         self._transaction = 0
         """Transaction number of the last question, over all connections."""
+        self._unanswered = 0
         self._turnstile = Turnstile()
         # Retries, reconnecting and back-off are the poller's: the library's are off.
         self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0,
@@ -130,12 +139,12 @@ class TcpConnection:
                 # The library would connect by itself, and nobody would look who is at the other end now.
                 raise Unreachable(f"{self.name}: the connection was lost")
             allows()
-            self._client.ctx.comm_params.timeout_connect = user.timeout_s
             try:
-                answer: ModbusPDU = await self._client.execute(False, request)
-            except ConnectionException as error:
-                raise Unreachable(f"{self.name}: {error}") from error
-            except ModbusIOException as error:
+                answer = await self._exchange(request, user.timeout_s)
+            except TimeoutError as error:
+                self._unanswered += 1
+                if self._unanswered > _MOST_UNANSWERED:
+                    self.drop()
                 if self._client.connected:
                     raise Silent(f"{self.name} did not answer in time") from error
                 raise Broken(f"{self.name}: the connection was lost") from error
@@ -144,7 +153,27 @@ class TcpConnection:
             finally:
                 self._transaction = request.transaction_id
                 user.rested_at = monotonic() + user.pause_s
+            self._unanswered = 0
         return answer
+
+    async def _exchange(self, request: ModbusPDU, timeout_s: float) -> ModbusPDU:
+        """Send a request and wait for its answer.
+
+        As the library's `execute` does it, but without a lock, where the turnstile stands already, and without
+        `wait_for`, which makes a second future and one more turn of the loop.
+        """
+        ctx = self._client.ctx
+        request.transaction_id = ctx.getNextTID()
+        ctx.recv_buffer = b""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[ModbusPDU] = loop.create_future()
+        ctx.response_future = answer
+        ctx.pdu_send(request)
+        late = loop.call_later(timeout_s, _give_up, answer)
+        try:
+            return await answer
+        finally:
+            late.cancel()
 
 
 class ModbusTcp:

@@ -204,6 +204,8 @@ class Poller:
 
     async def _connect(self) -> None:
         """Open the way, and make sure who is at its end, wherever that is not known any more."""
+        if self.is_known:
+            return
         async with self._asking_who:
             if not self.source.connected:
                 self._is_known = False

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+from contextlib import suppress
 
 
 class Turnstile:
@@ -46,11 +42,22 @@ class Turnstile:
                     return
         self._is_taken = False
 
-    @asynccontextmanager
-    async def turn(self, is_urgent: bool = False) -> AsyncIterator[None]:
-        """Have the turn inside of a block."""
-        await self.enter(is_urgent)
-        try:
-            yield
-        finally:
-            self.leave()
+    def turn(self, is_urgent: bool = False) -> Turn:
+        """Have the turn inside of a block: `async with turnstile.turn():`."""
+        return Turn(self, is_urgent)
+
+
+class Turn:
+    """The turn inside of a block."""
+
+    __slots__ = ("_is_urgent", "_turnstile")
+
+    def __init__(self, turnstile: Turnstile, is_urgent: bool) -> None:
+        self._turnstile = turnstile
+        self._is_urgent = is_urgent
+
+    async def __aenter__(self) -> None:
+        await self._turnstile.enter(self._is_urgent)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._turnstile.leave()

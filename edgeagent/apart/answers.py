@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 
 _DURABLE = tuple(name for name, topic in TOPICS.items() if topic.durable)
 _LOOK_S = 0.5
-"""How often it is looked whether values grew stale."""
+"""How often it is looked whether values grew stale, and whether clients may see what they see."""
 
 _MOST_LOGGED = 2000
 """Characters of one message."""
+
+_MOST_NAME = 100
 
 _log = logging.getLogger(__name__)
 
@@ -93,8 +95,7 @@ class Answers:
         elif name == "failed":
             [self.failure] = arguments
         elif name == "log":
-            level, logger, message = arguments
-            logging.getLogger(logger).log(level, "%s", message[:_MOST_LOGGED])
+            _logged(*arguments)
         else:
             raise ValueError(f"the agent does not know {name!r}")
 
@@ -142,6 +143,14 @@ class Answers:
         return self._feeds[machine].history(columns, since_ns, until_ns, limit)
 
     async def _follow(self, after: int) -> None:
+        """Feed it for as long as it can be fed: a process that is not told what changes would show what was."""
+        try:
+            await self._feed(after)
+        except Exception:  # noqa: BLE001  supervised: logged, and the process begins anew
+            _log.exception("the OPC UA process could not be fed")
+            self.channel.end("it could not be fed")
+
+    async def _feed(self, after: int) -> None:
         """Feed it: all values at once, then what changes; every durable event beyond a sequence."""
         self._is_followed = True
         for feed in self._feeds.values():
@@ -156,6 +165,7 @@ class Answers:
         await self._session.answer(None)
         while True:
             await asyncio.sleep(_LOOK_S)
+            self._guests.look()
             for feed in self._feeds.values():
                 feed.look_at_all()
             self.changed()
@@ -171,3 +181,10 @@ class Answers:
         if keeps_up:
             self.channel.tell("event", notification)
         return keeps_up
+
+
+def _logged(level: int, logger: str, message: str) -> None:
+    """Log it in the process's words, under its name; no logger is made, for there may be any number of names."""
+    if logging.root.isEnabledFor(level):
+        record = logging.LogRecord(logger[:_MOST_NAME], level, "", 0, "%s", (message[:_MOST_LOGGED],), None)
+        logging.root.handle(record)

@@ -81,6 +81,12 @@ class Guests:
         if guest := self._guests.pop(session, None):
             guest.peer.close()
 
+    def look(self) -> None:
+        """End the sessions of those whose functions are others: what they see was told to the process as they came."""
+        for guest in tuple(self._guests.values()):
+            if guest.peer.caller().functions != guest.caller.functions:
+                self._lost(guest.number, "The user's functions are others now; connect anew.")
+
     def clear(self) -> None:
         """All sessions are over: their process is gone."""
         for session in tuple(self._guests):

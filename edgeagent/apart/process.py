@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent.apart.answers import Answers
@@ -99,6 +100,11 @@ class OpcuaProcess:
         self._stopping.set()
         if self._task is not None:
             await self._task
+
+    @property
+    def folder(self) -> Path:
+        """Where its certificates and those whom it trusts are."""
+        return Path(self._settings.folder)
 
     def fault(self) -> str | None:
         """Why nobody can connect; None while it listens."""

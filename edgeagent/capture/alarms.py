@@ -52,10 +52,8 @@ class AlarmWatch:
         """
         while self._unwatched:
             yield cleared(self.standing.pop(self._unwatched.pop(0)), "restart")
-        due = self._of_group.get(group, [])
-        for watched in due:
-            told = self._check(watched, row, state, now_ns, wall_ns)
-            if told:
+        for watched in self._of_group.get(group, ()):
+            if told := self._check(watched, row, state, now_ns, wall_ns):
                 yield told
 
     def _check(
@@ -63,9 +61,10 @@ class AlarmWatch:
     ) -> tuple[str, AlarmTold] | None:
         rule = watched.rule
         stands = rule.code in self.standing
-        holds = watched.condition.holds(row, stands)
         if rule.states and state not in rule.states and (not stands or state != "unknown"):
-            holds = False
+            holds: bool | None = False
+        else:
+            holds = watched.condition.holds(row, stands)
         if holds is None:
             return None
         if holds == stands:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 STOOD_S = 120.0
-"""A belt that stood before and after a silence of this length is taken to have stood all the time."""
+"""The belt of an empty lane that stood before and after a silence of this length is taken to have stood."""
 
 
 class Doubt(msgspec.Struct, frozen=True):

@@ -168,6 +168,11 @@ class LaneWatch:
         """Boards inside."""
         return len(self._tracker.boards)
 
+    @property
+    def is_approached(self) -> bool:
+        """Whether something covers the inlet, which may be a board."""
+        return bool(self._memory.tracker.inlet.last_level)
+
     def beat(
         self, now_ns: int, wall_ns: int, standing: tuple[str, ...], history: History
     ) -> Iterator[Told]:

@@ -147,6 +147,11 @@ class Pipeline:
         return any(lane.count for lane in self._lanes)
 
     @property
+    def is_approached(self) -> bool:
+        """Whether something covers an inlet, which may be a board."""
+        return any(lane.is_approached for lane in self._lanes)
+
+    @property
     def count(self) -> int:
         """Boards inside."""
         return sum(lane.count for lane in self._lanes)

@@ -53,6 +53,8 @@ class TrackerMemory(msgspec.Struct):
     last_ns: int = 0
     last_mm: float = 0.0
     last_mm_s: float = 0.0
+    ran_mm_s: float = 0.0
+    """The belt's speed when it ran last."""
     outage_s: float = 0.0
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
@@ -202,8 +204,13 @@ class Tracker:
         """Doubt what is inside when a board could have entered while nobody looked at the inlet."""
         seen, travel = self.memory.inlet, self._core.travel_mm
         silent_s = (now_ns - seen.last_ns) / 1e9 if seen.last_ns else 0.0
-        if silent_s > STOOD_S or (seen.last_ns and travel - seen.last_mm >= self._settings.min_board_mm):
+        moved_mm = max(travel - seen.last_mm, self._could_mm(now_ns - self.memory.last_ns)) if seen.last_ns else 0.0
+        if silent_s > STOOD_S or moved_mm >= self._settings.min_board_mm:
             self.doubt(f"nobody looked at the inlet for {silent_s:.1f} s, in which a board could have entered")
+
+    def _could_mm(self, gap_ns: int) -> float:
+        """How far the belt under boards can have moved unseen, though it stands: it may have run as it did last."""
+        return self.memory.ran_mm_s * gap_ns / 1e9 if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
@@ -216,21 +223,21 @@ class Tracker:
                 board.leaving = msgspec.structs.replace(board.leaving, time_ns=board.leaving.time_ns + shift_ns)
 
     def _notice_outage(self, now_ns: int, travel: float, inlet: bool | None, outlet: bool | None) -> None:
-        """Doubt who is who when the belt moved a board's length while nobody looked, or may have: anybody could have
-        come or gone."""
+        """Doubt who is who when the belt moved a board's length while nobody looked, or may have."""
         memory = self.memory
         gap_ns, gap_mm = now_ns - memory.last_ns, travel - memory.last_mm
         speed = self._core.lane_state()[2]
         # The belt may have stopped or started at any moment of it: as far as it can have gone.
         reach_mm = max(gap_mm, max(speed, memory.last_mm_s) * gap_ns / 1e9)
+        is_open = max(reach_mm, self._could_mm(gap_ns)) >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9
         memory.last_ns, memory.last_mm, memory.last_mm_s = now_ns, travel, speed if speed > 0 else 0.0
+        memory.ran_mm_s = memory.last_mm_s or memory.ran_mm_s
         if not self.boards:
             memory.outage_s = memory.outage_mm = 0.0
         elif gap_ns > 1.5 * self._period_ns and gap_mm > memory.outage_mm:
             memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
-        if reach_mm >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9:
-            for board in self.boards:
-                board.uncertain = True
+        for board in self.boards:
+            board.uncertain |= is_open
         if reach_mm >= self._settings.min_gap_mm:
             self._doubt_covered(travel, inlet, outlet)
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from edgeagent.model.samples import Row
     from firmware_iface.registers import Term
 
+_GOOD = int(Quality.GOOD)
+
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
 }  # fmt: skip
@@ -42,14 +44,14 @@ class Condition:
 
     def holds(self, row: Row, already: bool = False) -> bool | None:
         """Say whether all terms hold; None when that depends on a value that is not there."""
-        unknown = False
+        values, quality, unknown = row.values, row.quality, False
         for column, minus, compare, number, easier in self._terms:
-            value = row.values[column]
+            value = values[column]
             if minus >= 0:
-                value -= row.values[minus]
-                if row.quality[minus] != Quality.GOOD:
+                value -= values[minus]
+                if quality[minus] != _GOOD:
                     value = math.nan
-            if row.quality[column] != Quality.GOOD or math.isnan(value):
+            if quality[column] != _GOOD or value != value:  # noqa: PLR0124  it is no number
                 unknown = True
             elif not compare(value, number + easier if already else number):
                 return False

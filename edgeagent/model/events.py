@@ -256,7 +256,7 @@ Kind = tuple[str, str]
 """Machine and topic: what a subscription chooses by."""
 
 
-class StoredEvent(msgspec.Struct, frozen=True):
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
     """An event on disk; `body` is the JSON of time, clock, machine and data without the opening brace."""
 
     sequence: int

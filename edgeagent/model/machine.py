@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -146,7 +147,7 @@ class Machine:
         """Columns of several paths."""
         return tuple(self.column[path] for path in paths)
 
-    @property
+    @cached_property
     def pace(self) -> int:
         """Index of the group that carries the first lane's inlet barrier: each of its beats moves the boards.
 

@@ -8,13 +8,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from edgeagent.clock import Clock
 from edgeagent.model.events import StoredEvent
 from edgeagent.model.samples import MeasuredValue
+from edgeagent.publish.circles import Circles
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry
 from edgeagent.publish.session import Session, Wire
+from edgeagent.publish.straight import Straight
 from edgeagent.store.journal import Journal
 
 _TURN = 32
-"""Sessions that are told before the loop does something else: 2 ms at most."""
+"""Sessions that are told singly before the loop does something else: 2 ms at most."""
 
 
 def _never(_: bytes) -> bool:
@@ -33,6 +35,7 @@ class Delivery:
         self.notices = Notices(journal.stream, clock)
         self._journal = journal
         self._fresh = Fresh(journal, self.notices)
+        self._circles = Circles(self._fresh)
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._sessions: set[Session] = set()
@@ -42,12 +45,14 @@ class Delivery:
     def session(
         self, send: Callable[[bytes], Awaitable[object] | None], hang_up: Callable[[str], object],
         form: Callable[[bytes], bytes] = bytes, send_at_once: Callable[[bytes], bool] = _never,
+        straight: Straight | None = None,
     ) -> Session:  # fmt: skip
         """Open a session for a connection; see `Wire`."""
-        wire = Wire(send, hang_up, form, send_at_once)
+        wire = Wire(send, hang_up, form, send_at_once, straight)
         session = Session(
-            wire, self._journal, self.notices, self._fresh, self._heartbeat_s, self._patience_s, self._sessions.discard
-        )
+            wire, self._journal, self.notices, self._fresh, self._circles, self._heartbeat_s, self._patience_s,
+            self._sessions.discard,
+        )  # fmt: skip
         self._sessions.add(session)
         return session
 
@@ -75,9 +80,10 @@ class Delivery:
         self._news.set()
         self._news = asyncio.Event()
         self._fresh.renew()
-        self._tell(tuple(self._sessions))
+        alone = [session for session in self._sessions if session.circle is None]
+        self._tell(alone + self._circles.tell(asyncio.get_running_loop().time()))
 
-    def _tell(self, sessions: tuple[Session, ...]) -> None:
+    def _tell(self, sessions: list[Session]) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for session in sessions[:_TURN]:

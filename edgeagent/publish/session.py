@@ -13,10 +13,12 @@ from edgeagent.errors import CommandRefused, DeliveryError, StoreError
 from edgeagent.model.events import EventGap, GapRange, Heartbeat, SubscriptionEnded
 from edgeagent.model.users import Identity
 from edgeagent.publish.authentication import Peer
+from edgeagent.publish.circles import Circle, Circles
 from edgeagent.publish.cursors import Cursor
 from edgeagent.publish.flow import Flow
 from edgeagent.publish.fresh import Fresh
 from edgeagent.publish.notices import Notices, Telemetry, in_order
+from edgeagent.publish.straight import Straight
 from edgeagent.store.journal import Journal
 
 log = logging.getLogger(__name__)
@@ -39,12 +41,14 @@ class Wire:
         hang_up: ends the connection, telling the peer the reason if it still reads.
         form: makes of a notification (JSON) what is sent; the same object makes the same object.
         send_at_once: writes one message to a peer that keeps up; False, and nothing is written, where it does not.
+        straight: the way past all of this; None where there is none.
     """
 
     send: Callable[[bytes], Awaitable[object] | None]
     hang_up: Callable[[str], object]
     form: Callable[[bytes], bytes]
     send_at_once: Callable[[bytes], bool]
+    straight: Straight | None
 
 
 class Session:
@@ -52,16 +56,18 @@ class Session:
 
     Attributes:
         peer: who stands at its other end; its outlet sets it.
+        circle: tells it, together with others; None while it is told singly.
     """
 
     def __init__(
-        self, wire: Wire, journal: Journal, notices: Notices, fresh: Fresh, heartbeat_s: float, patience_s: float,
-        forget: Callable[[Session], None],
+        self, wire: Wire, journal: Journal, notices: Notices, fresh: Fresh, circles: Circles, heartbeat_s: float,
+        patience_s: float, forget: Callable[[Session], None],
     ) -> None:  # fmt: skip
         self._wire = wire
         self._journal = journal
         self._notices = notices
         self._fresh = fresh
+        self._circles = circles
         self._heartbeat_s = heartbeat_s
         self._patience_s = patience_s
         self._forget = forget
@@ -73,6 +79,7 @@ class Session:
         self._ends = 0
         self._wake = asyncio.Event()
         self._is_resting = False
+        self.circle: Circle | None = None
         self._pump: asyncio.Task[None] | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self.peer: Peer | None = None
@@ -105,6 +112,7 @@ class Session:
 
     def unsubscribe(self, subscription: str) -> int | None:
         """End a subscription; nothing of it is sent after this; see `Subscriptions`."""
+        self.wake()
         flow = self._flows.pop(subscription, None) or self._new.pop(subscription, None)
         if flow is None:
             return None
@@ -128,7 +136,7 @@ class Session:
         if self._new:
             self._flows |= self._new
             self._new.clear()
-            self._wake.set()
+            self.wake()
             if self._pump is None:
                 self._pump = asyncio.get_running_loop().create_task(self._run())
 
@@ -151,16 +159,26 @@ class Session:
 
     def wake(self) -> None:
         """There may be something to tell."""
+        self.stand_alone()
         self._wake.set()
+
+    def stand_alone(self) -> None:
+        """Leave the circle, if it is in one."""
+        circle, self.circle = self.circle, None
+        if circle is not None:
+            circle.leave(self)
 
     def tell(self, now: float) -> None:
         """There is something new in the journal: send it at once where nothing goes before it, or else in a while."""
+        self.stand_alone()
         try:
             is_told = self._is_resting and self._tell_at_once(now)
+            if is_told:
+                self._join()
         except Exception:  # noqa: BLE001  the pump meets it again, and ends this connection alone
             is_told = False
         if not is_told:
-            self._wake.set()
+            self.wake()
 
     def hears(self, machine: str) -> bool:
         """Whether telemetry of a machine is to be told."""
@@ -172,7 +190,7 @@ class Session:
             waiting = self._telemetry.get(told.machine)
             self._telemetry[told.machine] = told if waiting is None else waiting.before(told)
             self._notices.tally.coalesced += waiting is not None
-            self._wake.set()
+            self.wake()
 
     def close(self) -> asyncio.Task[None] | None:
         """End the session; the connection is gone. Return the task that ends with it."""
@@ -202,7 +220,7 @@ class Session:
         flow.end()
         ended = SubscriptionEnded(subscription, flow.cursor.consumer if flow.cursor else None, reason)
         flow.farewell = self._notices.passing("Event.SubscriptionEnded", ended)
-        self._wake.set()
+        self.wake()
 
     async def _run(self) -> None:
         while True:
@@ -304,12 +322,22 @@ class Session:
             due = min(flow.told_at for flow in self._flows.values()) + self._heartbeat_s
             self._alarm = asyncio.get_running_loop().call_at(due, self._ring)
         self._is_resting = True
+        self._join()
         await self._wake.wait()
         self._is_resting = False
 
+    def _join(self) -> None:
+        """Be told together with others, where one subscription is all there is to tell and nobody counts its room."""
+        straight = self._wire.straight
+        if straight is None or len(self._flows) != 1 or self._wake.is_set():
+            return
+        (flow,) = self._flows.values()
+        if flow.cursor is None and not flow.ended:
+            self.circle = self._circles.join(self, flow, straight)
+
     def _ring(self) -> None:
         self._alarm = None
-        self._wake.set()
+        self.wake()
 
 
 def _now() -> float:

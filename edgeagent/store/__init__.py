@@ -5,7 +5,8 @@ from edgeagent.store.audit import Audit
 from edgeagent.store.boards import Boards
 from edgeagent.store.checkpoints import Checkpoint, Checkpoints
 from edgeagent.store.consumers import Consumer, Consumers
-from edgeagent.store.database import Database, StoreHealth
+from edgeagent.store.database import Database
+from edgeagent.store.health import StoreHealth
 from edgeagent.store.journal import Journal
 from edgeagent.store.meta import Meta
 

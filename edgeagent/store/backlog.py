@@ -90,17 +90,20 @@ class Backlog:
 
     def batch(self) -> tuple[Write, ...]:
         """All that is still to be written, oldest first."""
-        self._queue = deque(write for write in self._queue if write.work)
-        return tuple(self._queue)
+        waiting = tuple(write for write in self._queue if write.work)
+        if len(waiting) < len(self._queue):
+            self._queue = deque(waiting)
+        return waiting
 
     def took(self, batch: tuple[Write, ...]) -> None:
         """Forget the oldest writes: they are on disk, or nobody tries any more."""
         for write in batch:
             self._queue.popleft()
             write.work = None
-        self._held = sum(map(_held, self._queue))
-        named = {name: deque(w for w in waiting if w.work) for name, waiting in self._named.items()}
-        self._named = {name: waiting for name, waiting in named.items() if waiting}
+        self._held = sum(map(_held, self._queue)) if self._queue else 0
+        if self._named:
+            named = {name: deque(w for w in waiting if w.work) for name, waiting in self._named.items()}
+            self._named = {name: waiting for name, waiting in named.items() if waiting}
         if self._held < _MOST_BYTES and _LEFT_OUT not in self._named:
             self.left_out = 0
 

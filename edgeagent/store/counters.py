@@ -93,8 +93,12 @@ class Ending(msgspec.Struct, frozen=True):
         )
 
 
+ENDINGS = frozenset({ProcessCompleted, BoardLost, BoardUnexpected})
+"""The data of events that end a board."""
+
+
 def ending(event: Event) -> Ending | None:
-    """Make what an event counts; None where it ends no board."""
+    """Make what an event counts; None where its data is none of `ENDINGS`."""
     data = event.data
     if isinstance(data, ProcessCompleted | BoardLost):
         result = "lost" if isinstance(data, BoardLost) else data.board.verdict.process

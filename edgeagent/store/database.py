@@ -10,42 +10,27 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from time import monotonic
 from typing import Any
-
-import msgspec
 
 from edgeagent.errors import StoreDamaged, StoreError
 from edgeagent.pulse import Pulse
-from edgeagent.store import healing, restoring
+from edgeagent.store import healing, opening, restoring
 from edgeagent.store.backlog import Backlog, Done, T, Work, Write
+from edgeagent.store.bell import Bell
 from edgeagent.store.connection import connect_writer, lock
 from edgeagent.store.healing_pace import HealingPace
+from edgeagent.store.health import StoreHealth
 from edgeagent.store.readers import Readers
 from edgeagent.store.room import Room
 from edgeagent.store.stand_in import StandIn
 from edgeagent.store.transaction import Outcome, commit
 
-_READERS = 2
 _MOST_READS = 64
 _PATIENCE_S = 10.0
 """The longest that a read waits for a healing, in real seconds."""
 
 _log = logging.getLogger(__name__)
-
-
-class StoreHealth(msgspec.Struct, frozen=True):
-    """How the file is doing: writes that wait, why they fail now, writes and commits since it was opened.
-
-    `lag_s` is how long the oldest write waits, in real seconds; 0 when none does. `left_out` counts writes that found
-    no room in memory while the disk refused, until that is noted on disk.
-    """
-
-    waiting: int
-    failing: str | None
-    writes: int
-    commits: int
-    lag_s: float
-    left_out: int = 0
 
 
 class Database:
@@ -66,7 +51,8 @@ class Database:
         self.path = Path(path)
         self.room = room or Room(self.path)
         self._retry_s = retry_s
-        self._change = threading.Condition()
+        self._guard = threading.Lock()
+        self._bell = Bell()
         self.pulse = Pulse()
         self.after_commit: list[Callable[[], object]] = []
         self.on_healed: list[Callable[[], object]] = []
@@ -113,30 +99,19 @@ class Database:
         self._thread.start()
 
     def _connect(self) -> None:
-        """Connect the writer: with the room of the reserve, without any, or not yet, where something stands in."""
+        """Connect the writer, or let something stand in for the file."""
         try:
-            self._writer = healing.connect(self.path)
-            return
-        except (OSError, sqlite3.Error, StoreError) as error:
-            if not self.room.eases(error) and not self.room.is_full(error):
-                raise
-        try:
-            self._writer = healing.connect(self.path)
+            self._writer = opening.connect(self.path, self.room)
             return
         except (OSError, sqlite3.Error, StoreError) as error:
             if not self.room.is_full(error):
                 raise
-        try:
-            self._writer = healing.connect(self.path, is_alone=True)
-            self._is_alone = True
-            _log.error("%s: the disk is full: it is opened without room, and nothing is written until there is",
-                       self.path)  # fmt: skip
-        except (OSError, sqlite3.Error, StoreError) as error:
-            if not self.room.is_full(error):
-                raise
-            self._stand_in = StandIn(self.path, self.room, error)
-            self._failing = self.room.lacks = self._stand_in.reason
-            _log.error("%s: %s", self.path, self._failing)
+        found = opening.connect_without_room(self.path, self.room)
+        if isinstance(found, StandIn):
+            self._stand_in = found
+            self._failing = self.room.lacks = found.reason
+        else:
+            self._writer, self._is_alone = found, True
 
     def close(self) -> None:
         """Write everything that waits, then close the file; nothing to do when it is not open.
@@ -144,10 +119,10 @@ class Database:
         Raises:
             StoreError: the disk still refuses; what could not be written is lost, and its callbacks are told so.
         """
-        with self._change:
+        with self._guard:
             thread, self._thread = self._thread, None
             self._closing = True
-            self._change.notify()
+        self._bell.ring()
         if thread is None:
             return
         thread.join()
@@ -179,11 +154,12 @@ class Database:
         Raises:
             StoreError: the database is closed.
         """
-        with self._change:
+        write = Write(work, done, size, refused)
+        with self._guard:
             if self._thread is None:
                 raise StoreError(f"{self.path}: is closed, nothing more can be written")
-            self._backlog.add(Write(work, done, size, refused), replaces, most)
-            self._change.notify()
+            self._backlog.add(write, replaces, most)
+        self._bell.ring()
 
     async def write(self, work: Work[T]) -> T:
         """Queue one write and wait until it is on disk; raises what the work raised."""
@@ -243,13 +219,12 @@ class Database:
 
     def suspect(self, reason: str) -> None:
         """Say that something of the file cannot be read: it is healed; from any thread."""
-        with self._change:
-            self._suspicion = reason
-            self._change.notify()
+        self._suspicion = reason
+        self._bell.ring()
 
     def health(self) -> StoreHealth:
         """How the file is doing now; from any thread."""
-        with self._change:
+        with self._guard:
             faults = (self._failing, self._backlog.overflow)
             failing = "; ".join(fault for fault in faults if fault) or None
             return StoreHealth(len(self._backlog), failing, self._writes, self._commits, self._backlog.age_s,
@@ -257,11 +232,7 @@ class Database:
 
     def _run(self) -> None:
         while True:
-            with self._change:
-                self.pulse.rest()
-                while not self._backlog and not self._closing and not self._suspicion:
-                    self._change.wait()
-                self.pulse.turn()
+            with self._guard:
                 batch = self._backlog.batch()
                 last_try = self._closing
             if self._stand_in and not self._settle_in(self._stand_in):
@@ -269,8 +240,16 @@ class Database:
                     return
                 self._pause()
                 continue
-            if self._suspicion and not last_try:
-                self._heal(self._suspicion)
+            suspicion = self._suspicion
+            if not batch and not suspicion:
+                if last_try:
+                    return
+                self.pulse.rest()
+                self._bell.wait()
+                continue
+            self.pulse.turn()
+            if suspicion and not last_try:
+                self._heal(suspicion)
             if not batch:
                 if last_try:
                     return
@@ -289,12 +268,11 @@ class Database:
             self._took(batch, outcomes)
 
     def _took(self, batch: tuple[Write, ...], outcomes: list[Outcome]) -> None:
-        with self._change:
+        with self._guard:
             self._backlog.took(batch)
         if self._failing:
             _log.warning("%s: can be written again", self.path)
         self._failing = None
-        self.room.fill()
         if self._is_alone and not self.room.has_nothing():
             self._open_to_others()
         self._writes += len(outcomes)
@@ -302,19 +280,31 @@ class Database:
         for callback in self.after_commit:
             callback()
         self._tell(outcomes)
+        self.room.fill()
 
     def _tell(self, outcomes: list[Outcome]) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
-            for done, value, error in outcomes:
-                if done is not None:
-                    self._loop.call_soon_threadsafe(done, value, error)
-                elif error is not None:
-                    _log.error("%s: a write failed: %r", self.path, error)
+        told = [(done, value, error) for done, value, error in outcomes if done is not None]
+        if told:
+            with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+                self._loop.call_soon_threadsafe(self._hand_out, told)
+        for done, _, error in outcomes:
+            if done is None and error is not None:
+                _log.error("%s: a write failed: %r", self.path, error)
+
+    def _hand_out(self, outcomes: list[tuple[Done[Any], Any, BaseException | None]]) -> None:
+        """Call everybody's `done` on the loop, in order; one of them that raises keeps nothing from the others."""
+        for done, value, error in outcomes:
+            try:
+                done(value, error)
+            except Exception as raised:  # noqa: BLE001  as the loop does with each callback
+                told = {"message": f"{self.path}: a write's end could not be taken", "exception": raised}
+                self._loop.call_exception_handler(told)
 
     def _pause(self) -> None:
-        with self._change:
-            self.pulse.rest()
-            self._change.wait_for(lambda: self._closing, self._retry_s)
+        self.pulse.rest()
+        until = monotonic() + self._retry_s
+        while not self._closing and (left := until - monotonic()) > 0:
+            self._bell.wait(left)
 
     def _settle_in(self, stand_in: StandIn) -> bool:
         """Heal the file or bring it to today's layout, once there is room; False where it still waits for that."""

@@ -6,23 +6,24 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Protocol
+from functools import lru_cache, partial
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
 from edgeagent.clock import Clock, iso
 from edgeagent.errors import StoreError
-from edgeagent.model.events import Event, GapRange, Kind, StoredEvent, matches
+from edgeagent.model.events import AlarmTold, Event, GapRange, Kind, StoredEvent, matches
 from edgeagent.store import boards, checkpoints, gone, salvaged, standing
 from edgeagent.store import events as table
 from edgeagent.store.alarms import noted
-from edgeagent.store.counters import ending
+from edgeagent.store.counters import ENDINGS, ending
 from edgeagent.store.database import Database
 from edgeagent.store.mark import Mark, Reached
 from edgeagent.store.standing import Standing
 from edgeagent.store.tail import Tail
 from edgeagent.store.transaction import at_one_moment
+from edgeagent.store.waiters import Waiters
 
 _MOST_CHOSEN = 64
 """Sets of patterns whose machines and topics are remembered."""
@@ -32,6 +33,9 @@ _SPAN = 50_000
 
 _MOST_COUNTED = 100_000
 """Index entries that one count looks at: some milliseconds of a reader's time."""
+
+_WITH_MORE = ENDINGS | {AlarmTold}
+"""The data of events that have something in tables of their own, beside those that come with a record."""
 
 _encode = msgspec.json.Encoder().encode
 _log = logging.getLogger(__name__)
@@ -69,7 +73,6 @@ class Journal:
         self._mark = mark
         self._pending = 0
         self.missing = found.missing
-        self._patience_s = patience_s
         self.stream = found.stream
         self.first_sequence = found.first
         self.last_sequence = found.last
@@ -78,7 +81,7 @@ class Journal:
         self._kinds = found.kinds
         self._chosen: dict[tuple[tuple[str, ...], tuple[str, ...] | None], set[Kind]] = {}
         self._tail = Tail()
-        self._waiting: dict[asyncio.Future[None], int] = {}
+        self._waiters = Waiters(patience_s, lambda: database.health().failing or "the disk is slow")
 
     @classmethod
     async def open(cls, database: Database, clock: Clock | None = None, patience_s: float = 10.0) -> Journal:
@@ -159,7 +162,9 @@ class Journal:
             StoredEvent(sequence, event.topic, event.machine, _body(event, clock))
             for sequence, event in enumerate(events, self.last_sequence + 1)
         ]
-        rows: list[Kept] = [row for event in events for row in _rows(event)]
+        rows = [
+            row for event in events if event.record or type(event.data) in _WITH_MORE for row in _rows(event)
+        ]
         rows += also
         saved = checkpoints.take(*checkpoint, self._clock) if checkpoint else None
         if not stored and saved is None:
@@ -177,10 +182,12 @@ class Journal:
                 self._mark.reach(stored[-1].sequence)
             return True
 
-        size = sum(len(event.body) for event in stored) + sum(row.size for row in rows)
+        group = _Group(
+            stored, [len(event.body) for event in stored], {(it.machine, it.topic): it.sequence for it in stored}
+        )
         self._database.submit(
-            write, lambda is_noted, error: self._settle(stored, bool(is_noted), error),
-            size=size, refused=partial(write, is_refused=True),
+            write, lambda is_noted, error: self._settle(group, bool(is_noted), error),
+            size=sum(group.sizes) + sum(row.size for row in rows), refused=partial(write, is_refused=True),
         )  # fmt: skip
         self.last_sequence += len(stored)
         return self.last_sequence
@@ -196,16 +203,7 @@ class Journal:
             raise ValueError(f"sequence {sequence} is not given yet, the last one is {self.last_sequence}")
         if sequence <= self.committed_sequence:
             return
-        future = asyncio.get_running_loop().create_future()
-        self._waiting[future] = sequence
-        try:
-            async with asyncio.timeout(self._patience_s):
-                await future
-        except TimeoutError as error:
-            reason = self._database.health().failing or "the disk is slow"
-            raise StoreError(f"event {sequence} is not on disk after {self._patience_s:g} s: {reason}") from error
-        finally:
-            del self._waiting[future]
+        await self._waiters.wait(sequence)
 
     async def read(
         self, first: int, topics: tuple[str, ...], machines: tuple[str, ...] | None, limit: int
@@ -263,7 +261,7 @@ class Journal:
         """Take note of the oldest number that is kept, after others were deleted, up to `newest`."""
         self.first_sequence = max(self.first_sequence, first)
         if newest >= self._tail.first_sequence:
-            self._tail.extend([], self.committed_sequence + 1)
+            self._tail.forget(self.committed_sequence + 1)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Every machine and topic that there ever was an event of."""
@@ -297,38 +295,37 @@ class Journal:
             }
         return wanted
 
-    def _settle(
-        self, stored: list[StoredEvent], is_noted: bool, error: BaseException | None
-    ) -> None:
+    def _settle(self, group: _Group, is_noted: bool, error: BaseException | None) -> None:
         """Go on after events, or after numbers that are noted on disk as refused; after neither where it is closed."""
         if error is not None:
-            _log.error("the journal could not take %d events and the records with them: %r", len(stored), error)
-        if not stored:
+            _log.error("the journal could not take %d events and the records with them: %r", len(group.stored), error)
+        if not group.stored:
             return
-        last = stored[-1].sequence
+        last = group.stored[-1].sequence
         if is_noted:
-            self._advance([] if error else stored, last)
-        self._wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
-
-    def _advance(self, stored: list[StoredEvent], last: int) -> None:
-        self.committed_sequence = last
-        for event in stored:
-            if (event.machine, event.topic) not in self._kinds:
-                self._chosen.clear()
-            self._kinds[event.machine, event.topic] = event.sequence
-        self._tail.extend(stored, last + 1)
-        loop = asyncio.get_running_loop()
-        for callback in self.on_commit:
-            loop.call_soon(callback, stored)
-
-    def _wake(self, last: int, error: StoreError | None) -> None:
-        for future, sequence in self._waiting.items():
-            if sequence > last or future.done():
-                continue
+            self.committed_sequence = last
             if error is None:
-                future.set_result(None)
+                self._remember(group)
             else:
-                future.set_exception(error)
+                self._tail.forget(last + 1)
+            loop = asyncio.get_running_loop()
+            for callback in self.on_commit:
+                loop.call_soon(callback, group.stored if error is None else [])
+        self._waiters.wake(last, None if error is None else StoreError(f"an event could not be written: {error}"))
+
+    def _remember(self, group: _Group) -> None:
+        if not group.newest.keys() <= self._kinds.keys():
+            self._chosen.clear()
+        self._kinds |= group.newest
+        self._tail.extend(group.stored, group.sizes)
+
+
+class _Group(NamedTuple):
+    """Events that are written as one, the bytes of their bodies, and the newest of each machine and topic."""
+
+    stored: list[StoredEvent]
+    sizes: list[int]
+    newest: dict[Kind, int]
 
 
 async def _standing(database: Database, reached: Reached | None) -> Standing:
@@ -370,7 +367,20 @@ def _rows(event: Event) -> Iterator[Kept]:
         yield end
 
 
+class _Told(msgspec.Struct, gc=False):
+    """What is told of an event, in this order."""
+
+    time: str
+    clock: str
+    machine: str
+    data: Any
+
+
 def _body(event: Event, clock: str) -> bytes:
-    return b'"time":"%b","clock":"%b","machine":%b,"data":%b' % (
-        iso(event.time_ns).encode(), clock.encode(), _encode(event.machine), _encode(event.data),
-    )  # fmt: skip
+    return _encode(_Told(_stamp(event.time_ns // 1_000_000), clock, event.machine, event.data))[1:-1]
+
+
+@lru_cache(maxsize=64)
+def _stamp(milliseconds: int) -> str:
+    """The time as it is told: one for all events of a millisecond."""
+    return iso(milliseconds * 1_000_000)

@@ -12,6 +12,12 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from edgeagent.config import StoreTable
 
 from edgeagent.errors import StoreError, StoreFull
 
@@ -48,6 +54,11 @@ class Room:
         self._is_spent = False
         self._is_low = False
         self._looked_s = -_LOOK_S
+
+    @classmethod
+    def of(cls, store: Path, table: StoreTable) -> Self:
+        """As the configuration says."""
+        return cls(store, table.reserve_megabytes << 20, table.free_megabytes * 1_000_000)
 
     @property
     def spent(self) -> str | None:

@@ -17,18 +17,28 @@ class Tail:
     def __init__(self) -> None:
         self.first_sequence = 1 << 62
         self._events: deque[StoredEvent] = deque()
+        self._sizes: deque[int] = deque()  # beside them: the writer's thread had the events, and they are far from here
         self._bytes = 0
 
-    def extend(self, events: Sequence[StoredEvent], following: int) -> None:
-        """Take the events just committed, or none when numbers were lost; `following` is the number after them."""
-        if not events or (self._events and events[0].sequence != self._events[-1].sequence + 1):
-            self._events.clear()
-            self._bytes = 0
+    def extend(self, events: Sequence[StoredEvent], sizes: Sequence[int]) -> None:
+        """Take one or more events just committed; `sizes` are the bytes of their bodies."""
+        first, last = events[0].sequence, events[-1].sequence
+        if first != self.first_sequence + len(self._events):
+            self.forget(first)
         self._events.extend(events)
-        self._bytes += sum(len(event.body) for event in events)
+        self._sizes.extend(sizes)
+        self._bytes += sum(sizes)
         while len(self._events) > _MOST_EVENTS or self._bytes > _MOST_BYTES:
-            self._bytes -= len(self._events.popleft().body)
-        self.first_sequence = self._events[0].sequence if self._events else following
+            self._events.popleft()
+            self._bytes -= self._sizes.popleft()
+        self.first_sequence = last + 1 - len(self._events)
+
+    def forget(self, following: int) -> None:
+        """Forget all where numbers were lost or deleted; `following` is the number after these."""
+        self._events.clear()
+        self._sizes.clear()
+        self._bytes = 0
+        self.first_sequence = following
 
     def all(self) -> list[StoredEvent]:
         """All of them, oldest first."""

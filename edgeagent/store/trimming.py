@@ -193,13 +193,14 @@ def _traces(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
 
 
 def _jobs(connection: sqlite3.Connection, wanted: Wanted) -> Cut:
-    before = table.BEYOND if wanted.before_ns is None else wanted.before_ns
+    """By their place, as traces: one of a time when the clock was not set is as old as what was done before it."""
     query = (
-        "SELECT id, length(body) FROM jobs WHERE accepted_ns < ? AND state NOT IN ('accepted', 'running') "
-        "ORDER BY accepted_ns, id LIMIT ?"
+        "SELECT id, length(body), accepted_ns FROM jobs WHERE state NOT IN ('accepted', 'running') "
+        "ORDER BY rowid LIMIT ?"
     )
-    rows = connection.execute(query, (before, wanted.most)).fetchall()
-    found, freed = _enough(rows, lambda row: footprint("jobs", row[1]), wanted)
+    rows = connection.execute(query, (wanted.most,))
+    old = takewhile(lambda row: wanted.before_ns is None or row[2] < wanted.before_ns, rows)
+    found, freed = _enough(old, lambda row: footprint("jobs", row[1]), wanted)
     connection.executemany("DELETE FROM jobs WHERE id = ?", [row[:1] for row in found])
     return Cut(len(found), freed)
 

@@ -11,6 +11,7 @@ from edgeagent import config
 from edgeagent.publish.opcua.trust import Known, TrustList, wall_time
 from edgeagent.tools import stores, tables
 from edgeagent.tools.asking import configuration_of
+from edgeagent.tools.users import account
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,7 +21,7 @@ def run(options: Namespace) -> bool:
     """Do what the options say; says whether it went well.
 
     Raises:
-        ConfigError: the configuration cannot be used.
+        ConfigError: the configuration cannot be used. OSError: a folder cannot be written.
     """
     folder = folder_of(options)
     if not folder.is_dir():
@@ -32,7 +33,7 @@ def run(options: Namespace) -> bool:
         return True
     change = known.trust if options.what == "trust" else known.reject
     try:
-        changed = change(options.fingerprint, now)
+        changed = change(options.fingerprint, now, account())
     except LookupError as error:
         print(f"{folder}: {error.args[0]}", file=sys.stderr)
         return False

@@ -19,7 +19,6 @@ _COMMANDS = {
     "release": "take remote control back",
 }
 
-
 _PUSH = {
     "status": "tell how each target stands, and which events are set aside",
     "retry": "try at once, or send events once more that are set aside",
@@ -29,37 +28,33 @@ _PUSH = {
 
 def add_to(add: Add) -> None:
     """Add remote and push."""
-    _add_remote(add)
-    text = "tell how events reach an MES, try again, pass over one, on the oven PC"
-    parser = add("push", _push, text, logging.ERROR)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="what",
-                                     parser_class=argparse.ArgumentParser)  # fmt: skip
-    for name, text in _PUSH.items():
-        command = commands.add_parser(name, help=text, description=text)
-        which_store(command)
-        command.add_argument("--target", metavar="NAME", help="where there are several")
-        command.add_argument("--json", action="store_true", help="print one JSON object")
-        if name == "retry":
-            which = command.add_mutually_exclusive_group()
-            which.add_argument("--sequence", type=int, metavar="N", help="send this event again, which is set aside")
-            which.add_argument("--all", action="store_true", help="send all events again that are set aside")
-        if name == "skip":
-            command.add_argument("--sequence", type=int, metavar="N", required=True,
-                                 help="of the event at which it stands, see status")
-            command.add_argument("--reason", metavar="TEXT", required=True, help="why, for the audit record")
-
-
-def _add_remote(add: Add) -> None:
-    parser = add("remote", _remote, "tell, grant or take back remote control, on the oven PC", logging.ERROR)
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="what",
-                                     parser_class=argparse.ArgumentParser)  # fmt: skip
-    for name, text in _COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        which_store(command)
+    text = "tell, grant or take back remote control, on the oven PC"
+    remote = _below(add("remote", _remote, text, logging.ERROR), _COMMANDS)
+    for command in remote.values():
         command.add_argument("--machine", metavar="ID", help="where the agent serves several")
+    remote["grant"].add_argument("--minutes", type=int, metavar="N", help="how long (as was asked, or as configured)")
+
+    text = "tell how events reach an MES, try again, pass over one, on the oven PC"
+    push = _below(add("push", _push, text, logging.ERROR), _PUSH)
+    for command in push.values():
+        command.add_argument("--target", metavar="NAME", help="where there are several")
+    which = push["retry"].add_mutually_exclusive_group()
+    which.add_argument("--sequence", type=int, metavar="N", help="send this event again, which is set aside")
+    which.add_argument("--all", action="store_true", help="send all events again that are set aside")
+    push["skip"].add_argument("--sequence", type=int, metavar="N", required=True,
+                              help="of the event at which it stands, see status")  # fmt: skip
+    push["skip"].add_argument("--reason", metavar="TEXT", required=True, help="why, for the audit record")
+
+
+def _below(parser: argparse.ArgumentParser, texts: dict[str, str]) -> dict[str, argparse.ArgumentParser]:
+    """Add the commands below one, each of which finds the console by the store."""
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", dest="what",
+                                     parser_class=argparse.ArgumentParser)  # fmt: skip
+    below = {name: commands.add_parser(name, help=text, description=text) for name, text in texts.items()}
+    for command in below.values():
+        which_store(command)
         command.add_argument("--json", action="store_true", help="print one JSON object")
-        if name == "grant":
-            command.add_argument("--minutes", type=int, metavar="N", help="how long (as was asked, or as configured)")
+    return below
 
 
 async def _remote(options: argparse.Namespace, _: asyncio.Event) -> bool:

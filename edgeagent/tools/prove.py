@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -40,14 +41,20 @@ def add_to(add: Add) -> None:
 
 
 async def _prove(options: argparse.Namespace, stop: asyncio.Event) -> bool:
+    import asyncio  # noqa: PLC0415
+
     from edgeagent.tools.stopping import until  # noqa: PLC0415
 
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, stop.set)  # a terminal that is closed
     seed = secrets.randbelow(1 << 31) if options.seed is None else options.seed
     if options.folder:
         options.folder.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="edgeagent-prove-", dir=options.folder))
     seen: list[Seen] = []
-    was_whole = await until(stop, _all(folder, options, seed, seen))
+    grounds: list[Ground] = []
+    was_whole = await until(stop, _all(folder, options, seed, seen, grounds))
+    for ground in grounds:  # where it was stopped, the scenario had no time to
+        await ground.close()
     held = was_whole and not any(line.faults for line in seen)
     if held or not was_whole:
         shutil.rmtree(folder, ignore_errors=True)
@@ -57,8 +64,10 @@ async def _prove(options: argparse.Namespace, stop: asyncio.Event) -> bool:
     return held
 
 
-async def _all(folder: Path, options: argparse.Namespace, seed: int, seen: list[Seen]) -> None:
-    """Make every proof that is wanted; each adds its lines to `seen`."""
+async def _all(
+    folder: Path, options: argparse.Namespace, seed: int, seen: list[Seen], grounds: list[Ground]
+) -> None:  # fmt: skip
+    """Make every proof that is wanted; each adds its lines to `seen`, and its ground before it begins."""
     from edgeagent.tools.proving.ground import Ground  # noqa: PLC0415
     from edgeagent.tools.proving.verdict import Seen  # noqa: PLC0415
 
@@ -68,6 +77,7 @@ async def _all(folder: Path, options: argparse.Namespace, seed: int, seen: list[
         if not options.json:
             print(f"{name} ...", file=sys.stderr, flush=True)
         ground = Ground(folder / name, seed)
+        grounds.append(ground)
         try:
             seen += await proof(ground)
         except Exception as error:  # noqa: BLE001  what broke has not held, and the others go on

@@ -119,6 +119,32 @@ def test_one_question_is_asked_once():
     asyncio.run(go())
 
 
+def test_a_connection_on_which_nobody_answers_is_held_for_dead_after_five_questions_of_all_units():
+    async def go():
+        async with device() as gateway:
+            connection = TcpConnection("127.0.0.1", gateway.port, 0.05)
+            first, second = ModbusTcp(connection, 1), ModbusTcp(connection, 2)
+            await first.connect()
+            await second.connect()
+            gateway.answer = lambda q: None
+            for unit in (first, second, first, second):
+                with pytest.raises(Silent):
+                    await unit.read(BLOCK)
+            with pytest.raises(Broken):
+                await first.read(BLOCK)
+            assert not first.connected
+            assert not second.connected
+            gateway.answer = right
+            await second.connect()
+            assert await second.read(BLOCK)
+            gateway.answer = lambda q: None
+            for _ in range(4):
+                with pytest.raises(Silent):
+                    await second.read(BLOCK)
+
+    asyncio.run(go())
+
+
 def test_units_behind_one_gateway_share_its_connection():
     async def go():
         async with device() as gateway:

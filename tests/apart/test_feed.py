@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
 from edgeagent.apart.feed import Feed
+from edgeagent.capture.pipeline import Pipeline
 from edgeagent.clock import Clock
 from edgeagent.errors import CommandRefused
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
+from firmware_iface import catalog
 from tests.fakes import small_map
 
 WALL_NS = 1_795_298_000_000_000_000
@@ -143,3 +146,42 @@ def test_a_value_of_which_there_is_no_history_is_refused() -> None:
     with pytest.raises(CommandRefused) as caught:
         oven.feed.history([oven.machine.column["recipe/name"]], 0, 2, 10)
     assert caught.value.kind == "notFound"
+
+
+class Paced(Oven):
+    """A machine whose rows go through the agent's own pipeline."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.machine = Machine("RO0001", (catalog.builtin("reflow10"),))
+        self.row = Row(len(self.machine.points), len(self.machine.groups))
+        self.pipeline = Pipeline(self.machine, self.row)
+        self.feed = Feed(self, self.clock)
+
+    def beat(self, shown: float) -> None:
+        pace = self.machine.groups[self.machine.pace]
+        self.clock.now_ns += pace.period_ns
+        for column in self.feed.historic:
+            self.row.values[column], self.row.quality[column] = shown, GOOD
+        self.pipeline.feed(pace.index, self.clock.now_ns, self.clock.wall_ns())
+
+    def recent(self, since_ns: int) -> tuple[Any, Any, Any, int]:
+        times, values, quality, width = self.pipeline.recent(since_ns - WALL_NS)
+        return [time + WALL_NS for time in times], values, quality, width
+
+
+def test_history_reaches_as_far_as_the_ring_and_has_every_value_that_it_holds() -> None:
+    oven = Paced()
+    for number in range(5000):
+        oven.beat(float(number % 200))
+    times, values, quality, width = oven.recent(0)
+    held = {column for column in range(width) if quality[column] == GOOD and not math.isnan(values[column])}
+    assert held == set(oven.feed.historic)
+    assert times[-1] - times[0] >= 299 * 10**9, "five minutes, or more"
+    found: list[int] = []
+    place = 0
+    while rows := oven.feed.history(oven.feed.historic, place, WALL_NS * 2, 1000):
+        found += [row.time_ns for row in rows]
+        place = found[-1] + 1
+        assert all(quality == GOOD for row in rows for quality in row.qualities)
+    assert found == list(times)

@@ -129,6 +129,17 @@ def test_who_may_do_certain_things_only_stays_when_the_file_changes_for_others()
     assert [ended for ended, _ in house.ended] == [identity.session]
 
 
+def test_who_has_a_list_of_functions_in_place_of_its_role_comes_anew() -> None:
+    house = House(MES)
+    identity = house.guests.open(HERE, TOKEN)
+    house.guests.look()
+    assert not house.ended
+    house.known.become(replace(MES, role=None, functions=("Event.Subscribe",)))
+    house.guests.look()
+    assert [ended for ended, _ in house.ended] == [identity.session]
+    assert len(house.guests) == 0
+
+
 def test_a_lower_role_counts_from_the_next_call_on() -> None:
     house = House(MES)
     session = house.guests.open(HERE, TOKEN).session

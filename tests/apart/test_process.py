@@ -134,6 +134,7 @@ def test_the_process_asks_as_clients_over_json_rpc_do_and_is_refused_as_they_are
     with caplog.at_level(logging.INFO):
         run(body())
     assert ("asyncua.test", logging.WARNING, "something was odd") in caplog.record_tuples
+    assert "asyncua.test" not in logging.root.manager.loggerDict
 
 
 def test_values_come_all_at_once_and_then_as_they_change_and_events_from_the_first_on(tmp_path: Path) -> None:
@@ -187,6 +188,19 @@ def test_a_process_that_goes_wrong_is_ended_and_started_anew(
         async with beside(tmp_path, mode, start=False) as its:
             await its.process.start(60)
             await until(lambda: words in caplog.text)
+
+    run(body())
+
+
+def test_a_process_that_cannot_be_fed_is_not_left_with_what_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:  # fmt: skip
+    async def body() -> None:
+        async with beside(tmp_path, "tell") as its:
+            await its.hear("values")
+            monkeypatch.setattr(its.machine.row, "times", ())
+            await its.hear("begun", 2)
+            assert "it could not be fed" in caplog.text
 
     run(body())
 

@@ -33,8 +33,8 @@ from edgeagent.model.events import Event, ProcessCompleted
 from edgeagent.simulate import SimulatedOven
 from edgeagent.store import Boards, Database, sizes
 from edgeagent.store.connection import connect_writer
-from edgeagent.store.database import at_one_moment
 from edgeagent.store.journal import _body, _rows
+from edgeagent.store.transaction import at_one_moment
 from firmware_iface import catalog
 
 HOST = "127.0.0.1"

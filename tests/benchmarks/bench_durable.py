@@ -1,17 +1,24 @@
-"""What an event costs that is on disk before it is told: `python tests/benchmarks/bench_durable.py [ROUNDS] [FOLDER]`.
+"""What an event costs that is on disk before it is told: `bench_durable.py [ROUNDS] [FOLDER] [--sync-ms N]`.
 
 The journal's `append` and `settled`: one after the other, in groups of 100, by many callers at once. Beside it stand
 the same records appended to a file that is synced, and put into a bare SQLite file (WAL, FULL). All take turns in each
 round, so that a busy computer meets them alike; a ratio is of one round, and their median counts. Then what an event
 takes from `append` until it is told, how fast one who is 100,000 events behind catches up, the memory of consumers.
+
+`--sync-ms N` stands in for a slower disk: every fsync and fdatasync of the whole process sleeps N ms more after the
+disk is done, for the plain file and the bare SQLite file as for the journal (`slow_sync.c`, which needs gcc). Nothing
+else of such a disk is imitated: reads and writes are as fast as ever. Only what waits for a sync is measured then.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
+import shutil
 import sqlite3
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -32,6 +39,8 @@ from edgeagent.tools.proving.ground import Ground
 TEXT = "x" * 400
 SINGLES, GROUPS, GROUP, CALLERS = 200, 20, 100, 50
 BEHIND, CONSUMERS = 100_000, 100
+SYNC_NS = "SYNC_NS"
+"""Environment of `slow_sync.c`."""
 
 
 def event(number: int) -> Event:
@@ -200,15 +209,36 @@ async def memory(folder: Path) -> None:
         await ground.close()
 
 
-async def main(rounds: int, place: str | None) -> None:
+def slow_down(sync_ms: float) -> None:
+    """Begin anew as a process whose syncs take so much longer; its library is compiled for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        library = Path(folder) / "slow_sync.so"
+        subprocess.run(["gcc", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-o", library,
+                        Path(__file__).with_name("slow_sync.c"), "-ldl"], check=True)  # fmt: skip
+        environment = {**os.environ, "LD_PRELOAD": str(library), SYNC_NS: str(round(sync_ms * 1e6))}
+        raise SystemExit(subprocess.run([sys.executable, *sys.argv], env=environment, check=False).returncode)
+
+
+async def main(rounds: int, place: str | None, sync_ms: float) -> None:
+    if sync_ms:
+        print(f"every sync takes {sync_ms:g} ms more than the disk's own")
     with tempfile.TemporaryDirectory(dir=place) as name:
         folder = Path(name)
         await rates(folder, rounds)
         await latency(folder)
-        if rounds > 3:
+        if rounds > 3 and not sync_ms:
             await catching_up(folder)
             await memory(folder)
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1]) if len(sys.argv) > 1 else 20, sys.argv[2] if len(sys.argv) > 2 else None))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("rounds", type=int, nargs="?", default=20)
+    parser.add_argument("folder", nargs="?", help="on the disk that is measured")
+    parser.add_argument("--sync-ms", type=float, default=0.0, metavar="N", help="make every sync longer by N ms")
+    given = parser.parse_args()
+    if given.sync_ms < 0 or (given.sync_ms and not shutil.which("gcc")):
+        parser.error("--sync-ms takes a time of 0 or more, and needs gcc")
+    if given.sync_ms and SYNC_NS not in os.environ:
+        slow_down(given.sync_ms)
+    uvloop.run(main(given.rounds, given.folder, given.sync_ms))

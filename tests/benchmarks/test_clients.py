@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.surroundings import beside_the_tests
+
 HERE = Path(__file__).resolve().parent
 
 
@@ -19,6 +21,13 @@ def benchmarks(monkeypatch):
     yield
     for name in ("bench_poll", "bench_serve", "fleet"):
         sys.modules.pop(name, None)
+
+
+def test_every_benchmark_finds_what_it_measures():
+    programs = [path.stem for path in HERE.glob("bench_*.py")]
+    imports = "import sys; sys.path.insert(0, sys.argv[1]); import " + ", ".join(programs)
+    subprocess.run([sys.executable, "-P", "-c", imports, HERE], check=True, env=beside_the_tests())
+    assert programs
 
 
 @pytest.mark.slow

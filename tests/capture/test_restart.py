@@ -70,8 +70,8 @@ def test_a_board_whose_end_cannot_have_left_while_nobody_looked_stays_certain():
     assert leaving.only("Board.ProcessCompleted")[0].record.identity == "certain", "half of it was still to come"
 
 
-def test_a_belt_that_stood_before_and_after_a_long_absence_may_have_moved_meanwhile():
-    def stood(away_s: float) -> str:
+def test_a_belt_that_stood_before_and_after_an_absence_may_have_run_meanwhile():
+    def stood(away_s: float) -> tuple[str, bool]:
         tunnel = Tunnel()
         tunnel.run(1)
         tunnel.insert()
@@ -81,9 +81,10 @@ def test_a_belt_that_stood_before_and_after_a_long_absence_may_have_moved_meanwh
         tunnel.away(away_s)
         tunnel.restart()
         tunnel.beat()
-        return tunnel.pipeline.boards()[0].identity
+        return tunnel.pipeline.boards()[0].identity, "could have entered" in tunnel.pipeline.status(0).lanes[0].doubt
 
-    assert (stood(100.0), stood(3600.0)) == ("certain", "uncertain")
+    assert stood(2.5) == ("certain", False)
+    assert stood(5.0) == stood(100.0) == stood(3600.0) == ("uncertain", True), "one can have left and another come"
 
 
 def test_a_belt_that_started_while_nobody_looked_may_have_done_so_at_once():

@@ -21,6 +21,8 @@ _AGAIN_AT_ONCE = 6
 _HOUR_NS = 3600 * 10**9
 _STALL_S = 2.0
 _BEAT_S = 2.0
+_PATIENCE_S = 600.0
+"""So long a fresh line may take until it is read well: many begin at once."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def differences(case: Case, outcome: Outcome) -> list[str]:
 
 async def _measured(case: Case, rig: Rig) -> Outcome:
     one, two = rig.beats[1], rig.beats[2]
-    assert await rig.until(lambda: all(len(b) >= 3 and all(x.is_good for x in b[-3:]) for b in (one, two)), 60)
+    assert await rig.until(lambda: all(len(b) >= 3 and all(x.is_good for x in b[-3:]) for b in (one, two)), _PATIENCE_S)
     errors, connects, questions, skipped = rig.errors(1), rig.line.connects, rig.line.requests[1], rig.skipped(2)
     began, began_two, start_ns = len(one), len(two), rig.clock.monotonic_ns()
     with _suffering(case.host, rig):

@@ -3,9 +3,11 @@
 
 for (const way of ["log", "info", "warn"]) console[way] = console.error; // stdout is for answers alone
 
+const { readFileSync } = require("node:fs");
 const readline = require("node:readline");
 const {
-  AttributeIds, ClientSubscription, DataType, MessageSecurityMode, NodeClass, OPCUAClient,
+  AttributeIds, ClientSubscription, DataChangeFilter, DataChangeTrigger, DataType, DeadbandType, MessageSecurityMode,
+  NodeClass, OPCUAClient,
   SecurityPolicy, TimestampsToReturn, UserTokenType, Variant, VariantArrayType,
   constructEventFilter, extractConditionFields,
 } = require("node-opcua-client");
@@ -39,10 +41,12 @@ function given([type, value]) {
   });
 }
 
+const pem = (text) => Buffer.from(text.replace(/-----[^-]+-----/g, ""), "base64");
+
 const keeping = (pki) => new OPCUACertificateManager({ rootFolder: pki, automaticallyAcceptUnknownCertificate: true });
 
 const doing = {
-  async connect({ endpoint, policy, user, password, pki, uri }) {
+  async connect({ endpoint, policy, user, password, certificate, key, pki, uri }) {
     client = OPCUAClient.create({
       applicationName: "journey",
       applicationUri: uri,
@@ -54,9 +58,13 @@ const doing = {
       clientCertificateManager: keeping(pki),
     });
     await client.connect(endpoint);
-    session = await client.createSession(
-      user ? { type: UserTokenType.UserName, userName: user, password } : { type: UserTokenType.Anonymous },
-    );
+    let who = { type: UserTokenType.Anonymous };
+    if (user) who = { type: UserTokenType.UserName, userName: user, password };
+    if (certificate) {
+      const der = pem(readFileSync(certificate, "ascii"));
+      who = { type: UserTokenType.Certificate, certificateData: der, privateKey: readFileSync(key, "ascii") };
+    }
+    session = await client.createSession(who);
     return true;
   },
 
@@ -132,11 +140,14 @@ const doing = {
     };
   },
 
-  // Hears so many changes of some nodes.
-  async subscribe({ ids, count }) {
+  // Hears so many changes of some nodes, beyond a deadband in percent of their range if there is one.
+  async subscribe({ ids, count, percent }) {
     const subscription = ClientSubscription.create(session, {
       requestedPublishingInterval: 200, requestedLifetimeCount: 600, requestedMaxKeepAliveCount: 10,
       maxNotificationsPerPublish: 1000, publishingEnabled: true, priority: 0,
+    });
+    const filter = percent === undefined ? undefined : new DataChangeFilter({
+      trigger: DataChangeTrigger.StatusValue, deadbandType: DeadbandType.Percent, deadbandValue: percent,
     });
     const heard = [];
     await new Promise((resolve, reject) => {
@@ -146,7 +157,8 @@ const doing = {
         for (const id of ids) {
           const item = await subscription.monitor(
             { nodeId: id, attributeId: AttributeIds.Value },
-            { samplingInterval: 0, queueSize: 10, discardOldest: true }, TimestampsToReturn.Both);
+            { samplingInterval: 0, queueSize: 10, discardOldest: true, filter }, TimestampsToReturn.Both);
+          if (!item.statusCode.isGood()) throw new Error(item.statusCode.name);
           item.on("changed", (value) => {
             heard.push({ id, ...shown(value) });
             if (heard.length >= count) {
@@ -203,6 +215,21 @@ const doing = {
       { nodeId: id }, new Date(since), new Date(until), { numValuesPerNode: most || 0 });
     const values = result.historyData ? result.historyData.dataValues || [] : [];
     return { status: result.statusCode.name, values: values.map(shown), more: Boolean(result.continuationPoint?.length) };
+  },
+
+  // What becomes of services that are not served.
+  async unserved() {
+    const asked = {
+      setTriggering: () => session.setTriggering({
+        subscriptionId: 1, triggeringItemId: 1, linksToAdd: [], linksToRemove: [],
+      }),
+      queryFirst: () => session.queryFirst({ nodeTypes: [] }),
+    };
+    const told = {};
+    for (const [name, ask] of Object.entries(asked)) {
+      told[name] = await ask().then((answer) => answer.responseHeader.serviceResult.name, (error) => error.message);
+    }
+    return told;
   },
 
   async namespaces() {

@@ -16,7 +16,7 @@ from edgeagent.clock import iso
 from edgeagent.config import ControlTable
 from edgeagent.control.authority import CHECKS
 from firmware_iface.simulated.faults import parse
-from tests.journeys.floor import OVEN, SETPOINT, WAYS, Floor, floor, outcome
+from tests.journeys.floor import OVEN, PATIENT, SETPOINT, WAYS, Floor, floor, outcome
 
 SET = "Configuration.SetObjectParameter"
 WITH_SWITCH, WITHOUT = "RO0001", "RO0002"
@@ -37,9 +37,12 @@ class Bench:
             return await caller.call(SET, **asked)
 
     async def is_done(self, **other: Any) -> None:
-        """Ask for something that is as it should be, and see it done."""
+        """Ask for something that is as it should be, and see it done; on a slow computer the machine is not heard all
+        the time."""
         wrote = len(self.it.wrote(other.get("machine", WITH_SWITCH)))
-        answer = await self.ask(**other)
+        async with asyncio.timeout(60):
+            while outcome(answer := await self.ask(**other)) == "unreachable":  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
         assert outcome(answer) == "done", answer
         job = await self.it.ended(answer["result"]["id"])
         assert job["state"] == "done", job
@@ -154,7 +157,7 @@ def test_each_check_alone_keeps_a_command_from_the_oven(tmp_path):
     async def go():
         settings = ControlTable(enabled=True, caller_per_minute=40, machine_per_minute=600)
         async with floor(tmp_path, WITH_SWITCH, WITHOUT, control=settings,
-                         maps={WITHOUT: replace(OVEN, remote=None)}) as it:  # fmt: skip
+                         maps={WITH_SWITCH: PATIENT, WITHOUT: replace(OVEN, remote=None)}) as it:  # fmt: skip
             for name, role in (("anna", "engineer"), ("hasty", "engineer"), ("otto", "operator")):
                 it.knows(name, role=role)
             it.knows("key", functions=("Status.PowerOn",))

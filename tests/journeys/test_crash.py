@@ -36,6 +36,24 @@ class Outage:
         return self.until - self.since + CHECKPOINT_S
 
 
+class OvenTime:
+    """What the oven's time is on the clock: it stands still while this computer gives the oven no time."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, float]] = []
+        """Seconds of the oven, and of the clock."""
+
+    def look(self, the_plant: Plant) -> None:
+        the_plant.server.catch_up()
+        self._seen.append((the_plant.machine.time, the_plant.clock.wall_ns() / 1e9))
+
+    def on_the_clock(self, oven_s: float) -> tuple[float, float]:
+        """The first and the last moment at which it can have been, by the looks before and after."""
+        after = next(place for place, (seen_s, _) in enumerate(self._seen) if seen_s >= oven_s)
+        first, last = (wall_s + oven_s - seen_s for seen_s, wall_s in self._seen[after - 1 : after + 1])
+        return first, last
+
+
 def at_barriers(the_plant: Plant) -> set[str]:
     """Boards that cover a barrier, or are so near that they have since the last checkpoint."""
     found = set()
@@ -79,30 +97,33 @@ async def crash(the_plant: Plant, mes: Mes, rest_s: float) -> Outage:
     return outage
 
 
-async def journey(folder: Path, register_map: str) -> tuple[Plant, Mes, list[Outage], float]:
+async def journey(folder: Path, register_map: str) -> tuple[Plant, Mes, list[Outage], OvenTime]:
     """Lay boards, kill the agent while they enter and again and again while all are inside; let them come out."""
-    chance, mes, outages = random.Random(5), Mes(), []
+    chance, mes, outages, times = random.Random(5), Mes(), [], OvenTime()
     async with plant(folder, 1.0, register_map) as the_plant:
         oven = the_plant.machine
         await the_plant.start_agent()
         await mes.attach(the_plant)
+        times.look(the_plant)
         while oven.boards or not oven.finished:
             for _ in range(round(chance.uniform(3, 12))):
                 lay(the_plant)
                 await asyncio.sleep(1)
+                times.look(the_plant)
             if len(oven.boards) == BOARDS or (oven.boards and len(outages) < EARLY_KILLS):
                 outages.append(await crash(the_plant, mes, chance.uniform(0, REST_S)))
+                times.look(the_plant)
         await asyncio.sleep(5)
         await mes.detach()
         assert await the_plant.end_agent() == 0
-        the_plant.server.catch_up()
-        return the_plant, mes, outages, the_plant.clock.wall_ns() / 1e9 - oven.time
+        times.look(the_plant)
+        return the_plant, mes, outages, times
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("register_map", ["reflow10", "reflow12"])
 def test_ten_boards_inside_are_followed_over_every_crash_of_seconds(tmp_path, register_map):
-    the_plant, mes, outages, epoch_s = asyncio.run(journey(tmp_path, register_map))
+    the_plant, mes, outages, times = asyncio.run(journey(tmp_path, register_map))
     truth = {board.barcode: board for board in the_plant.machine.finished}
     assert len(truth) == BOARDS
     told = [event["data"]["board"] for event in mes.of("Board.ProcessCompleted")]
@@ -122,9 +143,9 @@ def test_ten_boards_inside_are_followed_over_every_crash_of_seconds(tmp_path, re
         real = truth[board["barcodes"][0]["code"]]
         if not long and not any(real.barcode in outage.at_barrier for outage in outages):
             assert board["identity"] == "certain"
-        entered_s, exited_s = (instant_ns(board[name]) / 1e9 - epoch_s for name in ("enteredAt", "exitedAt"))
-        assert entered_s == pytest.approx(real.entered_s, abs=longest_s)
-        assert exited_s - entered_s == pytest.approx(real.left_s - real.entered_s, abs=longest_s + 4)
+        for name, real_s in (("enteredAt", real.entered_s), ("exitedAt", real.left_s)):
+            first_s, last_s = times.on_the_clock(real_s)
+            assert first_s - longest_s <= instant_ns(board[name]) / 1e9 <= last_s + longest_s
         assert board["samples"]["missing"] > 0
         assert board["samples"]["good"] + board["samples"]["missing"] == board["samples"]["expected"]
         for zone in (zone for zone in board["zones"] if zone["quality"] != "bad"):

@@ -4,10 +4,13 @@ import asyncio
 import json
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+import time
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -86,10 +89,10 @@ def log_of(folder, *entries):
     return log
 
 
-def told(sequence, what="a"):
-    return oracle.TOLD, json.dumps({"jsonrpc": "2.0", "method": "Configuration.Changed", "params": {
-        "stream": "s", "sequence": sequence, "previous": sequence - 1, "time": "2026-11-21T21:53:00.123Z",
-        "clock": "trusted", "machine": "M", "data": {"what": what}}})
+def told(sequence, what="a", previous=None, topic="Configuration.Changed", data=None):
+    return oracle.TOLD, json.dumps({"jsonrpc": "2.0", "method": topic, "params": {
+        "stream": "s", "sequence": sequence, "previous": sequence - 1 if previous is None else previous,
+        "time": "2026-11-21T21:53:00.123Z", "clock": "trusted", "machine": "M", "data": data or {"what": what}}})
 
 
 def connected(following):
@@ -106,6 +109,7 @@ def done(sequence):
     ([connected(1), told(2), told(1)], "out of order: 1"),
     ([connected(1), told(1), told(2), done(2), connected(2), told(2)], "told again though acknowledged: 2"),
     ([connected(1), told(1), connected(1), told(1, "b")], "told again with another content: 1"),
+    ([connected(1), told(1), told(2, previous=0)], "not behind its predecessor: 2"),
 ])
 def test_a_log_with_a_fault_is_found_out(tmp_path, entries, fault):
     assert any(fault in found for found in oracle.read(log_of(tmp_path, *entries)).faults)
@@ -115,6 +119,67 @@ def test_what_was_not_acknowledged_may_be_told_again(tmp_path):
     entries = [connected(1), told(1), told(2), told(3), done(1), connected(2), told(2), told(3), told(4), done(4)]
     findings = oracle.read(log_of(tmp_path, *entries))
     assert (findings.faults, findings.repeated, oracle.complete(findings, "mes", 4)) == ([], 2, [])
+
+
+def test_what_is_told_as_gone_where_nothing_may_be_gone_is_found_out(tmp_path):
+    gap = json.dumps({"method": "Event.Gap", "params": {"data": {"ranges": [{"from": 2, "to": 2}]}}})
+    findings = oracle.read(log_of(tmp_path, connected(1), told(1), (oracle.GAP, gap), told(3)))
+    assert oracle.complete(findings, "mes", 3) == ["mes: not told: 2", "mes: told as gone: 2"]
+
+
+def changed(sequence, before, after):
+    return told(sequence, data={"what": "oxygen/1/limit", "from": before, "to": after, "by": "machine"})
+
+
+@pytest.mark.parametrize(("entries", "wrong"), [
+    ([changed(1, 1000, 1001), changed(2, 1001, 1000), changed(3, 1000, 1001)], None),
+    ([changed(1, 1000, 1001), changed(2, 1000, 1001)], 2),
+    ([told(1, topic="Status.LaneBusyChanged", data={"busy": True, "lane": 1, "boards": 1}),
+      told(2, topic="Status.LaneBusyChanged", data={"busy": True, "lane": 2, "boards": 1}),
+      told(3, topic="Status.LaneBusyChanged", data={"busy": True, "lane": 1, "boards": 1})], 3),
+])  # fmt: skip
+def test_an_event_that_was_lost_before_it_had_a_number_or_has_two_is_found_out(tmp_path, entries, wrong):
+    found = oracle.chained(oracle.read(log_of(tmp_path, connected(1), *entries)), "mes")
+    assert found == ([f"mes: does not go on from the change before it: {wrong}"] if wrong else [])
+
+
+def one_board(sequence, code, ended_s=None, identity="certain", entered_s=0):
+    """The event that begins a board, or the one that ends it; times in seconds of the oven's clock."""
+    def stamp(second):
+        return f"2026-11-21T10:{second // 60:02d}:{second % 60:02d}.000Z"
+
+    board = {"id": f"id-{code}", "barcodes": [{"code": code}], "enteredAt": stamp(entered_s)}
+    if ended_s is None:
+        return told(sequence, topic="Board.ProcessStarted", data={"board": board})
+    board |= {"exitedAt": stamp(ended_s), "identity": identity}
+    return told(sequence, topic="Board.ProcessCompleted", data={"board": board})
+
+
+def boards_of(folder, *entries, unseen=()):
+    truth = folder / "oven.truth"
+    truth.write_text("".join(json.dumps({"barcode": code, "what": what, "at": at_s}) + "\n" for code, what, at_s in [
+        ("A", "in", 0.0), ("B", "in", 50.0), ("C", "in", 100.0),
+        ("A", "out", 400.0), ("B", "out", 450.0), ("C", "out", 500.0)]))
+    return oracle.boards(oracle.read(log_of(folder, connected(1), *entries)), truth, list(unseen))
+
+
+BEGUN = [one_board(1, "A"), one_board(2, "B"), one_board(3, "C")]
+
+
+@pytest.mark.parametrize("identity", ["certain", "uncertain"])
+def test_a_record_with_the_times_of_another_board_is_found_out_where_it_says_that_it_is_certain(tmp_path, identity):
+    swapped = [one_board(4, "B", 400, identity), one_board(5, "A", 450, identity, 50)]
+    found = boards_of(tmp_path, *BEGUN, *swapped, one_board(6, "C", 500, identity, 100))
+    guessed = [fault for fault in found.faults if "told as certain" in fault]
+    assert {fault.split()[1] for fault in guessed} == ({"A", "B"} if identity == "certain" else set())
+
+
+def test_a_board_that_ends_twice_is_found_out_and_one_that_nobody_could_see_is_told(tmp_path):
+    ends = [one_board(4, "A", 400), one_board(5, "B", 450, entered_s=50), one_board(6, "C", 500, entered_s=100)]
+    assert boards_of(tmp_path, *BEGUN, *ends) == (3, 3, 0, [])
+    assert "board id-C ended 2 times" in boards_of(tmp_path, *BEGUN, *ends, one_board(7, "C", 500)).faults
+    assert boards_of(tmp_path, *BEGUN, *ends[:2], unseen=[(490.0, 510.0)]) == (3, 2, 1, [])
+    assert "no board can be judged" in str(boards_of(tmp_path, *BEGUN, *ends, unseen=[(0.0, 510.0)]).faults)
 
 
 def lines_of(log):
@@ -197,9 +262,42 @@ def test_an_event_that_the_disk_changed_and_one_that_it_swallowed_are_found_out(
     assert faults == ["event 1 is told otherwise than it was", "event 2 is not there, and not told as gone"]
 
 
+@pytest.mark.parametrize(("table", "missing", "gone", "is_new", "faults"), [
+    ("boards", ["Board.Get 1", "Board.GetTrace 1"], 0, False, []),
+    ("traces", ["Board.Get 1"], 0, False, ["Board.Get 1 is not there"]),
+    ("jobs", ["Command.Get 1", "Recipe.Get A"], 0, False, ["Recipe.Get A is not there"]),
+    ("events", [], 3, True, []),
+    ("history", [], 3, True, ["3 events are told as gone", "a new stream begins"]),
+])
+def test_what_is_missing_of_a_table_that_nobody_damaged_is_found_out(table, missing, gone, is_new, faults):
+    assert corruption.strayed(table, missing, gone, is_new) == faults
+
+
 def prove_command(folder, *options):
     return subprocess.run([sys.executable, "-P", "-m", "edgeagent", "prove", "--folder", str(folder), *options],
                           check=False, capture_output=True, text=True, timeout=300, env=os.environ | {"COLUMNS": "200"})
+
+
+def test_the_command_leaves_nothing_behind_when_it_is_stopped(tmp_path):
+    command = [sys.executable, "-P", "-m", "edgeagent", "prove", "--folder", str(tmp_path), "--scenario", "disk"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not list(tmp_path.glob("*/disk/agent/store.sqlite3")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert said.endswith("stopped before its end\n")
+    assert not list(tmp_path.iterdir())
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()
+    assert not [line for line in command_lines() if str(tmp_path).encode() in line]
+
+
+def command_lines():
+    """What runs on this computer now."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            yield (process / "cmdline").read_bytes()
 
 
 def test_the_command_prints_what_it_tried_and_leaves_nothing_behind(tmp_path):

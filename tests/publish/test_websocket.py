@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgeagent.publish.transports.websocket import framed
+from edgeagent.publish.transports.frames import framed
 from tests.publish.serving import Served, event, request, serving
 
 Run = Callable[..., None]

@@ -152,7 +152,7 @@ def test_waiting_for_a_disk_that_hangs_ends_with_an_error_and_leaves_nothing_beh
         await asyncio.sleep(0)
         given_up.cancel()
         await asyncio.wait((given_up,))
-        assert journal._waiting == {}
+        assert len(journal._waiters) == 0
         go.set()
         await database.write(lambda _: None)
         await journal.settled(last)

@@ -92,6 +92,24 @@ def test_many_writes_share_one_commit_and_are_told_in_order(tmp_path):
     assert health.commits <= 3
 
 
+def test_one_who_cannot_take_the_end_of_its_write_keeps_nothing_from_the_others(tmp_path):
+    async def use(database):
+        told, faults = [], []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(str(context["exception"])))
+
+        def stumble(_, __):
+            raise ValueError("mine")
+
+        go = held(database)
+        for key, done in (("a", stumble), ("b", lambda _, error: told.append(error))):
+            database.submit(put(key), done)
+        go.set()
+        await until(lambda: told)
+        assert (told, faults) == ([None], ["mine"])
+
+    with_store(tmp_path / "s.db", use)
+
+
 def test_a_write_that_fails_by_itself_does_not_take_the_others(tmp_path):
     async def use(database):
         go = held(database)

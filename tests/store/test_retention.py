@@ -210,7 +210,7 @@ def test_nothing_goes_and_no_gap_is_told_while_older_events_may_still_come_from_
             keep(connection, salvaged)
 
         await store.archive.database.write(damage)
-        store.journal._tail.extend([], 4)
+        store.journal._tail.forget(4)
         store.clock.wall = NOON + 11 * DAY_NS
         await store.retention.look()
         assert await store.rows("events") == 2
@@ -453,6 +453,20 @@ def test_jobs_that_ended_go_and_those_that_run_stay(tmp_path):
         await store.retention.look()
         assert await store.archive.jobs.get("old") is None
         assert await store.archive.jobs.get("runs")
+
+    run(use, tmp_path / "s.db")
+
+
+def test_a_job_of_a_time_when_the_clock_was_not_set_is_as_old_as_those_before_it(tmp_path):
+    async def use(store):
+        for id, at_ns in (("before", NOON), ("dead battery", 946_684_800 * 10**9), ("after", NOON)):  # noqa: A001
+            await store.archive.database.write(
+                lambda c, id=id, at_ns=at_ns: jobs.put(c, job(id, at_ns, "done")))  # noqa: A006
+        await store.retention.look()
+        assert await store.rows("jobs") == 3
+        store.clock.wall = NOON + 400 * DAY_NS
+        await store.retention.look()
+        assert await store.rows("jobs") == 0
 
     run(use, tmp_path / "s.db")
 

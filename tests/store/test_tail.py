@@ -15,10 +15,10 @@ def events(*sequences: int) -> list[StoredEvent]:
 @pytest.mark.parametrize("lost", ["told", "not told"])
 def test_events_behind_lost_numbers_are_told_under_their_own(lost):
     tail = Tail()
-    tail.extend(events(1, 2, 3), 4)
+    tail.extend(events(1, 2, 3), [2, 2, 2])
     if lost == "told":
-        tail.extend([], 6)
-    tail.extend(events(6, 7), 8)
+        tail.forget(6)
+    tail.extend(events(6, 7), [2, 2])
     assert tail.first_sequence == 6, "the file must be asked for what is before: it knows of the gap"
     assert tail.read(6, WANTED, 10) == (events(6, 7), 8)
     assert tail.read(7, WANTED, 10) == (events(7), 8)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import logging
 import os
 import signal
@@ -18,8 +17,6 @@ from edgeagent.publish.opcua.link import AgentLink
 from edgeagent.publish.opcua.spared import spare
 
 _REPORT_S = 1.0
-_GIVES_BACK_EVERY = 5
-"""Reports."""
 
 _MORE_LIKELY_KILLED = "500"
 """Where memory runs out, this process goes before the agent does."""
@@ -81,13 +78,9 @@ async def _serve(link: AgentLink) -> int:
     kernel.give_back()
     link.listening(endpoint)
     try:
-        for number in itertools.count():
+        while not link.over.done():
             link.report(serving.load())
             await asyncio.wait((link.over,), timeout=_REPORT_S)
-            if link.over.done():
-                break
-            if number % _GIVES_BACK_EVERY == 0:
-                kernel.give_back()  # what a client browsed is let go of, in pieces between what stays
     finally:
         await serving.stop()
     return 0

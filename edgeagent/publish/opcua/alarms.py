@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -55,7 +55,6 @@ class Alarms:
         self._machines: dict[str, MachineNodes] = {}
         self._conditions: dict[ua.NodeId, Condition] = {}
         self._nodes = ConditionNodes(space, node_ids)
-        self._refreshing: set[int] = set()
 
     @property
     def retained(self) -> tuple[Condition, ...]:
@@ -139,36 +138,33 @@ class Alarms:
 
     async def refresh(self, _: ua.NodeId, *given: ua.Variant) -> ua.StatusCode:
         """Tell all retained conditions to all items of a subscription."""
-        return _wrong(given, ua.VariantType.UInt32) or await self._refresh(given[0].Value, None)
+        return _wrong(given, ua.VariantType.UInt32) or self._refresh(given[0].Value, None)
 
     async def refresh_item(self, _: ua.NodeId, *given: ua.Variant) -> ua.StatusCode:
         """Tell all retained conditions to one item of a subscription."""
         wrong = _wrong(given, ua.VariantType.UInt32, ua.VariantType.UInt32)
-        return wrong or await self._refresh(given[0].Value, given[1].Value)
+        return wrong or self._refresh(given[0].Value, given[1].Value)
 
-    async def _refresh(self, subscription: int, item: int | None) -> ua.StatusCode:
+    def _refresh(self, subscription: int, item: int | None) -> ua.StatusCode:
         items = self._events.listening(subscription) if self._owns(subscription) else None
         if items is None:
             return _status(_C.BadSubscriptionIdInvalid)
         if item is not None and item not in items:
             return _status(_C.BadMonitoredItemIdInvalid)
-        if subscription in self._refreshing:
+        if self._events.is_refreshing(subscription):
             return _status(_C.BadRefreshInProgress)
-        self._refreshing.add(subscription)
-        try:
-            for each in items if item is None else (item,):
-                await self._refresh_one(subscription, each, items[each])
-        finally:
-            self._refreshing.discard(subscription)
+        for each in items if item is None else (item,):
+            self._events.refresh(self._refreshed(items[each]), subscription, each)
         return _status(_C.Good)
 
-    async def _refresh_one(self, subscription: int, item: int, notifier: ua.NodeId) -> None:
-        await self._events.tell_item(_mark(ua.ObjectIds.RefreshStartEventType), subscription, item)
-        for condition in self.retained:
-            happening = self.happening(condition)
-            if notifier in happening.notifiers:
-                await self._events.tell_item(happening, subscription, item)
-        await self._events.tell_item(_mark(ua.ObjectIds.RefreshEndEventType), subscription, item)
+    def _refreshed(self, notifier: ua.NodeId) -> Iterator[tuple[Happening, bool]]:
+        """All that are retained at first, each as it is when its turn comes; what becomes of others is told anyway."""
+        yield _mark(ua.ObjectIds.RefreshStartEventType), False
+        for node_id in tuple(self._conditions):
+            condition = self._conditions.get(node_id)
+            if condition is not None and notifier in (happening := self.happening(condition)).notifiers:
+                yield happening, False
+        yield _mark(ua.ObjectIds.RefreshEndEventType), True
 
 
 def _mark(type_: int) -> Happening:

@@ -75,7 +75,7 @@ def own_certificate(folder: Path, application_uri: str, names: Sequence[str], no
         if _serves(certificate, key, application_uri, names, now):
             return Own(certificate, key, False)
     made = _made(key, application_uri, names, now)
-    _write(certificate_file, made.public_bytes(serialization.Encoding.DER), 0o644)
+    write_whole(certificate_file, made.public_bytes(serialization.Encoding.DER), 0o644)
     return Own(made, key, True)
 
 
@@ -148,7 +148,7 @@ def _made_key(file: Path) -> rsa.RSAPrivateKey:
     content = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    _write(file, content, 0o600)
+    write_whole(file, content, 0o600)
     return key
 
 
@@ -171,7 +171,7 @@ def _read_certificate(file: Path) -> x509.Certificate:
         raise Unreadable(f"{file}: this is no certificate ({error}); delete it to renew it") from None
 
 
-def _write(file: Path, content: bytes, mode: int) -> None:
+def write_whole(file: Path, content: bytes, mode: int) -> None:
     """Put a file there whole, with its mode from the first byte on."""
     draft = file.with_name(f".{file.name}.new")
     draft.unlink(missing_ok=True)

@@ -97,7 +97,11 @@ class Door:
         while True:
             await asyncio.sleep(_LOOKED_AFTER_S)
             for connection in tuple(self.connections):
-                connection.look_after()
+                try:
+                    connection.look_after()
+                except Exception:  # noqa: BLE001  supervised: whoever cannot be looked after is out, the others go on
+                    _log.exception("the OPC UA client %s could not be looked after", connection.address)
+                    connection.transport.abort()
 
 
 class Connection(asyncio.Protocol):

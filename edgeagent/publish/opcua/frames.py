@@ -108,6 +108,11 @@ class Channel(asyncio.Protocol):
         if not self._is_gone:
             self._send((_NOTICE, name, arguments))
 
+    def hold(self, is_held: bool) -> None:
+        """Take nothing more from the other end for now, answers included, or go on."""
+        if not self._is_gone:
+            (self._transport.pause_reading if is_held else self._transport.resume_reading)()
+
     async def close(self) -> None:
         """End it, and wait until what was being answered has ended."""
         self.end("closed")
@@ -179,6 +184,7 @@ class Channel(asyncio.Protocol):
         task.add_done_callback(self._answering.discard)
 
     async def _answer(self, number: int, name: str, arguments: list[Any]) -> None:
+        await self._writable.wait()  # who asks and does not read what was answered before is not answered yet
         try:
             self._send((_ANSWER, number, await self._receiver.asked(name, arguments)))
         except CommandRefused as refused:

@@ -18,6 +18,7 @@ from edgeagent.errors import CommandRefused
 from edgeagent.publish.opcua.event_history import EventHistory, Span
 from edgeagent.publish.opcua.methods import STATUS
 from edgeagent.publish.opcua.port import AgentPort, HistoricRow, ServedMachine
+from edgeagent.publish.opcua.services.items import Refused, check_event_filter
 from edgeagent.publish.opcua.times import given, ns
 from edgeagent.publish.opcua.values import data_value, stamped
 
@@ -141,6 +142,10 @@ class History:
         machines = self._notifier(node.NodeId)
         if machines is None:
             raise _Refused(_C.BadHistoryOperationUnsupported)
+        try:
+            check_event_filter(details.Filter)
+        except Refused:
+            raise _Refused(_C.BadEventFilterInvalid) from None
         place = self._begin(details, node, details.NumValuesPerNode, is_time=False)
         wanted = min(details.NumValuesPerNode or most, most)
         since = None if node.ContinuationPoint else self._since(details, place.is_backward)

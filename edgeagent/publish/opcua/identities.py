@@ -15,9 +15,9 @@ from asyncua.crypto import uacrypto
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from edgeagent.errors import CommandRefused
+from edgeagent.publish.opcua.folders import MOST_BYTES, fingerprint
 from edgeagent.publish.opcua.port import Identity
 from edgeagent.publish.opcua.services.reading import is_text
-from edgeagent.publish.opcua.trust import MOST_BYTES, fingerprint
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.server import UaInternalServer

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from asyncua import Node, Server, ua
+from asyncua import Node, ua
 
 from edgeagent.model.events import TOPICS, AlarmTold
 from edgeagent.publish.opcua import companion, history_capabilities, own_types
@@ -24,8 +24,12 @@ from edgeagent.publish.opcua.methods import Methods
 from edgeagent.publish.opcua.node_ids import MACHINES_URI, TYPES_URI, NodeIds
 from edgeagent.publish.opcua.nodes import EVENT_HISTORY, EVENTS, Builder, good
 from edgeagent.publish.opcua.port import AgentPort
+from edgeagent.publish.opcua.server import UaServer
 from edgeagent.publish.opcua.standing import Standing
 from edgeagent.publish.opcua.values import Values
+
+_MOST_WAITING = 200
+"""Events that were not told yet."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +46,7 @@ class InformationModel:
     alarms: Alarms
 
     def __init__(
-        self, server: Server, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool]
+        self, server: UaServer, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool]
     ) -> None:  # fmt: skip
         self._server = server
         self._port = port
@@ -58,6 +62,7 @@ class InformationModel:
         self._waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self._last = "", 0
+        self._is_held = False
 
     async def start(self) -> None:
         """Make everything, and follow what the agent tells from now on."""
@@ -127,13 +132,23 @@ class InformationModel:
         self._standing.start()
         self._task = asyncio.create_task(self._tell(), name="OPC UA events")
         self._port.on_values = self._values.take
-        self._port.on_event = self._waiting.put_nowait
+        self._port.on_event = self._hear
         self._port.follow(self._last[1])
+
+    def _hear(self, event: dict[str, Any]) -> None:
+        """Let an event wait until those before it are told; the agent keeps what is too much, in its journal."""
+        self._waiting.put_nowait(event)
+        if self._waiting.qsize() >= _MOST_WAITING and not self._is_held:
+            self._is_held = True
+            self._port.hold(True)
 
     async def _tell(self) -> None:
         """Tell events one after another, in order."""
         while True:
             event = await self._waiting.get()
+            if self._is_held and self._waiting.qsize() <= _MOST_WAITING // 2:
+                self._is_held = False
+                self._port.hold(False)
             try:
                 await self._take(event)
             except Exception:  # noqa: BLE001  supervised: logged, and the next event is told

@@ -64,6 +64,10 @@ class AgentLink:
         """See `AgentPort`."""
         self._channel.tell("follow", after)
 
+    def hold(self, is_held: bool) -> None:
+        """See `AgentPort`."""
+        self._channel.hold(is_held)
+
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         """See `AgentPort`."""
         message = {"jsonrpc": "2.0", "method": function, "params": parameters, "id": 1}

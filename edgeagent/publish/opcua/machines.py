@@ -60,6 +60,11 @@ class MachineNodes(NamedTuple):
     running: RecordNodes
     kept: RecordsNodes
 
+    @property
+    def records(self) -> tuple[RecordNodes | RecordsNodes, ...]:
+        """All of them."""
+        return (self.status, *self.lanes.values(), self.inside, self.last, self.results, self.running, self.kept)
+
 
 def add_machine(space: AddressSpace, its: ServedMachine, node_ids: NodeIds, companions: Companions) -> MachineNodes:
     """Make all nodes of a machine but for its methods."""

@@ -76,7 +76,7 @@ class Changes(ua.ExtensionObject):
 def is_told(last: ua.DataValue | None, now: ua.DataValue, data_filter: object) -> bool:
     """A client that was told `last` wants to know of `now`.
 
-    Source: OPC 10000-4, DataChangeFilter; a percent deadband, which needs a range, holds nothing back.
+    Source: OPC 10000-4, DataChangeFilter; a percent deadband was made an absolute one when it was asked for.
     """
     if last is None or last.StatusCode != now.StatusCode:
         return True

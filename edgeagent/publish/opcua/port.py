@@ -27,6 +27,7 @@ class Bounds(msgspec.Struct, frozen=True):
         connections: sockets, whether they have a session or not. sessions: of all clients.
         subscriptions: of one session; items: monitored items of one session.
         queue: values that wait for one monitored item.
+        event_bytes: events of one session that wait, or were sent and not acknowledged.
         message_bytes, chunks: of one message.
         operations: nodes, calls or items of one request.
         session_timeout_s: the longest time for which a session outlives its connection.
@@ -37,6 +38,7 @@ class Bounds(msgspec.Struct, frozen=True):
     subscriptions: int = 16
     items: int = 5000
     queue: int = 100
+    event_bytes: int = 1 << 20
     message_bytes: int = 1 << 20
     chunks: int = 16
     operations: int = 1000
@@ -143,6 +145,9 @@ class AgentPort(Protocol):
         Args:
             after: `sequence` of the Event.Snapshot that the address space was made from.
         """
+
+    def hold(self, is_held: bool) -> None:
+        """Let the agent wait with all that it tells and answers, or go on; nothing of it is lost."""
 
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         """Call a function of the catalogue; the answer as over JSON-RPC: dicts, lists, texts, numbers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from edgeagent.publish.opcua.own_types import RECORD, RECORDS
 from edgeagent.publish.opcua.values import put, stamped
 
 _NO_DATA = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadNoData))
+_LAST_KNOWN = ua.StatusCode(ua.UInt32(ua.StatusCodes.UncertainLastUsableValue))
 _WAITING = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadWaitingForInitialData))
 _DATA_VARIABLE = standard(ua.ObjectIds.BaseDataVariableType)
 
@@ -74,6 +75,10 @@ class RecordNodes:
                 code = ua.StatusCode() if has_value else _NO_DATA
                 await put(place, stamped(value, code, now, now))
 
+    async def doubt(self, is_in_doubt: bool) -> None:
+        """Say that nobody knows whether this is still so, or that it is."""
+        await _doubt(self._places.values(), is_in_doubt)
+
 
 class RecordsNodes:
     """Several records, the same place in each array."""
@@ -92,3 +97,17 @@ class RecordsNodes:
                 self._shown[field.name] = str(values)
                 value = ua.Variant(values, field.variant_type or ua.VariantType.Variant, is_array=True)
                 await put(place, stamped(value, ua.StatusCode(), now, now))
+
+    async def doubt(self, is_in_doubt: bool) -> None:
+        """Say that nobody knows whether this is still so, or that it is."""
+        await _doubt(self._places.values(), is_in_doubt)
+
+
+async def _doubt(places: Iterable[AttributeValue], is_in_doubt: bool) -> None:
+    """Of values that are there, change the status alone."""
+    before, after = (ua.StatusCode(), _LAST_KNOWN) if is_in_doubt else (_LAST_KNOWN, ua.StatusCode())
+    now = datetime.now(UTC)
+    for place in places:
+        its = place.value
+        if its is not None and its.Value is not None and its.StatusCode == before:
+            await put(place, stamped(its.Value, after, its.SourceTimestamp, now))

@@ -1,19 +1,18 @@
 """One client's requests: its channel, its session, and the services that it asks for.
 
 Needed for asyncua 2.1.0 because its UaProcessor attaches a session to a channel before it has checked the signature,
-does not compare the session's token afterwards, serves sessions over channels without security, and takes messages
-apart whatever that costs.
+does not compare the session's token afterwards, and serves sessions over channels without security.
 """
 
 from __future__ import annotations
 
 import logging
-import struct
+import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from asyncua import ua
-from asyncua.common.utils import Buffer, NotEnoughData, ServiceError
+from asyncua.common.utils import Buffer, ServiceError
 from asyncua.crypto.security_policies import SecurityPolicyNone
 from asyncua.server.uaprocessor import PublishRequestData, UaProcessor
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary, struct_to_binary, uatcp_to_binary
@@ -21,10 +20,12 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 
 from edgeagent.publish.opcua.caller import calls_now
+from edgeagent.publish.opcua.folders import fingerprint
 from edgeagent.publish.opcua.identities import identified
+from edgeagent.publish.opcua.measured import Measured, decoded
 from edgeagent.publish.opcua.services.table import SERVICES, number_of
 from edgeagent.publish.opcua.sessions import UaSession
-from edgeagent.publish.opcua.trust import NotTrusted, fingerprint, wall_time
+from edgeagent.publish.opcua.trust import NotTrusted, wall_time
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.connections import Connection
@@ -46,37 +47,15 @@ _READS_PER_OPERATION = 40
 """Fields of one operation, rounded up generously: a monitored item with a filter has the most."""
 
 _LEAST_CHANNEL_MS, _MOST_CHANNEL_MS = 60_000, 3_600_000
+_LEAST_NONCE_BYTES = 32
+"""What a client makes up for the server to sign (OPC 10000-4, 5.6.2)."""
+
+_OVERDUE = 1.25
+"""Of its lifetime, a channel is served whose keys were not renewed (OPC 10000-4, 5.5.2.1)."""
 
 _log = logging.getLogger(__name__)
 
-_UNDECODABLE = (
-    NotEnoughData, ua.UaError, ValueError, TypeError, LookupError, AttributeError, RecursionError, ArithmeticError,
-    struct.error,
-)  # fmt: skip
-"""What asyncua raises for bytes that are no request."""
-
 _Answers = dict[int, tuple[type[Any] | None, Callable[[Any, Any], Awaitable[Any]]]]
-
-
-class Measured(Buffer):
-    """A message that may only be read so many times: taking it apart costs no more than this, however it is nested."""
-
-    def __init__(self, data: bytes, left: list[int], start: int = 0, size: int = -1) -> None:
-        super().__init__(data, start, size)
-        self._left = left
-
-    def read(self, size: int) -> bytes:
-        """Read bytes; raises BadEncodingLimitsExceeded after too many."""
-        self._left[0] -= 1
-        if self._left[0] < 0:
-            raise ua.UaStatusCodeError(ua.StatusCodes.BadEncodingLimitsExceeded)
-        if size < 0:  # asyncua would read what it has read before
-            raise NotEnoughData(f"there is no length of {size}")
-        return super().read(size)
-
-    def copy(self, size: int = -1) -> Measured:
-        """A part of it, of the same measure."""
-        return Measured(self._data, self._left, self._cur_pos, min(size, self._size) if size >= 0 else self._size)
 
 
 class Requests(UaProcessor):
@@ -94,6 +73,7 @@ class Requests(UaProcessor):
         self._most_sent_bytes = _MOST_SENT_BYTES
         self._has_greeted = False
         self._certificate: str | None = None
+        self._overdue_at = float("inf")
 
     @property
     def most_chunk_bytes(self) -> int:
@@ -118,6 +98,8 @@ class Requests(UaProcessor):
         """Why the connection has to end; None where it goes on."""
         if self._certificate and not self.iserver.trust.trusts(self._certificate):
             return ua.StatusCodes.BadSecurityChecksFailed, "the certificate is not trusted any more"
+        if time.monotonic() > self._overdue_at:
+            return ua.StatusCodes.BadSecureChannelClosed, "the channel was not renewed"
         return self.session.over() if self.session else None
 
     def peer(self) -> x509.Certificate:
@@ -206,6 +188,7 @@ class Requests(UaProcessor):
         handle, sequence = request.RequestHeader.RequestHandle, message.SequenceHeader()
         self.send_response(handle, sequence, response, ua.MessageType.SecureOpen)
         self._certificate = certificate
+        self._overdue_at = time.monotonic() + _OVERDUE * asked.RequestedLifetime / 1000
 
     def _checked(self, named: ua.AsymmetricAlgorithmHeader, is_renewed: bool) -> str | None:
         """Fingerprint of the client's certificate; None for a channel that only tells the endpoints."""
@@ -251,22 +234,22 @@ class Requests(UaProcessor):
         key = cast("Any", number.Identifier) if number.NamespaceIndex == 0 else None
         if key in _DISCOVERY:
             parameters, answer = _DISCOVERY[key]
-            return await answer(self, _decoded(parameters, body))
+            return await answer(self, decoded(parameters, body))
         if not self._is_secure:
             raise ServiceError(ua.StatusCodes.BadSecurityModeInsufficient)
         if key == number_of("CreateSession"):
-            return await self._create_session(_decoded(ua.CreateSessionParameters, body))
+            return await self._create_session(decoded(ua.CreateSessionParameters, body))
         session = self.session
         if session is None or header.AuthenticationToken != session.auth_token:
             raise ServiceError(ua.StatusCodes.BadSessionIdInvalid)
         session.touch()
         if key in _OF_SESSION:
             parameters, answer = _OF_SESSION[key]
-            return await answer(self, _decoded(parameters, body))
+            return await answer(self, decoded(parameters, body))
         if not session.is_activated():
             raise ServiceError(ua.StatusCodes.BadSessionNotActivated)
         if key == number_of("Publish"):
-            return await self._publish(session, _decoded(ua.PublishParameters, body), header, sequence)
+            return await self._publish(session, decoded(ua.PublishParameters, body), header, sequence)
         return await self._serve(session, key, body)
 
     async def _serve(self, session: UaSession, key: Any, body: Measured) -> Any:
@@ -275,7 +258,7 @@ class Requests(UaProcessor):
             raise ServiceError(ua.StatusCodes.BadServiceUnsupported)
         if not service.is_open and not session.is_authenticated:
             raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
-        parameters = _decoded(service.parameters, body)
+        parameters = decoded(service.parameters, body)
         counted = service.counted(parameters)
         if counted > self.iserver.bounds.operations:
             raise ServiceError(ua.StatusCodes.BadTooManyOperations)
@@ -287,12 +270,19 @@ class Requests(UaProcessor):
 
     async def _get_endpoints(self, parameters: ua.GetEndpointsParameters) -> Any:
         response = ua.GetEndpointsResponse()
-        response.Endpoints = await self.iserver.get_endpoints(parameters, self.sockname)
+        endpoints = await self.iserver.get_endpoints(parameters, self.sockname)
+        profiles = parameters.ProfileUris
+        response.Endpoints = [each for each in endpoints if not profiles or each.TransportProfileUri in profiles]
         return response
 
     async def _find_servers(self, parameters: ua.FindServersParameters) -> Any:
+        """It knows itself alone; asyncua knows nobody before somebody registers."""
         response = ua.FindServersResponse()
-        response.Servers = self.iserver.find_servers(parameters, self.sockname)
+        endpoints = await self.iserver.get_endpoints(
+            ua.GetEndpointsParameters(EndpointUrl=parameters.EndpointUrl), self.sockname
+        )
+        wanted = parameters.ServerUris
+        response.Servers = [each.Server for each in endpoints[:1] if not wanted or each.Server.ApplicationUri in wanted]
         return response
 
     async def _create_session(self, parameters: ua.CreateSessionParameters) -> Any:
@@ -302,6 +292,8 @@ class Requests(UaProcessor):
         policy = self._connection.security_policy
         if parameters.ClientCertificate and parameters.ClientCertificate != policy.peer_certificate:
             raise ServiceError(ua.StatusCodes.BadCertificateInvalid)
+        if len(parameters.ClientNonce or b"") < _LEAST_NONCE_BYTES:
+            raise ServiceError(ua.StatusCodes.BadNonceInvalid)
         self.session = UaSession(self.iserver, self, self._client)
         response = ua.CreateSessionResponse()
         response.Parameters = await self.session.create_session(parameters, self.sockname)
@@ -328,7 +320,14 @@ class Requests(UaProcessor):
         self._limits.max_message_size = self._agreed_bytes
         return response
 
+    def answer_waiting(self, status: int) -> None:
+        """Answer all Publish requests that wait: nothing will be published."""
+        while self._publish_requests:
+            asked = self._publish_requests.popleft()
+            self.send_response(asked.requesthdr.RequestHandle, asked.seqhdr, _fault(status))
+
     async def _close_session(self, _: Any) -> Any:
+        self.answer_waiting(ua.StatusCodes.BadSessionClosed)
         await self._end_session()
         self._limits.max_message_size = min(_LOGIN_BYTES, self._agreed_bytes)
         return ua.CloseSessionResponse()
@@ -348,19 +347,6 @@ class Requests(UaProcessor):
         if len(self._publish_requests) >= self.publish_request_limit(own):
             self._evict_publish_request()
         self._publish_requests.append(asked)
-
-
-def _decoded(kind: type[Any] | None, body: Measured) -> Any:
-    """The parameters of a request; None for one whose parameters change nothing."""
-    if kind is None:
-        return None
-    try:
-        return struct_from_binary(kind, body)
-    except ua.UaStatusCodeError:
-        raise
-    except _UNDECODABLE as error:
-        _log.debug("%s cannot be decoded (%s: %s)", kind.__name__, type(error).__name__, error)
-        raise ServiceError(ua.StatusCodes.BadDecodingError) from None
 
 
 def _fault(status: int) -> ua.ServiceFault:

@@ -19,7 +19,7 @@ from asyncua.server.internal_session import InternalSession
 from asyncua.server.user_managers import UserManager
 from asyncua.ua import ua_binary
 
-from edgeagent.publish.opcua.certificates import Own, is_due, own_certificate
+from edgeagent.publish.opcua.certificates import Own, Unreadable, is_due, own_certificate
 from edgeagent.publish.opcua.connections import Connection, Door
 from edgeagent.publish.opcua.memory import Returned
 from edgeagent.publish.opcua.port import AgentPort, Policy
@@ -234,7 +234,7 @@ class UaServer(Server):
     async def _look_after(self) -> None:
         looked_at, memory = time.monotonic(), Returned()
         while True:
-            memory.after(self._door.left)
+            memory.look(self._door.left)
             self.iserver.counted["rejected"] += self._door.rejected
             self._door.rejected = 0
             await self._summary.refresh()
@@ -242,7 +242,13 @@ class UaServer(Server):
             if time.monotonic() - looked_at > _RENEWAL_LOOKED_AT_S:
                 looked_at = time.monotonic()
                 if is_due(self.iserver.certificate, wall_time()):
-                    self._use(await self._own())
+                    await self._renew()
+
+    async def _renew(self) -> None:
+        try:
+            self._use(await self._own())
+        except (OSError, Unreadable) as error:
+            _log.error("The certificate of the OPC UA server could not be renewed, and is tried again: %s", error)
 
 
 def _in_url(host: str) -> str:

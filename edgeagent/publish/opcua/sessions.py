@@ -19,8 +19,10 @@ from asyncua.server.internal_session import InternalSession, SessionState
 from edgeagent.publish.opcua.caller import calls_now
 from edgeagent.publish.opcua.certificates import application_uris
 from edgeagent.publish.opcua.port import Identity
+from edgeagent.publish.opcua.rights import may_hear, may_see, sees_machines
 from edgeagent.publish.opcua.services import browsing, reading
 from edgeagent.publish.opcua.services.subscriptions import UaSubscription, UaSubscriptions
+from edgeagent.publish.opcua.services.waiting import Share
 
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.connections import Connection
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 CONTINUATION_POINTS = 10
 """Browse continuation points of one session."""
+
+MOST_LISTENING = 100
+"""Items of one session that wait for events: each event is held against all their filters."""
 
 _TOKEN_BYTES = 32
 
@@ -56,6 +61,7 @@ class UaSession(InternalSession):
         self._connection = connection
         self.turn = connection.turn
         self._points = browsing.Points(CONTINUATION_POINTS)
+        self._share = Share(server.bounds.event_bytes)
         server.sessions.add(self)
 
     @property
@@ -127,10 +133,15 @@ class UaSession(InternalSession):
         """See asyncua, with the timestamps and index ranges that were asked for."""
         if params.TimestampsToReturn not in reading.TIMESTAMPS:
             raise ServiceError(ua.StatusCodes.BadTimestampsToReturnInvalid)
+        if not params.MaxAge >= 0:
+            raise ServiceError(ua.StatusCodes.BadMaxAgeInvalid)
         size = 0
         found = []
         for wanted in params.NodesToRead:
-            value = reading.read(self.aspace, wanted, params.TimestampsToReturn)
+            if may_see(self.identity, self.aspace, wanted):
+                value = reading.read(self.aspace, wanted, params.TimestampsToReturn)
+            else:
+                value = ua.DataValue(StatusCode=_status("BadUserAccessDenied"))
             size += reading.size_of(value)
             if size > 4 * self.iserver.bounds.message_bytes:
                 raise ServiceError(ua.StatusCodes.BadResponseTooLarge)
@@ -185,16 +196,26 @@ class UaSession(InternalSession):
         """See asyncua."""
         results = []
         for method in params:
-            if all(map(_is_proper, method.InputArguments or ())):
-                results += await self.iserver.method_service.call([method])
+            if problem := self._uncallable(method):
+                results.append(ua.CallMethodResult(_status(problem)))
             else:
-                results.append(ua.CallMethodResult(_status("BadInvalidArgument")))
+                results += await self.iserver.method_service.call([method])
             await self.turn.between()
         return results
 
+    def _uncallable(self, method: ua.CallMethodRequest) -> str:
+        """Why a method cannot be called, whatever it does: the type of a condition has some that nobody answers."""
+        if method.ObjectId not in self.aspace:
+            return "BadNodeIdUnknown"
+        if method.MethodId not in self.aspace or self.aspace[method.MethodId].call is None:
+            return "BadMethodInvalid"
+        return "" if all(map(_is_proper, method.InputArguments or ())) else "BadInvalidArgument"
+
     async def history_read(self, params: ua.HistoryReadParameters) -> list[ua.HistoryReadResult]:
-        """See asyncua."""
+        """See asyncua; about events the agent itself is asked, in the name of who asks."""
         await self.turn.between()
+        if not (isinstance(params.HistoryReadDetails, ua.ReadEventDetails) or sees_machines(self.identity)):
+            raise ServiceError(ua.StatusCodes.BadUserAccessDenied)
         return await super().history_read(params)
 
     async def subscribe(self, params: ua.CreateSubscriptionParameters) -> ua.CreateSubscriptionResult:
@@ -202,7 +223,9 @@ class UaSession(InternalSession):
         if len(self.subscriptions) >= self.iserver.bounds.subscriptions:
             raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
         requests = self._requests
-        return await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        made = await self.create_subscription(params, requests.forward_publish_response, requests.get_publish_request)
+        self._its(made.SubscriptionId).events.share = self._share
+        return made
 
     async def change_subscription(self, params: ua.ModifySubscriptionParameters) -> ua.ModifySubscriptionResult:
         """Change how a subscription publishes."""
@@ -215,6 +238,8 @@ class UaSession(InternalSession):
             own = self.own(number)
             results += await super().delete_subscriptions([number]) if own else [_status("BadSubscriptionIdInvalid")]
             await self.turn.between()
+        if not self.subscriptions:
+            self._requests.answer_waiting(ua.StatusCodes.BadNoSubscription)
         return results
 
     async def take_over(self, params: ua.TransferSubscriptionsParameters) -> list[ua.TransferResult]:
@@ -266,12 +291,18 @@ class UaSession(InternalSession):
         own = self._its(params.SubscriptionId).monitored_item_srv
         free = self.iserver.bounds.items - sum(len(each.monitored_item_srv) for each in self.subscriptions)
         results = []
+        listening = sum(each.monitored_item_srv.listening for each in self.subscriptions)
         for item in params.ItemsToCreate:
-            if free <= 0:
+            is_event = item.ItemToMonitor.AttributeId == ua.AttributeIds.EventNotifier
+            if free <= 0 or (is_event and listening >= MOST_LISTENING):
                 results.append(ua.MonitoredItemCreateResult(_status("BadTooManyMonitoredItems")))
+                continue
+            if not self._may_monitor(item.ItemToMonitor):
+                results.append(ua.MonitoredItemCreateResult(_status("BadUserAccessDenied")))
                 continue
             results.append(await own.create(item, params.TimestampsToReturn))
             free -= bool(results[-1].StatusCode.is_good())
+            listening += is_event and results[-1].StatusCode.is_good()
             await self.turn.between()
         return results
 
@@ -305,6 +336,11 @@ class UaSession(InternalSession):
             results += own.delete_monitored_items([number])
             await self.turn.between()
         return results
+
+    def _may_monitor(self, wanted: ua.ReadValueId) -> bool:
+        if wanted.AttributeId == ua.AttributeIds.EventNotifier:
+            return may_hear(self.identity)
+        return may_see(self.identity, self.aspace, wanted)
 
     def _its(self, subscription: int) -> UaSubscription:
         own = self.own(subscription)

@@ -58,6 +58,7 @@ class Standing:
         self._due: dict[str, set[str]] = {}
         self._busy: set[str] = set()
         self._refused: dict[str, str] = {}
+        self._is_in_doubt = False
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -101,11 +102,10 @@ class Standing:
         try:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._show(nodes, due)
-            self._doubt(False)
+            await self._know(True)
         except TimeoutError:
             self._due[nodes.id] |= due
-            self._doubt(True)
-            await nodes.state.show("unknown")
+            await self._know(False)
         except CommandRefused as refused:
             self._due[nodes.id] |= due
             if self._refused.get(nodes.id) != refused.reason:
@@ -113,6 +113,18 @@ class Standing:
                 _log.warning("OPC UA: %s cannot be asked how it stands: %s", nodes.id, refused.reason)
         except Exception:  # noqa: BLE001  supervised: logged, and looked at again
             _log.exception("OPC UA: how %s stands could not be shown", nodes.id)
+
+    async def _know(self, is_known: bool) -> None:
+        """Let everything that is shown say whether the agent answers."""
+        self._doubt(not is_known)
+        if self._is_in_doubt == (not is_known):
+            return
+        self._is_in_doubt = not is_known
+        for nodes in self._machines.values():
+            for record in nodes.records:
+                await record.doubt(not is_known)
+            if not is_known:
+                await nodes.state.show("unknown")
 
     def _look_by_time(self, is_at_all: bool) -> None:
         for machine in self._machines:

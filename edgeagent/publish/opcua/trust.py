@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Literal
 
 import msgspec
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from edgeagent.publish.opcua.certificates import application_uris
-
-MOST_BYTES = 8192
-"""Of one certificate; those in use have 1 to 2 KB."""
+from edgeagent.publish.opcua.certificates import application_uris, write_whole
+from edgeagent.publish.opcua.folders import (
+    MOST_BYTES,
+    REJECTED,
+    TRUSTED,
+    Change,
+    Fingerprints,
+    State,
+    der_of,
+    files,
+    fingerprint,
+    note,
+)  # fmt: skip
 
 MOST_REJECTED = 50
 """The oldest gives way: whoever is to be trusted knocks again."""
 
-MOST_TRUSTED = 1000
+_MODE = 0o644
+"""Of a certificate's file: there is no secret in it."""
 
 _RSA_BITS = range(2048, 4097)
 """What the policies allow (OPC 10000-7)."""
-
-State = Literal["trusted", "rejected"]
-TRUSTED: Final = "trusted"
-REJECTED: Final = "rejected"
 
 
 class NotTrusted(Exception):
@@ -60,11 +63,11 @@ class TrustList:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._folders: dict[State, Path] = {TRUSTED: folder / TRUSTED, REJECTED: folder / REJECTED}
         for each in self._folders.values():
             each.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._trusted: frozenset[str] = frozenset()
-        self._read_at = -1
+        self._trusted = Fingerprints(self._folders[TRUSTED])
 
     def check(self, der: bytes, now: datetime) -> x509.Certificate:
         """Let a client's certificate pass; keep another one among the rejected, for somebody to look at.
@@ -86,46 +89,45 @@ class TrustList:
         return certificate
 
     def trusts(self, digest: str) -> bool:
-        """Whether the certificate of this fingerprint is trusted now."""
-        changed_at = self._folders[TRUSTED].stat().st_mtime_ns
-        if changed_at != self._read_at:
-            self._trusted = frozenset(known for known, _ in self._files(TRUSTED))
-            self._read_at = changed_at
-        return digest in self._trusted
+        """Whether the certificate of this fingerprint is trusted now; none is while the folder cannot be read."""
+        try:
+            return digest in self._trusted.now()
+        except OSError:
+            return False
 
     def known(self, now: datetime) -> list[Known]:
         """All certificates of both folders, the trusted ones first."""
-        return [self._known(state, file, now) for state in self._folders for _, file in self._files(state)]
+        return [self._known(state, file, now) for state in self._folders for _, file in files(self._folders[state])]
 
-    def trust(self, beginning: str, now: datetime) -> Known:
+    def trust(self, beginning: str, now: datetime, by: str = "") -> Known:
         """Trust the rejected certificate whose fingerprint begins so.
 
+        Args:
+            by: the account that wants it, for the audit record.
+
         Raises:
-            LookupError: none or several begin so, or it would not be taken.
+            LookupError: none or several begin so, or it would not be taken. OSError: it cannot be done.
         """
         found = self._the_one(beginning, REJECTED, now)
         if found.problem:
             raise LookupError(f"{found.fingerprint[:16]} of {found.subject}: the certificate {found.problem}")
-        return self._move(found, TRUSTED, now)
+        return self._move(found, TRUSTED, now, by)
 
-    def reject(self, beginning: str, now: datetime) -> Known:
-        """Trust a certificate no longer; its sessions end within seconds.
-
-        Raises:
-            LookupError: none or several of the trusted begin so.
-        """
-        return self._move(self._the_one(beginning, TRUSTED, now), REJECTED, now)
+    def reject(self, beginning: str, now: datetime, by: str = "") -> Known:
+        """Trust a certificate no longer; its sessions end within seconds. As `trust`."""
+        return self._move(self._the_one(beginning, TRUSTED, now), REJECTED, now, by)
 
     def _the_one(self, beginning: str, state: State, now: datetime) -> Known:
         digits = beginning.lower().replace(":", "")
-        found = [file for digest, file in self._files(state) if digest.startswith(digits)]
+        found = [file for digest, file in files(self._folders[state]) if digest.startswith(digits)]
         if len(found) != 1 or not digits:
             raise LookupError(f"{len(found) or 'no'} {state} certificates begin with {beginning!r}")
         return self._known(state, found[0], now)
 
-    def _move(self, known: Known, to: State, now: datetime) -> Known:
+    def _move(self, known: Known, to: State, now: datetime, by: str) -> Known:
+        note(self._folder, known.fingerprint, Change(by, known.subject))  # first: the agent may look at any moment
         target = self._folders[to] / f"{known.fingerprint}.der"
-        target.write_bytes(_der(known.file.read_bytes()))
+        write_whole(target, der_of(known.file.read_bytes()), _MODE)
         known.file.unlink()
         return self._known(to, target, now)
 
@@ -139,17 +141,10 @@ class TrustList:
             held = sorted(self._folders[REJECTED].iterdir(), key=lambda each: each.stat().st_mtime_ns)
             for oldest in held[: max(0, len(held) - MOST_REJECTED + 1)]:
                 oldest.unlink(missing_ok=True)
-            file.write_bytes(der)
-
-    def _files(self, state: State) -> Iterator[tuple[str, Path]]:
-        """Fingerprint and file of all that can be read; what is none is left out."""
-        for file in sorted(self._folders[state].iterdir())[:MOST_TRUSTED]:
-            with suppress(OSError, ValueError):
-                if file.stat().st_size <= 2 * MOST_BYTES:
-                    yield fingerprint(_der(file.read_bytes())), file
+            write_whole(file, der, _MODE)
 
     def _known(self, state: State, file: Path, now: datetime) -> Known:
-        der = _der(file.read_bytes())
+        der = der_of(file.read_bytes())
         try:
             certificate = x509.load_der_x509_certificate(der)
             subject, until = certificate.subject.rfc4514_string(), certificate.not_valid_after_utc
@@ -157,11 +152,6 @@ class TrustList:
             return Known(fingerprint(der), state, file, "", (), None, f"cannot be read ({error})")
         uris, problem = application_uris(certificate), problem_of(certificate, now)
         return Known(fingerprint(der), state, file, subject, uris, until, problem)
-
-
-def fingerprint(der: bytes) -> str:
-    """SHA-256 of a certificate's DER, hexadecimal."""
-    return hashlib.sha256(der).hexdigest()
 
 
 def problem_of(certificate: x509.Certificate, now: datetime) -> str:
@@ -183,13 +173,6 @@ def problem_of(certificate: x509.Certificate, now: datetime) -> str:
     elif now >= certificate.not_valid_after_utc:
         problem = f"was valid until {certificate.not_valid_after_utc:%Y-%m-%d}"
     return problem
-
-
-def _der(content: bytes) -> bytes:
-    """A file's certificate as DER; raises ValueError where it is PEM, and none."""
-    if not content.startswith(b"-----BEGIN"):
-        return content
-    return x509.load_pem_x509_certificate(content).public_bytes(serialization.Encoding.DER)
 
 
 def wall_time() -> datetime:

@@ -21,7 +21,10 @@ _CODES = {
 """Unit of a point → common code, symbol and name of UNECE Recommendation 20."""
 
 _NO_CODE = -1
-"""Of a unit that the recommendation does not have."""
+"""Of a unit that the recommendation does not have (OPC 10000-8, 5.6.4.3)."""
+
+_NAMES = {"cm/min": "centimetre per minute"}
+"""Names of such units."""
 
 _OURS = "urn:edgeagent:units"
 
@@ -29,7 +32,7 @@ _OURS = "urn:edgeagent:units"
 def engineering_units(unit: str) -> ua.EUInformation:
     """Say a unit; one without a common code, as cm/min, by its symbol alone."""
     if unit not in _CODES:
-        return ua.EUInformation(_OURS, _NO_CODE, ua.LocalizedText(unit), ua.LocalizedText(unit))
+        return ua.EUInformation(_OURS, _NO_CODE, ua.LocalizedText(unit), ua.LocalizedText(_NAMES.get(unit, unit)))
     code, symbol, name = _CODES[unit]
     return ua.EUInformation(_CEFACT, unit_id(code), ua.LocalizedText(symbol), ua.LocalizedText(name))
 

@@ -70,6 +70,7 @@ def variant(point: Point, value: Shown) -> ua.Variant:
 
 
 _NULL = ua.Variant()
+_BAD = ua.StatusCode(ua.UInt32(ua.StatusCodes.Bad))
 
 
 async def put(place: AttributeValue, value: ua.DataValue) -> None:
@@ -158,7 +159,7 @@ class Values:
                 made = data_value(points[column], value, quality, time_ns, now)
             except Exception:  # noqa: BLE001  supervised: what cannot be shown is bad, and keeps no other value back
                 _log.exception("%s/%s cannot be shown as %r", machine, points[column].path, value)
-                made = data_value(points[column], None, Quality.BAD, time_ns, now)
+                made = stamped(_NULL, _BAD, None, now)
             await put(places[column], made)
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)

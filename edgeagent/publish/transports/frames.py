@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from aiohttp import WSMessage, WSMsgType
+from edgeagent.publish.transports.web import WSMessage, WSMsgType
 
 
 class UnreadableFrame(Exception):
@@ -29,6 +29,9 @@ class Frames(Protocol):
     def form(self, notification: bytes) -> bytes:
         """Make of a JSON notification what is sent; the same object makes the same object."""
 
+    def whole(self, notification: bytes) -> bytes:
+        """Make of a JSON notification the frame that holds it."""
+
     async def write(self, answer: bytes) -> bytes:
         """Make of a JSON answer what is sent."""
 
@@ -49,6 +52,19 @@ class JsonFrames:
         """See `Frames`."""
         return notification
 
+    def whole(self, notification: bytes) -> bytes:
+        """See `Frames`."""
+        return framed(notification)
+
     async def write(self, answer: bytes) -> bytes:
         """See `Frames`."""
         return answer
+
+def framed(message: bytes, kind: int = WSMsgType.TEXT) -> bytes:
+    """A whole frame as a server sends it (RFC 6455, 5.2): for a peer that is not behind, without a coroutine."""
+    size = len(message)
+    if size < 126:
+        return b"%c%c%b" % (0x80 | kind, size, message)
+    if size < 1 << 16:
+        return b"%c\x7e%b%b" % (0x80 | kind, size.to_bytes(2, "big"), message)
+    return b"%c\x7f%b%b" % (0x80 | kind, size.to_bytes(8, "big"), message)

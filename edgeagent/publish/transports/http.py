@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
-from aiohttp import HttpVersion11, web
-
 from edgeagent.config import is_loopback
 from edgeagent.errors import CommandRefused
 from edgeagent.logs import Detail
@@ -18,6 +16,7 @@ from edgeagent.model.users import Identity
 from edgeagent.publish.jsonrpc import MOST_ANSWERS, Dispatcher
 from edgeagent.publish.observe.pages import View
 from edgeagent.publish.tally import Tally
+from edgeagent.publish.transports import web
 from edgeagent.publish.transports.admission import Admission
 from edgeagent.publish.transports.listening import Listener, Places
 from edgeagent.publish.transports.responses import AT_ONCE, error, full, send_at_once, turned_away, unauthenticated
@@ -170,7 +169,7 @@ class HttpServer:
         """All of a body, or somewhat more than the limit of it; raises TimeoutError and RequestPayloadError."""
         if request.content.is_eof():
             return request.content.read_nowait()  # all of it has arrived: no clock is needed
-        if request.headers.get("Expect", "").lower() == "100-continue" and request.version == HttpVersion11:
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.version == web.HttpVersion11:
             await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         body = bytearray()
         async with asyncio.timeout(_READ_S):

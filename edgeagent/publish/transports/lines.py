@@ -13,6 +13,7 @@ from edgeagent.logs import Detail
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
+from edgeagent.publish.straight import Straight
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
 from edgeagent.publish.transports.listening import Listener, Places
 from edgeagent.publish.transports.splitting import LineSplitter, LineTooLong
@@ -117,7 +118,8 @@ class _Connection(asyncio.Protocol):
             self._turn_away()
             return
         self._server.connections.add(self)
-        self._session = self._server.delivery.session(self._send, self.hang_up, send_at_once=self._send_at_once)
+        self._session = self._server.delivery.session(
+            self._send, self.hang_up, send_at_once=self._send_at_once, straight=Straight(transport, _line))
         self._guest = self._server.admission.admit(self._session, "lines", self._peer, transport)
         if not self._server.admission.is_open_to(self._guest.caller()):
             self._lines.limit = MOST_OF_UNKNOWN
@@ -214,13 +216,13 @@ class _Connection(asyncio.Protocol):
     def _send(self, message: bytes) -> Awaitable[object] | None:
         if self._transport.is_closing():
             raise ConnectionResetError(f"{self._peer} is gone")
-        self._transport.write(message + b"\n")
+        self._transport.write(_line(message))
         return None if self._writable.is_set() else self._writable.wait()
 
     def _send_at_once(self, message: bytes) -> bool:
         keeps_up = self._writable.is_set() and not self._transport.is_closing()
         if keeps_up:
-            self._transport.write(message + b"\n")
+            self._transport.write(_line(message))
         return keeps_up
 
     async def _serve(self) -> None:
@@ -265,3 +267,7 @@ class _Connection(asyncio.Protocol):
             if self._paused and not self._lines.full:
                 self._paused = False
                 self._transport.resume_reading()
+
+
+def _line(message: bytes) -> bytes:
+    return message + b"\n"

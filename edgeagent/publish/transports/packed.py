@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from aiohttp import WSMessage, WSMsgType
-
 from edgeagent.publish import messagepack
-from edgeagent.publish.transports.frames import UnreadableFrame
+from edgeagent.publish.transports.frames import UnreadableFrame, framed
+from edgeagent.publish.transports.web import WSMessage, WSMsgType
 
 
 class PackedFrames:
@@ -27,6 +26,10 @@ class PackedFrames:
     def form(self, notification: bytes) -> bytes:
         """See `Frames`."""
         return messagepack.packed(notification)
+
+    def whole(self, notification: bytes) -> bytes:
+        """See `Frames`."""
+        return framed(self.form(notification), self.type)
 
     async def write(self, answer: bytes) -> bytes:
         """See `Frames`."""

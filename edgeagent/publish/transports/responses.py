@@ -7,11 +7,10 @@ import time
 from email.utils import formatdate
 from functools import lru_cache
 
-from aiohttp import HttpVersion11, web
-
 from edgeagent.errors import CommandRefused
 from edgeagent.logs import Detail
 from edgeagent.publish.jsonrpc import refusal
+from edgeagent.publish.transports import web
 
 AT_ONCE = 32 << 10
 """Bytes of a response that a socket's buffer takes without asking its writer to wait; that begins at 64 KiB."""
@@ -39,7 +38,7 @@ def send_at_once(request: web.BaseRequest, answer: bytes) -> web.StreamResponse 
     transport = request.transport
     if transport is None or transport.is_closing() or transport.get_write_buffer_size() or len(answer) > AT_ONCE:
         return None
-    if request.version != HttpVersion11 or not request.keep_alive:
+    if request.version != web.HttpVersion11 or not request.keep_alive:
         return None
     transport.write(b"%b%d\r\n\r\n%b" % (_head(int(time.time())), len(answer), answer))
     return _SENT

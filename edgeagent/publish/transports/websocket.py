@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Protocol, cast
-
-from aiohttp import WSCloseCode, WSMsgType, web
 
 from edgeagent.errors import DeliveryError
 from edgeagent.logs import Detail
@@ -15,8 +14,11 @@ from edgeagent.model.users import Identity
 from edgeagent.publish.delivery import Delivery
 from edgeagent.publish.jsonrpc import Dispatcher, refusal
 from edgeagent.publish.session import Session
+from edgeagent.publish.straight import Straight
+from edgeagent.publish.transports import web
 from edgeagent.publish.transports.admission import MOST_OF_UNKNOWN, Admission
-from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame
+from edgeagent.publish.transports.frames import Frames, JsonFrames, UnreadableFrame, framed
+from edgeagent.publish.transports.web import WSCloseCode
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +97,9 @@ class WebSocketRoute:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
+@cache
 def _frames(protocol: str | None) -> Frames:
+    """Make those of a subprotocol, the same for all its connections."""
     if protocol != PACKED:
         return JsonFrames()
     from edgeagent.publish.transports.packed import PackedFrames  # noqa: PLC0415  only for whom it is
@@ -117,7 +121,9 @@ class _Connection:
         self._peer = request.remote or "unknown"
         self._frames = _frames(socket.ws_protocol)
         self._farewell: asyncio.Task[None] | None = None
-        self.session = route.delivery.session(self._send, self._hang_up, self._frames.form, self._send_at_once)
+        straight = Straight(request.transport, self._frames.whole, self._is_over) if request.transport else None
+        self.session = route.delivery.session(
+            self._send, self._hang_up, self._frames.form, self._send_at_once, straight)
         self._guest = route.admission.admit(self.session, "websocket", self._peer, request.transport, identity)
 
     async def serve(self) -> None:
@@ -155,6 +161,9 @@ class _Connection:
             except asyncio.CancelledError:
                 self._farewell.cancel()
                 raise
+
+    def _is_over(self) -> bool:
+        return self._socket.closed
 
     def _send(self, message: bytes) -> Awaitable[object] | None:
         return None if self._send_at_once(message) else self._send_when_there_is_room(message)
@@ -206,13 +215,3 @@ class _Connection:
             closing.cancel()
             if self._transport is not None:
                 self._transport.abort()
-
-
-def framed(message: bytes, kind: int = WSMsgType.TEXT) -> bytes:
-    """A whole frame as a server sends it (RFC 6455, 5.2): for a peer that is not behind, without a coroutine."""
-    size = len(message)
-    if size < 126:
-        return b"%c%c%b" % (0x80 | kind, size, message)
-    if size < 1 << 16:
-        return b"%c\x7e%b%b" % (0x80 | kind, size.to_bytes(2, "big"), message)
-    return b"%c\x7f%b%b" % (0x80 | kind, size.to_bytes(8, "big"), message)

@@ -34,12 +34,15 @@ async def prove(ground: Ground, count: int) -> list[Seen]:
     begun = time.monotonic()
     reading = asyncio.create_task(_read(agent))
     await behind.attach(agent)
-    faults = [] if await behind.caught_up(count, _PATIENCE_S) else [f"behind: is at {behind.last} only"]
+    faults: list[str] = []
+    if not await behind.caught_up(count, _PATIENCE_S):
+        faults.append(f"behind: is at {behind.last} only")
     told_s = time.monotonic() - begun
     events, read_s = await reading
     await comes(lambda: len(delays.values) >= FEWEST)
     await live.detach()
-    await behind.caught_up(live.last)
+    if not await behind.caught_up(live.last):
+        faults.append(f"behind: is at {behind.last} and does not come to {live.last}")
     await behind.detach()
     findings = oracle.read(behind.log)
     faults += findings.faults + oracle.complete(findings, "behind", behind.last) + oracle.read(live.log).faults

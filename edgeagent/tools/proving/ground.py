@@ -46,7 +46,8 @@ class Oven:
         """Start it; it is warm and empty then."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-P", "-m", "edgeagent.tools.proving.oven", str(self.truth), str(self.speed),
-            str(self._seed), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)  # fmt: skip
+            str(self._seed), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
         self.port = (await self._answer())["port"]
 
     async def order(self, **every_s: float) -> tuple[float, dict[str, float]]:
@@ -56,7 +57,7 @@ class Oven:
         answer = await self._answer()
         return answer["time"], dict(answer["boards"])
 
-    async def end(self) -> None:
+    async def kill(self) -> None:
         """End the process."""
         if self._process and self._process.returncode is None:
             with suppress(ProcessLookupError):
@@ -129,7 +130,7 @@ port = {port}
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-P", "-m", "edgeagent", "run", str(self._file),
-                stdout=asyncio.subprocess.PIPE, stderr=log)  # fmt: skip
+                stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True)  # fmt: skip
 
     async def up(self, patience_s: float = _PATIENCE_S) -> None:
         """Wait until it has told its addresses.
@@ -196,12 +197,17 @@ port = {port}
 
 
 class Ground:
-    """One scenario's folder, its chance, and the processes that it began; they end with it."""
+    """One scenario's folder, its chance, and the processes that it began; they end with it.
+
+    Attributes:
+        leaves: called once they have ended, each once, so that nothing else is left behind either.
+    """
 
     def __init__(self, folder: Path, seed: int) -> None:
         self.folder = folder
         self.chance = Random(seed)  # noqa: S311  it chooses moments
         self._seed = seed
+        self.leaves: list[Callable[[], object]] = []
         self._processes: list[Oven | Agent] = []
         folder.mkdir(parents=True)
 
@@ -232,9 +238,10 @@ class Ground:
         return took_s
 
     async def close(self) -> None:
-        """End every process that is left."""
-        for process in self._processes:
-            await (process.kill() if isinstance(process, Agent) else process.end())
+        """End every process that is left; where this is cancelled, all are struck and the next call does the rest."""
+        await asyncio.gather(*(process.kill() for process in self._processes))
+        while self.leaves:
+            self.leaves.pop()()
 
 
 async def comes(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> bool:

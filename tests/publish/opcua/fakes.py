@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edgeagent.errors import CommandRefused
-from edgeagent.model.callers import ANYBODY
+from edgeagent.model.callers import ANYBODY, NO_ROLE
 from edgeagent.model.functions import FUNCTIONS
 from edgeagent.model.functions.machines import LaneDescription, MachineDescription, ZoneDescription
 from edgeagent.model.machine import Machine
@@ -17,8 +17,8 @@ from edgeagent.publish.opcua.port import Bounds, Change, HistoricRow, Identity, 
 from edgeagent.publish.openapps.machines import describe
 from firmware_iface import catalog
 
-OPERATOR, VIEWER = "operator-token", "viewer-token"
-"""Tokens that the fake agent knows; the users are called mes and panel."""
+OPERATOR, VIEWER, STARTER = "operator-token", "viewer-token", "starter-token"
+"""Tokens that the fake agent knows; the users are called mes, panel and starter, who has a list of functions."""
 
 FINGERPRINT = "ab" * 32
 """Of the one certificate that the fake agent knows; its user is an administrator, chief."""
@@ -63,6 +63,7 @@ class FakePort:
             CommandRefused and may be a coroutine function; a function that is not here is refused as notFound.
         opened: session → identity, for those that are open. ended: sessions that were closed.
         turned: (address, reason) of clients that were turned away.
+        holds: whether the agent was to wait, each time that this changed.
         rows: machine → its history, oldest first, every row with all columns of `historic` in order.
     """
 
@@ -81,12 +82,16 @@ class FakePort:
         self.stream = "00000000000000f1"
         self.sequence = 0
         self.followed_after: int | None = None
+        self.holds: list[bool] = []
         self.wrong_tokens = 0
 
     def follow(self, after: int) -> None:
         self.followed_after = after
         for machine in self.machines:
             self.on_values(machine.id, [(point.index, None, 3, 0) for point in machine.points])
+
+    def hold(self, is_held: bool) -> None:
+        self.holds.append(is_held)
 
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         self.asked.append((function, parameters, session))
@@ -118,6 +123,8 @@ class FakePort:
             identity = Identity(number, "mes", "operator", None, True)
         elif token == VIEWER and user in (None, "panel"):
             identity = Identity(number, "panel", "viewer", None, True)
+        elif token == STARTER and user in (None, "starter"):
+            identity = Identity(number, "starter", NO_ROLE, ("Recipe.Start",), True)
         elif token is None and fingerprint == FINGERPRINT:
             identity = Identity(number, "chief", "administrator", None, True)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import traceback
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from tests.publish.opcua.clients import Application, Wire, secured, session
 from tests.publish.opcua.guarded import monitor, read, subscribe
 from tests.publish.opcua.test_bounds import deep_variant, pieces, plain
+from tests.publish.opcua.test_services import event_item
 from tests.publish.opcua.test_sessions import call
 
 OPERATIONS = 1000
@@ -27,6 +29,7 @@ class Flood:
     def __init__(self, url: str, application: Application, server_der: bytes) -> None:
         self.url, self.application, self.der = url, application, server_der
         self.oven, self.who, self.writable, self.temperature = (Numbered(number) for number in (1, 5, 4, 2))
+        self.complete = Numbered(10_000)
         self.many = [Numbered(1000 + number) for number in range(200)]
 
     async def wire(self) -> Wire:
@@ -133,6 +136,24 @@ class Flood:
                 wire.writer.transport.abort()
 
 
+    async def listeners(self) -> None:
+        """Let boards be completed, listen with many items, and take nothing."""
+        while True:
+            with suppress(OSError, AssertionError, TimeoutError, AttributeError):
+                wire = await self.wire()
+                for _ in range(4):
+                    number = (await wire.ask(subscribe(50))).Parameters.SubscriptionId
+                    items = event_item(number, [], 100)
+                    items.Parameters.ItemsToCreate *= 25
+                    await wire.ask(items)
+                request = ua.CallRequest()
+                request.Parameters.MethodsToCall = [ua.CallMethodRequest(self.oven.nodeid, self.complete.nodeid)]
+                for _ in range(200):
+                    await wire.ask(request)
+                wire.writer.transport.abort()
+            await asyncio.sleep(0.01)
+
+
 class Numbered:
     """A node of the test's oven as a client knows it."""
 
@@ -158,17 +179,20 @@ KINDS: dict[str, tuple[Callable[[Flood], Coroutine[Any, Any, None]], int]] = {
     "silent connections": (Flood.connections, 2),
     "wild certificates": (Flood.certificates, 4),
     "orphan subscriptions": (Flood.orphans, 2),
+    "events that nobody takes": (Flood.listeners, 4),
 }
 """Name → what one client of it does, and how many there are."""
 
 
 async def main(kind: str, url: str, application: Path, server_der: bytes, seconds: float) -> None:
-    """Flood for so long."""
+    """Flood for so long, then end the process as it is: a client may miss that it is told to end."""
     does, count = KINDS[kind]
     flood = Flood(url, Application(application), server_der)
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.gather(*[does(flood) for _ in range(count)])
+    ended, _ = await asyncio.wait([asyncio.create_task(does(flood)) for _ in range(count)], timeout=seconds,
+                                  return_when=asyncio.FIRST_EXCEPTION)
+    for task in ended:
+        traceback.print_exception(task.exception())
+    os._exit(bool(ended))
 
 
 if __name__ == "__main__":

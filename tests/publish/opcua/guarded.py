@@ -19,7 +19,7 @@ from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.server import UaServer
 from tests.publish.opcua.clients import Application, Wire, der, secured, session, url
 from tests.publish.opcua.fakes import FakePort, settings
-from tests.publish.opcua.ovens import Oven
+from tests.publish.opcua.ovens import Oven, event
 
 
 class Guarded:
@@ -70,6 +70,7 @@ class Guarded:
             for number in range(variables)
         ]
         if has_machines:
+            await oven.add_method(ua.NodeId(10_000, index), "Complete", self._complete, [], [])
             Oven(self.port)
             self.model = InformationModel(self.server, self.port, calling, self._owns)
             await self.model.start()
@@ -88,6 +89,13 @@ class Guarded:
         await asyncio.sleep(0)
         self.calls += 1
         return [ua.Variant(calling() or 0, ua.VariantType.Int64)]
+
+    async def _complete(self, _: ua.NodeId) -> list[ua.Variant]:
+        """Let a board be completed, and everybody be told."""
+        assert self.model is not None
+        self.port.tell("Board.ProcessCompleted", event("Board.ProcessCompleted"))
+        await self.model.settled()
+        return []
 
     async def wire(self, user: str = "mes", token: str = "operator-token") -> Wire:
         """A connection with a session, whose requests a test makes itself."""

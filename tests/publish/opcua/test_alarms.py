@@ -47,12 +47,12 @@ class Heard:
         return await asyncio.wait_for(self.events.get(), 20)
 
     async def refreshed(self) -> list[dict[str, Any]]:
-        """What was told between the marks of a refresh."""
+        """What was told between the marks of a refresh; what waited before it comes first."""
         found = []
         while (told := await self.next())["EventType"] != ua.NodeId(ua.ObjectIds.RefreshEndEventType):
             found.append(told)
-        assert found[0]["EventType"] == ua.NodeId(ua.ObjectIds.RefreshStartEventType)
-        return found[1:]
+        types = [each["EventType"] for each in found]
+        return found[types.index(ua.NodeId(ua.ObjectIds.RefreshStartEventType)) + 1 :]
 
 
 def wanted(of_type: int | None = None) -> ua.EventFilter:
@@ -291,5 +291,60 @@ def test_a_filter_by_type_lets_derived_types_pass(at_oven: At, of_type: int, is_
                 assert (await heard.next())["ConditionName"] == alarm.told["code"]
             else:
                 assert (await heard.next())["ConditionName"] is None
+
+    at_oven(body)
+
+
+def test_a_refresh_delivers_every_condition_however_many_are_retained(at_oven: At) -> None:
+    """More than wait for an item, and more than go into a message; what happens meanwhile is told as well."""
+
+    async def body(oven: Oven) -> None:
+        codes = [f"R{number:03}" for number in range(230)]
+        for code in codes:
+            await oven.tell("Alarm.Raised", Alarm(code).data())
+        async with listening(oven) as heard:
+            number = heard.subscription.subscription_id
+            assert await refresh(oven, number) == "Good"
+            assert await refresh(oven, number) == "BadRefreshInProgress"
+            await oven.tell("Alarm.Raised", Alarm("R900").data())
+            found = await heard.refreshed()
+            assert {*codes, "E217", "E002", "R900"} <= {each["ConditionName"] for each in found}
+            assert ua.NodeId(ua.ObjectIds.EventQueueOverflowEventType) not in {each["EventType"] for each in found}
+            await oven.tell("Alarm.Cleared", Alarm("R000").data())
+            await oven.tell("Alarm.Acknowledged", Alarm("R000").data())
+            for _ in range(2):
+                assert (await heard.next())["ConditionName"] == "R000"
+            assert await refresh(oven, number, heard.item) == "Good"
+            again = {each["ConditionName"] for each in await heard.refreshed()}
+            assert "R000" not in again
+            assert len(again) >= 230
+        for code in [*codes[1:], "R900"]:
+            await oven.tell("Alarm.Cleared", Alarm(code).data())
+            await oven.tell("Alarm.Acknowledged", Alarm(code).data())
+
+    at_oven(body)
+
+
+@pytest.mark.parametrize(("method", "given"), [
+    (ua.ObjectIds.ConditionType_AddComment, [b"0123456789abcdef", ua.LocalizedText("seen")]),
+    (ua.ObjectIds.ConditionType_Enable, []), (ua.ObjectIds.ConditionType_Disable, []),
+    (ua.ObjectIds.AcknowledgeableConditionType_Confirm, [b"0123456789abcdef", ua.LocalizedText("seen")]),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_OneShotShelve, []),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_TimedShelve, [1000.0]),
+    (ua.ObjectIds.AlarmConditionType_ShelvingState_Unshelve, []),
+    (ua.ObjectIds.AlarmConditionType_Silence, []), (ua.ObjectIds.AlarmConditionType_Suppress, []),
+])  # fmt: skip
+def test_what_a_condition_does_not_offer_is_no_method_of_it(at_oven: At, method: int, given: list[Any]) -> None:
+    async def body(oven: Oven) -> None:
+        alarm = Alarm(f"M{method % 1000:03}")
+        await oven.tell("Alarm.Raised", alarm.data())
+        condition = oven.node(alarm.key)
+        offered = await condition.get_children(ua.ObjectIds.HasComponent, ua.NodeClass.Method)
+        assert ua.NodeId(method) not in {each.nodeid for each in offered}
+        request = ua.CallMethodRequest(condition.nodeid, ua.NodeId(method), [ua.Variant(each) for each in given])
+        [result] = await oven.client.uaclient.call([request])
+        assert result.StatusCode.name == "BadMethodInvalid"
+        assert await oven.node(f"{alarm.key}/AckedState/Id").read_value() is False
+        assert (await oven.node(f"{alarm.key}/EnabledState").read_value()).Text == "Enabled"
 
     at_oven(body)

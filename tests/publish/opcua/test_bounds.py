@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import struct
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary, uatcp_to_binary
 
-from edgeagent.publish.opcua import connections
+from edgeagent.publish.opcua import connections, requests
 from edgeagent.publish.opcua.port import Bounds
 from tests.publish.opcua.clients import Wire, connected, create_session, secured, session
 from tests.publish.opcua.conftest import Run, Serve
@@ -325,6 +326,23 @@ def test_publish_requests_are_bounded_and_the_oldest_is_answered(serve: Serve, r
     run(test())
 
 
+def test_publish_requests_that_nothing_can_answer_any_more_are_answered_so(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            deleting = ua.DeleteSubscriptionsRequest()
+            for ending, told in ((deleting, "BadNoSubscription"), (ua.CloseSessionRequest(), "BadSessionClosed")):
+                made = (await wire.ask(subscribe(15_000))).Parameters.SubscriptionId
+                deleting.Parameters.SubscriptionIds = [made]
+                assert status(await wire.ask(ua.PublishRequest())) == "Good"
+                for request in (ua.PublishRequest(), ua.PublishRequest(), ending):
+                    wire.request(request)
+                assert sorted([status(await wire.answer()) for _ in range(3)]) == sorted([told, told, "Good"])
+            await wire.close()
+
+    run(test())
+
+
 def test_who_does_not_read_is_not_answered_any_more(serve: Serve, run: Run) -> None:
     """Answers that nobody takes are not made: the next request waits, and then its sender."""
 
@@ -364,6 +382,29 @@ def test_the_channel_is_renewed_by_its_own_client_alone(serve: Serve, run: Run) 
             assert isinstance(again, ua.ErrorMessage)
             await wrong.close()
             await wire.close()
+
+    run(test())
+
+
+def test_a_channel_whose_keys_are_not_renewed_ends(
+    serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    now = 0.0
+    monkeypatch.setattr(requests, "time", SimpleNamespace(monotonic=lambda: now))
+
+    async def test() -> None:
+        nonlocal now
+        async with serve() as its:
+            wire, renewing = await its.wire(), await its.wire()
+            now = 3600.0
+            opened = await renewing.open(renewing.channel.security_policy, ua.SecurityTokenRequestType.Renew)
+            assert isinstance(opened, ua.OpenSecureChannelResponse)
+            assert status(await wire.ask(read(its.temperature))) == "Good"
+            now = 3600.0 * 1.25 + 1
+            assert await wire.is_ended()
+            assert status(await renewing.ask(read(its.temperature))) == "Good"
+            await wire.close()
+            await renewing.close()
 
     run(test())
 

@@ -136,3 +136,15 @@ def test_every_event_type_can_be_browsed_with_its_fields(at_oven: At) -> None:
             assert found == {field.name for field in its.fields}
 
     at_oven(body)
+
+
+def test_events_that_come_faster_than_they_are_told_wait_at_the_agent(at_oven: At) -> None:
+    async def body(oven: Oven) -> None:
+        oven.port.holds.clear()
+        for _ in range(250):
+            oven.port.tell("Board.Lost", event("Board.Lost"))
+        assert oven.port.holds == [True]
+        await oven.model.settled()
+        assert oven.port.holds == [True, False]
+
+    at_oven(body)

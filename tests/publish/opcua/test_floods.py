@@ -129,6 +129,7 @@ def test_the_server_stays_small_and_open(alone: Alone, kind: str) -> None:
                 during.append(float("inf"))
             peak = max(peak, alone.resident_mb())
             await asyncio.sleep(0.3)
+        assert flood.returncode == 0
         share = (alone.processor_s() - used) / (time.monotonic() - begun)
         at_once = await alone.connect_s()
         await asyncio.sleep(8)  # the memory of those that left is given back within seconds

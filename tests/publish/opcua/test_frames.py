@@ -3,9 +3,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgeagent.errors import CommandRefused
@@ -175,6 +176,33 @@ def test_an_end_that_does_not_read_is_noticed() -> None:
         assert channel.keeps_up
         while channel.keeps_up:
             channel.tell("much", b"x" * (1 << 16))
+        await channel.close()
+        far.close()
+
+    asyncio.run(run())
+
+
+def test_who_asks_and_does_not_read_is_held_to_what_was_agreed_on() -> None:
+    asked = 0
+
+    def answer(*_: Any) -> bytes:
+        nonlocal asked
+        asked += 1
+        return b"x" * (1 << 20)
+
+    async def run() -> None:
+        near, far = socket.socketpair()
+        far.setblocking(False)
+        heard = Heard(answer)
+        channel = await Channel.over(near, heard)
+        loop = asyncio.get_running_loop()
+        for number in range(10 * frames.MOST_CALLS):
+            with suppress(OSError):
+                await loop.sock_sendall(far, msgspec.msgpack.encode((0, number, "much", ())))
+            await asyncio.sleep(0)
+        await asyncio.wait_for(heard.news.wait(), 10)
+        assert "more calls at a time" in (heard.reason or "")
+        assert asked < 10
         await channel.close()
         far.close()
 

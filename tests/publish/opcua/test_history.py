@@ -302,6 +302,22 @@ def test_a_filter_chooses_events_of_the_past_too(at_oven: At) -> None:
     at_oven(body)
 
 
+def test_a_filter_of_the_past_that_would_take_too_long_is_refused(at_oven: At) -> None:
+    async def body(oven: Oven) -> None:
+        await happen(oven)
+        leaf = ua.ContentFilterElement(ua.FilterOperator.IsNull, [ua.LiteralOperand(ua.Variant(1))])
+        doubling = [
+            ua.ContentFilterElement(ua.FilterOperator.Or, [ua.ElementOperand(index + 1)] * 2) for index in range(10)
+        ]
+        for wanted in (
+            ua.EventFilter(chosen().SelectClauses, ua.ContentFilter([*doubling, leaf])), ua.EventFilter(),
+        ):  # fmt: skip
+            result = await events(oven.client.nodes.server, at(0), at(1), wanted=wanted)
+            assert result.StatusCode.name == "BadEventFilterInvalid"
+
+    at_oven(body)
+
+
 def test_events_of_the_past_are_read_with_the_rights_of_who_asks(at_oven: At) -> None:
     async def body(oven: Oven) -> None:
         await happen(oven)

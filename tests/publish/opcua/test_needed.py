@@ -14,6 +14,7 @@ from asyncua.server.address_space import AddressSpace, AttributeService, Attribu
 from asyncua.server.binary_server_asyncio import OPCUAProtocol
 from asyncua.server.internal_server import InternalServer
 from asyncua.server.internal_session import InternalSession
+from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 from asyncua.server.user_managers import PermissiveUserManager
 from asyncua.ua.ua_binary import Primitives, struct_from_binary
@@ -53,6 +54,18 @@ def test_its_session_tokens_count_up_and_can_be_taken_up_elsewhere() -> None:
 
 def test_its_users_may_be_anybody() -> None:
     assert PermissiveUserManager().get_user(stock(), username="admin", password="anything") is not None
+
+
+def test_its_events_are_dropped_without_a_word() -> None:
+    async def test() -> None:
+        data = ua.CreateSubscriptionResult(SubscriptionId=1, RevisedPublishingInterval=1000.0)
+        subscription = InternalSubscription(data, AddressSpace(), print, ua.NodeId(1), request_callback=lambda _: None)
+        for number in range(3):
+            await subscription.enqueue_event(7, ua.EventFieldList(number), 2)
+        [told] = subscription._pop_publish_result().NotificationMessage.NotificationData
+        assert [event.ClientHandle for event in told.Events] == [1, 2]
+
+    asyncio.run(test())
 
 
 def test_its_subscriptions_count_up_and_cannot_be_modified() -> None:

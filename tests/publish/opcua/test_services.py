@@ -146,6 +146,19 @@ def test_the_timestamps_are_those_that_were_asked_for(serve: Serve, run: Run) ->
     run(test())
 
 
+@pytest.mark.parametrize("age", [-1.0, float("nan")])
+def test_an_age_that_is_none_is_refused(serve: Serve, run: Run, age: float) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            request = read(its.temperature)
+            request.Parameters.MaxAge = age
+            assert status(await wire.ask(request)) == "BadMaxAgeInvalid"
+            await wire.close()
+
+    run(test())
+
+
 async def next_change(wire: Wire, subscription: int) -> list[ua.MonitoredItemNotification]:
     """The next message's values; keep-alives are passed over."""
     while True:
@@ -345,6 +358,7 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
 @pytest.mark.parametrize(
     ("kind", "width", "told"),
     [(ua.DeadbandType.Absolute, 5.0, "Good"), (ua.DeadbandType.Percent, 5.0, "BadMonitoredItemFilterUnsupported"),
+     (ua.DeadbandType.Percent, 100.5, "BadDeadbandFilterInvalid"), (7, 5.0, "BadMonitoredItemFilterUnsupported"),
      (ua.DeadbandType.Absolute, float("nan"), "BadDeadbandFilterInvalid")],
 )  # fmt: skip
 def test_a_deadband_holds_or_is_refused(
@@ -395,7 +409,10 @@ def test_what_is_not_served_says_so(serve: Serve, run: Run) -> None:
     async def test() -> None:
         async with serve() as its:
             wire = await its.wire()
-            for kind in (ua.SetTriggeringRequest, ua.QueryFirstRequest, ua.AddNodesRequest, ua.CancelRequest):
+            for kind in (
+                ua.SetTriggeringRequest, ua.QueryFirstRequest, ua.QueryNextRequest, ua.AddNodesRequest,
+                ua.HistoryUpdateRequest, ua.CancelRequest,
+            ):  # fmt: skip
                 assert status(await wire.ask(kind())) == "BadServiceUnsupported"
             assert status(await wire.ask(ua.ReadRequest())) == "BadNothingToDo"
             await wire.close()

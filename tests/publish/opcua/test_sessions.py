@@ -11,7 +11,7 @@ from asyncua import Client, ua
 from asyncua.crypto.security_policies import SecurityPolicyNone
 
 from edgeagent.publish.opcua import identities
-from edgeagent.publish.opcua.trust import fingerprint
+from edgeagent.publish.opcua.folders import fingerprint
 from tests.publish.opcua import fakes
 from tests.publish.opcua.clients import (
     POLICIES,
@@ -171,6 +171,29 @@ def test_a_channel_without_security_tells_the_endpoints_and_nothing_else(serve: 
             for request in (create_session(its.application), read(its.temperature), ua.RegisterServerRequest()):
                 assert status(await wire.ask(request)) == "BadSecurityModeInsufficient"
             assert not its.server.iserver.sessions
+            await wire.close()
+
+    run(test())
+
+
+def test_a_client_finds_the_server_by_the_name_that_it_calls_it_by(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await Wire.to(its.url)
+            await wire.greet()
+            await wire.open()
+            here = "opc.tcp://oven-7:4840"
+            found = await wire.ask(ua.FindServersRequest(Parameters=ua.FindServersParameters(EndpointUrl=here)))
+            [server] = found.Servers
+            assert (server.ApplicationUri, server.DiscoveryUrls) == ("urn:test:edgeagent", [here])
+            for uri, count in (("urn:test:edgeagent", 1), ("urn:test:another", 0)):
+                asked = ua.FindServersParameters(EndpointUrl=here, ServerUris=[uri])
+                assert len((await wire.ask(ua.FindServersRequest(Parameters=asked))).Servers) == count
+            for profile, count in (("uatcp-uasc-uabinary", 3), ("https-uabinary", 0)):
+                uri = f"http://opcfoundation.org/UA-Profile/Transport/{profile}"
+                request = ua.GetEndpointsRequest(Parameters=ua.GetEndpointsParameters(here, ProfileUris=[uri]))
+                told = (await wire.ask(request)).Endpoints
+                assert [each.EndpointUrl for each in told] == [here] * count
             await wire.close()
 
     run(test())
@@ -366,6 +389,19 @@ def test_an_application_is_the_one_of_its_certificate(serve: Serve, run: Run) ->
             request = create_session(its.application)
             request.Parameters.ClientDescription.ApplicationUri = "urn:somebody:else"
             assert status(await wire.ask(request)) == "BadCertificateUriInvalid"
+            await wire.close()
+
+    run(test())
+
+
+def test_a_nonce_that_can_be_guessed_is_not_signed(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.channel()
+            asking = create_session(its.application)
+            asking.Parameters.ClientNonce = bytes(31)
+            assert status(await wire.ask(asking)) == "BadNonceInvalid"
+            assert not its.server.iserver.sessions
             await wire.close()
 
     run(test())

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
+from edgeagent.publish.opcua import folders
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.trust import MOST_BYTES, MOST_REJECTED, NotTrusted, TrustList, fingerprint
 from tests.publish.opcua.clients import Application, Wire, connected, secured
@@ -201,3 +202,43 @@ def test_wild_certificates_cost_little_and_leave_room(serve: Serve, run: Run, ke
             await own.close()
 
     run(test())
+
+
+def test_a_folder_that_is_gone_trusts_nobody(tmp_path: Path, application: Application) -> None:
+    trust = TrustList(tmp_path)
+    application.is_trusted_by(tmp_path)
+    its = application.own.fingerprint
+    assert trust.trusts(its)
+    (tmp_path / "trusted").rename(tmp_path / "away")
+    assert not trust.trusts(its)
+    (tmp_path / "away").rename(tmp_path / "trusted")
+    assert trust.trusts(its)
+
+
+def test_clients_are_looked_after_while_the_folder_is_gone(serve: Serve, run: Run, tmp_path: Path) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            (tmp_path / "pki" / "trusted").rename(tmp_path / "away")
+            assert await wire.is_ended()
+            (tmp_path / "away").rename(tmp_path / "pki" / "trusted")
+            another = await its.wire()
+            TrustList(tmp_path / "pki").reject(its.application.own.fingerprint, datetime.now(UTC))
+            assert await another.is_ended()
+            await wire.close()
+            await another.close()
+
+    run(test())
+
+
+def test_changes_that_bear_the_same_time_are_seen_all(
+    tmp_path: Path, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folders, "_SETTLES_S", 0.0)
+    trust, folder = TrustList(tmp_path), tmp_path / "trusted"
+    application.is_trusted_by(tmp_path)
+    changed = folder.stat().st_mtime_ns
+    assert trust.trusts(application.own.fingerprint)
+    (folder / "client.der").unlink()
+    os.utime(folder, ns=(changed, changed))
+    assert not trust.trusts(application.own.fingerprint)

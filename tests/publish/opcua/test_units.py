@@ -16,6 +16,7 @@ def test_a_common_code_is_the_number_that_opc_ua_has_for_it(code: str, number: i
 def test_a_unit_without_a_code_is_told_by_its_symbol() -> None:
     its = engineering_units("cm/min")
     assert (its.UnitId, its.NamespaceUri, its.DisplayName.Text) == (-1, "urn:edgeagent:units", "cm/min")
+    assert its.Description.Text == "centimetre per minute"
 
 
 @pytest.mark.parametrize("name", ["reflow10", "reflow12", "wave", "oxygen-luminox", "eurotherm2000"])

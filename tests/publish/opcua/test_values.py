@@ -144,14 +144,22 @@ def test_a_whole_number_is_an_int32_where_its_range_says_that_it_fits() -> None:
 def test_values_are_stale_while_the_agent_does_not_answer(at_oven: At, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(standing, "_PATIENCE_S", 0.2)
 
-    async def status(oven: Oven) -> str:
-        read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
+    async def status(oven: Oven, key: str = NODE) -> str:
+        read = await oven.node(key).read_data_value(raise_on_bad_status=False)
         return str(read.StatusCode.name)
+
+    records = (
+        "RO0001/status/State", "RO0001/lane/1/status/Boards", "RO0001/boards/last/Id",
+        "RO0001/boards/results/Id", "RO0001/boards/inside/Id", "RO0001/recipes/running/Name",
+        "RO0001/recipes/kept/Name",
+    )  # fmt: skip
 
     async def body(oven: Oven) -> None:
         oven.port.change(PATH, 242.3)
         await oven.model.settled()
         assert await status(oven) == "Good"
+        assert {await status(oven, key) for key in records} == {"Good"}
+        before = await oven.node(records[0]).read_data_value()
         answers = asyncio.Event()
         answer = oven.port.answers["Status.Get"]
 
@@ -163,6 +171,9 @@ def test_values_are_stale_while_the_agent_does_not_answer(at_oven: At, monkeypat
         state = oven.node("RO0001/MachineryItemState/CurrentState")
         await until(state, ua.LocalizedText("NotAvailable"))
         assert await status(oven) == "UncertainLastUsableValue"
+        assert {await status(oven, key) for key in records} == {"UncertainLastUsableValue"}
+        told = await oven.node(records[0]).read_data_value(raise_on_bad_status=False)
+        assert (told.Value, told.SourceTimestamp) == (before.Value, before.SourceTimestamp)
         read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
         assert (read.Value.Value, read.SourceTimestamp) == (242.3, NOW)
         oven.port.change(PATH, 243.0)
@@ -173,6 +184,8 @@ def test_values_are_stale_while_the_agent_does_not_answer(at_oven: At, monkeypat
         await until(state, ua.LocalizedText("NotExecuting"))
         await oven.model.settled()
         assert (await status(oven), await oven.node(NODE).read_value()) == ("Good", 243.0)
+        await until(oven.node(records[-1]), bool)
+        assert {await status(oven, key) for key in records} == {"Good"}
 
     at_oven(body)
 
@@ -181,12 +194,41 @@ def test_a_value_that_cannot_be_shown_is_bad_and_keeps_no_other_back(
     at_oven: At, caplog: pytest.LogCaptureFixture
 ) -> None:  # fmt: skip
     async def body(oven: Oven) -> None:
-        oven.port.change(PATH, "hot")
+        oven.port.change(PATH, "hot", time_ns=1 << 80)
         oven.port.change("hood/closed", True)
         await oven.model.settled()
         read = await oven.node(NODE).read_data_value(raise_on_bad_status=False)
         assert (read.Value.Value, read.StatusCode.name) == (None, "Bad")
         assert await oven.node("RO0001/hood/closed").read_value() is True
         assert "cannot be shown" in caplog.text
+
+    at_oven(body)
+
+
+def test_a_percent_deadband_is_of_the_range_of_its_value(at_oven: At) -> None:
+    """conveyor/1/speed has a range from 0 to 300, so that 1 % of it is 3."""
+
+    async def body(oven: Oven) -> None:
+        async def measured(speed: float) -> None:
+            oven.port.change("conveyor/1/speed", speed)
+            await oven.model.settled()
+
+        await measured(100.0)
+        heard = Heard()
+        subscription = await oven.client.create_subscription(10, heard)
+        node = oven.node("RO0001/conveyor/1/speed")
+        item = await subscription.deadband_monitor(node, 1.0, deadbandtype=ua.DeadbandType.Percent)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 100.0
+        for speed in (102.0, 98.0, 103.0, 103.5):  # the last one alone is more than 3 away
+            await measured(speed)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 103.5
+        await measured(100.6)
+        await measured(100.4)
+        assert (await asyncio.wait_for(heard.values.get(), 20))[0] == 100.4
+        await subscription.unsubscribe(item)
+        without_range = oven.node("RO0001/scanner/1/count")
+        with pytest.raises(ua.uaerrors.BadMonitoredItemFilterUnsupported):
+            await subscription.deadband_monitor(without_range, 1.0, deadbandtype=ua.DeadbandType.Percent)
+        await subscription.delete()
 
     at_oven(body)

@@ -6,6 +6,7 @@ items for each that is changed or deleted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
@@ -14,7 +15,9 @@ from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredIt
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.event_filter import Filter
+from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.monitoring import CheapItems
+from edgeagent.publish.opcua.nodes import standard
 from edgeagent.publish.opcua.services import reading
 from edgeagent.publish.opcua.turns import Turn
 
@@ -26,6 +29,10 @@ _MOST_SELECTED = 100
 
 _MOST_EVALUATED = 200
 """Operators that one event may cost: an element of a filter may be used by several others."""
+
+_ALL_PERCENT = 100.0
+_HAS_PROPERTY = standard(ua.ObjectIds.HasProperty)
+_EU_RANGE = ua.QualifiedName("EURange")
 
 _EVALUATED = frozenset((
     ua.FilterOperator.Equals, ua.FilterOperator.IsNull, ua.FilterOperator.GreaterThan, ua.FilterOperator.LessThan,
@@ -63,6 +70,11 @@ class Items(CheapItems):
     def __len__(self) -> int:
         return len(self._monitored_items)
 
+    @property
+    def listening(self) -> int:
+        """How many wait for events."""
+        return sum(map(len, self._monitored_events.values()))
+
     def handles(self) -> list[tuple[int, int]]:
         """Number and client's handle of each."""
         return [(number, item.client_handle or 0) for number, item in self._monitored_items.items()]
@@ -86,6 +98,7 @@ class Items(CheapItems):
                     self.logger, self.aspace, asked.RequestedParameters.Filter.WhereClause
                 )
             else:
+                asked.RequestedParameters.Filter = self._evaluated(wanted, asked.RequestedParameters.Filter)
                 result = await self._create_data_change_monitored_item(asked)
         finally:
             self._begun = None
@@ -105,7 +118,7 @@ class Items(CheapItems):
         except Refused as refused:
             return ua.MonitoredItemModifyResult(refused.status)
         item.client_handle, item.stamps = parameters.ClientHandle, stamps
-        item.filter = parameters.Filter
+        item.filter = self._evaluated(item.read_value_id, parameters.Filter)
         item.queue_size = self._size(parameters.QueueSize, is_event)
         if is_event:
             item.where_clause_evaluator = Filter(self.logger, self.aspace, parameters.Filter.WhereClause)
@@ -113,6 +126,29 @@ class Items(CheapItems):
         result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
         result.RevisedQueueSize = item.queue_size
         return result
+
+    def told(self, number: int, happening: Happening) -> ua.EventFieldList:
+        """What an item is told of a happening, if it is told."""
+        item = self._monitored_items[number]
+        return ua.EventFieldList(item.client_handle or 0, happening.to_event_fields(item.filter.SelectClauses))
+
+    def refresh(self, number: int, happenings: Iterable[tuple[Happening, bool]]) -> None:
+        """Tell an item what it wants of these, as its client takes them; with each, whether it is the last one."""
+        told = ((self.told(number, each) if self._wants(number, each) else None, last) for each, last in happenings)
+        self.isub.events.refresh(number, told)
+
+    def is_refreshing(self) -> bool:
+        """Whether what an item was told so is not all taken yet."""
+        return any(map(self.isub.events.is_refreshing, self._monitored_items))
+
+    def _wants(self, number: int, happening: Happening) -> bool:
+        item = self._monitored_items.get(number)
+        clause = item.where_clause_evaluator if item is not None and item.mode != ua.MonitoringMode.Disabled else None
+        return clause is not None and clause.eval(happening)
+
+    async def _trigger_event(self, event: Happening, mid: int) -> None:
+        if self._wants(mid, event):
+            await self.isub.enqueue_event(mid, self.told(mid, event), self._monitored_items[mid].queue_size)
 
     async def send_again(self, turn: Turn) -> None:
         """Let each item report its value, as if it had just been made."""
@@ -165,7 +201,7 @@ class Items(CheapItems):
     def _checked(self, wanted: ua.ReadValueId, asked: Any, is_event: bool) -> reading.Range:
         """The part of the value that is wanted, if the filter can be evaluated; raises Refused."""
         if is_event:
-            _check_event_filter(asked)
+            check_event_filter(asked)
             return ()
         if status := reading.encoding_problem(wanted):
             raise Refused(status)
@@ -184,20 +220,43 @@ class Items(CheapItems):
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
         if asked.DeadbandType == ua.DeadbandType.None_:
             return
-        if asked.DeadbandType != ua.DeadbandType.Absolute:
+        is_percent = asked.DeadbandType == ua.DeadbandType.Percent
+        if asked.DeadbandType != ua.DeadbandType.Absolute and not is_percent:
             raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-        if not asked.DeadbandValue >= 0:
+        if not asked.DeadbandValue >= 0 or (is_percent and asked.DeadbandValue > _ALL_PERCENT):
             raise Refused(ua.StatusCodes.BadDeadbandFilterInvalid)
         content = self.aspace.read_attribute_value(wanted.NodeId, wanted.AttributeId).Value
         if content is None or isinstance(content.Value, bool) or not isinstance(content.Value, int | float | None):
             raise Refused(ua.StatusCodes.BadFilterNotAllowed)
+        if is_percent and self._range_of(wanted.NodeId) is None:
+            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
+
+    def _evaluated(self, wanted: ua.ReadValueId, asked: Any) -> Any:
+        """A filter that was checked, with the width of a percent deadband in the unit of its value."""
+        its = self._range_of(wanted.NodeId) if _is_percent(asked) else None
+        if its is None:
+            return asked
+        width = asked.DeadbandValue / _ALL_PERCENT * (its.High - its.Low)
+        return uaprotocol_auto.DataChangeFilter(asked.Trigger, ua.DeadbandType.Absolute, width)
+
+    def _range_of(self, node_id: ua.NodeId) -> ua.Range | None:
+        """The EURange of a value; None where it has none."""
+        for each in self.aspace[node_id].references:
+            if each.IsForward and each.ReferenceTypeId == _HAS_PROPERTY and each.BrowseName == _EU_RANGE:
+                content = self.aspace.read_attribute_value(each.NodeId, ua.AttributeIds.Value).Value
+                return content.Value if content is not None and isinstance(content.Value, ua.Range) else None
+        return None
+
+
+def _is_percent(asked: Any) -> bool:
+    return isinstance(asked, uaprotocol_auto.DataChangeFilter) and asked.DeadbandType == ua.DeadbandType.Percent
 
 
 def _is_nothing(asked: Any) -> bool:
     return asked is None or (isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null())
 
 
-def _check_event_filter(asked: Any) -> None:
+def check_event_filter(asked: Any) -> None:
     """Raise Refused for what is no filter of events, or would take too long for each of them."""
     if not isinstance(asked, ua.EventFilter):
         raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)

@@ -21,6 +21,7 @@ from asyncua.server.subscription_service import SubscriptionService
 
 from edgeagent.publish.opcua.monitoring import Changes
 from edgeagent.publish.opcua.services.items import Items
+from edgeagent.publish.opcua.services.waiting import Share, WaitingEvents, weight_of
 
 LEAST_INTERVAL_MS, MOST_INTERVAL_MS = 50.0, 15_000.0
 
@@ -35,6 +36,9 @@ _MOST_AT_ONCE = 8
 
 _MOST_KEPT_ALIVE_S = 15.0
 """A client answers with a Publish request, which keeps its session as well."""
+
+_EVENT_BYTES = 1 << 20
+"""Of the events of a subscription that is no client's."""
 
 _LIFETIME_S = 300.0
 """Without a Publish request."""
@@ -68,7 +72,7 @@ class UaSubscriptions(SubscriptionService):
         number = result.SubscriptionId
         made = UaSubscription(
             result, self.aspace, callback, session_id, request_callback,
-            delete_callback=lambda: self.subscriptions.pop(number, None),
+            delete_callback=lambda: self._expired(number),
             max_queue_size=self.iserver.max_monitored_item_queue_size, publishing_enabled=params.PublishingEnabled,
         )  # fmt: skip
         made.most_notifications = _most_notifications(params.MaxNotificationsPerPublish)
@@ -77,6 +81,11 @@ class UaSubscriptions(SubscriptionService):
         await made.start()
         return result
 
+    def _expired(self, number: int) -> None:
+        gone = self.subscriptions.pop(number, None)
+        if gone is not None:
+            gone.let_go()
+
     def _number(self) -> int:
         while (number := secrets.randbelow(0x7FFFFFFF) + 1) in self.subscriptions:
             pass
@@ -84,7 +93,11 @@ class UaSubscriptions(SubscriptionService):
 
 
 class UaSubscription(InternalSubscription):
-    """A subscription of one session."""
+    """A subscription of one session.
+
+    Attributes:
+        events: that wait.
+    """
 
     monitored_item_srv: Items
     most_notifications = MOST_NOTIFICATIONS
@@ -92,6 +105,7 @@ class UaSubscription(InternalSubscription):
     def __init__(self, data: ua.CreateSubscriptionResult, aspace: AddressSpace, *arguments: Any, **named: Any) -> None:
         super().__init__(data, aspace, *arguments, **named)
         self.monitored_item_srv = Items(self, aspace)
+        self.events = WaitingEvents(self.monitored_item_srv.told, Share(_EVENT_BYTES))
         self._waiting = 0
         self._kept_notifications = 0
 
@@ -129,8 +143,26 @@ class UaSubscription(InternalSubscription):
 
     def forget(self, item: int) -> None:
         """An item is gone, and what waited of it."""
-        for waiting in (self._triggered_datachanges, self._triggered_events):
-            self._waiting -= len(waiting.pop(item, ()))
+        self._waiting -= len(self._triggered_datachanges.pop(item, ()))
+        self.events.forget(item)
+
+    def let_go(self) -> None:
+        """Give back what its messages took: nobody asks for them any more."""
+        for number in self.kept:
+            self._forget_message(number)
+
+    async def stop(self) -> None:
+        """See asyncua."""
+        await super().stop()
+        self.let_go()
+
+    async def enqueue_event(self, mid: int, eventdata: ua.EventFieldList, maxsize: int) -> None:
+        """See asyncua."""
+        self.events.put(mid, eventdata, maxsize)
+
+    def has_published_results(self) -> bool:
+        """See asyncua."""
+        return (self._publishing_enabled and bool(self.events)) or bool(super().has_published_results())
 
     async def publish_results(self, requestdata: Any = None) -> bool:
         """See asyncua; what does not fit into one message goes into further ones at once."""
@@ -143,7 +175,7 @@ class UaSubscription(InternalSubscription):
 
     @property
     def _has_more(self) -> bool:
-        return bool(self._triggered_datachanges or self._triggered_events) and self._was_cut
+        return bool(self._triggered_datachanges or self.events) and self._was_cut
 
     _was_cut = False
 
@@ -154,8 +186,10 @@ class UaSubscription(InternalSubscription):
         number = result.NotificationMessage.SequenceNumber
         if number in self._not_acknowledged_results:
             self._kept_notifications += _notifications(result)
+        else:
+            self.events.share.left += _weight(result)
         while len(self._not_acknowledged_results) > _MOST_KEPT_MESSAGES or (
-            self._kept_notifications > 2 * MOST_NOTIFICATIONS and len(self._not_acknowledged_results) > 1
+            self._is_much_kept and len(self._not_acknowledged_results) > 1
         ):
             self._forget_message(next(iter(self._not_acknowledged_results)))
         result.AvailableSequenceNumbers = self.kept
@@ -165,6 +199,11 @@ class UaSubscription(InternalSubscription):
         gone = self._not_acknowledged_results.pop(number, None)
         if gone is not None:
             self._kept_notifications -= _notifications(gone)
+            self.events.share.left += _weight(gone)
+
+    @property
+    def _is_much_kept(self) -> bool:
+        return self._kept_notifications > 2 * MOST_NOTIFICATIONS or self.events.share.left < 0
 
     def _pop_triggered_datachanges(self, result: ua.PublishResult) -> None:
         taken = self._taken(self._triggered_datachanges, self.most_notifications)
@@ -176,12 +215,13 @@ class UaSubscription(InternalSubscription):
         return Changes(taken) if is_of_client else ua.DataChangeNotification(MonitoredItems=taken)
 
     def _pop_triggered_events(self, result: ua.PublishResult) -> None:
-        taken = self._taken(self._triggered_events, self.most_notifications - _notifications(result))
+        taken = self.events.take(self.most_notifications - _notifications(result))
         if taken:
             result.NotificationMessage.NotificationData.append(ua.EventNotificationList(taken))
+        self._was_cut = self._was_cut or bool(self.events)
 
     def _taken(self, waiting: dict[int, list[Any]], most: int) -> list[Any]:
-        """The first of what waits, whole items first; what is left waits on."""
+        """The first of the values that wait, whole items first; what is left waits on."""
         taken: list[Any] = []
         while waiting and len(taken) < most:
             item = next(iter(waiting))
@@ -197,15 +237,15 @@ class UaSubscription(InternalSubscription):
         return taken
 
     async def _enqueue_event(self, mid: int, eventdata: Any, size: int, queue: dict[int, list[Any]]) -> None:
-        """Let a value or event wait; where too many do, the oldest of this item gives way, and this is said."""
+        """Let a value wait; where too many do, the oldest of this item gives way, and this is said."""
         waiting = queue.setdefault(mid, [])
-        most = 1 if self._waiting >= 4 * MOST_NOTIFICATIONS and queue is self._triggered_datachanges else size
+        most = 1 if self._waiting >= 4 * MOST_NOTIFICATIONS else size
         is_full = len(waiting) >= most
         if is_full and waiting:
             excess = len(waiting) - most + 1
             del waiting[:excess]
             self._waiting -= excess
-            if size > 1 and isinstance(eventdata, ua.MonitoredItemNotification):
+            if size > 1:
                 first = waiting[0] if waiting else eventdata
                 _mark_overflow(first)
         waiting.append(eventdata)
@@ -225,6 +265,12 @@ def _notifications(result: ua.PublishResult) -> int:
     for each in result.NotificationMessage.NotificationData or ():
         count += each.count if isinstance(each, Changes) else len(getattr(each, "Events", ()))
     return count
+
+
+def _weight(result: ua.PublishResult) -> int:
+    """What the events of a message take."""
+    data = result.NotificationMessage.NotificationData or ()
+    return sum(weight_of(event) for each in data for event in getattr(each, "Events", ()))
 
 
 def _most_notifications(asked: int) -> int:
