@@ -170,7 +170,7 @@ def _ordered(rows: list[Row], width: int, place: Row, is_falling: bool) -> list[
     for row in rows:
         key = row[:width]
         try:
-            is_next = not place or (key < place if is_falling else key > place)
+            is_next = _is_key(key) and (not place or (key < place if is_falling else key > place))
         except TypeError:
             is_next = False
         if not is_next:
@@ -178,6 +178,11 @@ def _ordered(rows: list[Row], width: int, place: Row, is_falling: bool) -> list[
         kept.append(row)
         place = key
     return kept
+
+
+def _is_key(key: Row) -> bool:
+    """Whether a key is one that was ever written: behind a NULL, a fraction or bytes nobody can go on reading."""
+    return all(isinstance(part, int | str) for part in key)
 
 
 def _count(connection: sqlite3.Connection, it: Layout, until: int) -> int | None:

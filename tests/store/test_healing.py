@@ -157,6 +157,20 @@ def test_a_truncated_file_is_put_aside_and_begins_a_new_stream(whole, store, row
     truncated(whole, store, rows, round(size * share))
 
 
+def test_a_first_key_of_nothing_costs_no_other_table_a_row(whole, store, rows):
+    first = damage.pages(whole)["history"][1]
+    with store.open("r+b") as file:
+        file.seek(first * PAGE - 1000)
+        file.write(bytes(1000))
+    with closing(sqlite3.connect(store)) as connection:
+        key = connection.execute("SELECT machine FROM history ORDER BY machine, t_ns LIMIT 1").fetchone()
+    assert key == (None,)
+    flip(store, 0)
+    served = damage.serve(store)
+    assert 0 < held(store, rows, served, of="history")["history"] < damage.ROWS
+    assert "lost of history" in served.damage
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_file_truncated_at_any_page_is_put_aside_and_begins_a_new_stream(whole, store, rows, tenth):
@@ -176,6 +190,7 @@ def truncated(whole: Path, store: Path, rows: Rows, page: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from(("flip", "zero", "garbage", "cut")), st.floats(0, 1), st.integers(1, 9000)),
                 min_size=1, max_size=3))  # fmt: skip
