@@ -151,7 +151,7 @@ def serve(path: Path) -> Served:
             events, gaps = await _read(archive)
             await care
             await archive.care.scrub()
-            if database._suspicion:
+            if archive.care._found.places or archive.care._healed.is_set() or database._suspicion:
                 await _healed(archive)
                 events, gaps = await _read(archive)
             last = journal.last_sequence
