@@ -14,7 +14,8 @@ ROWS = 50
 
 _STEPS = 10_000
 """Row numbers that are tried one by one in a damaged place."""
-_LAST = (1 << 63) - 1
+LAST = (1 << 63) - 1
+"""The greatest row number there can be."""
 _LONGEST = 64 << 20
 """Bytes of a value: a damaged length must not cost more memory."""
 
@@ -32,11 +33,14 @@ class Layout(NamedTuple):
 class Read(NamedTuple):
     """Rows that follow one another, as SQLite tells them; none for a damaged place, whose extent nobody knows.
 
-    `after` is where the next begins: the last row number or key, or the last number that was tried.
+    Attributes:
+        after: where the next begins: the last row number or key, or the last number that was tried.
+        is_in_order: whether the row behind them is as well; where it is not, SQLite does not find each by its key.
     """
 
     rows: list[Row]
     after: Row
+    is_in_order: bool = True
 
     @property
     def is_damaged(self) -> bool:
@@ -73,23 +77,23 @@ def layouts(connection: sqlite3.Connection) -> dict[str, Layout]:
     return found
 
 
-def read(connection: sqlite3.Connection, it: Layout, after: Row = (), until: int = _LAST) -> Iterator[Read]:
+def read(connection: sqlite3.Connection, it: Layout, after: Row = (), until: int = LAST) -> Iterator[Read]:
     """Read a table in the order of its key, as far as it can be read; some rows may come twice.
 
     Args:
         after: of an earlier `Read`, to go on there. until: the last row number wanted, where rows have numbers.
     """
-    count, is_damaged, last = 0, False, after
+    number, is_damaged, last = 0, False, after
     for found in _onwards(connection, it, after, until) if it.key else _numbered(connection, it, after, until):
-        count, is_damaged, last = count + len(found.rows), is_damaged or found.is_damaged, found.after
+        number, is_damaged, last = number + len(found.rows), is_damaged or found.is_damaged, found.after
         yield found
     # What is behind a damaged place in a tree of keys, or behind a key that was changed into a greater one, is found
     # from the end on.
-    if (is_damaged and it.key) or (not after and count != _count(connection, it, until)):
-        yield from (Read(found.rows, last) for found in newest(connection, it, until))
+    if (is_damaged and it.key) or (not after and number != count(connection, it, until)):
+        yield from (found._replace(after=last) for found in newest(connection, it, until))
 
 
-def newest(connection: sqlite3.Connection, it: Layout, until: int = _LAST) -> Iterator[Read]:
+def newest(connection: sqlite3.Connection, it: Layout, until: int = LAST) -> Iterator[Read]:
     """Read a table from its end on, the last row first, until its beginning or a damaged place."""
     return _onwards(connection, it, (), until, is_falling=True)
 
@@ -129,7 +133,7 @@ def _behind(connection: sqlite3.Connection, it: Layout, place: int, until: int) 
 
 
 def _onwards(
-    connection: sqlite3.Connection, it: Layout, place: Row, until: int = _LAST, *, is_falling: bool = False
+    connection: sqlite3.Connection, it: Layout, place: Row, until: int = LAST, *, is_falling: bool = False
 ) -> Iterator[Read]:
     """Read on in one direction until the end, or to the first damaged place, which is told last."""
     key = it.key or ("rowid",)
@@ -142,17 +146,17 @@ def _onwards(
         where = f"({names}) {beyond} ({', '.join('?' * len(key))})" if place else "TRUE"
         query = f"{select} WHERE {where} {conditions} ORDER BY {sorting} LIMIT ?"
         rows = _rows(connection, query, (*place, limit))
-        rows = None if rows is None else _ordered(rows, len(key), place, is_falling)
-        if rows == []:
+        kept = None if rows is None else _ordered(rows, len(key), place, is_falling)
+        if kept == []:
             return
-        if rows is None and limit == 1:
+        if (rows is None or kept is None) and limit == 1:
             yield Read([], place)
             return
-        if rows is None:
+        if rows is None or kept is None:
             limit = 1
             continue
-        place = rows[-1][:len(key)]
-        yield Read([row[len(key):] for row in rows], place)
+        place = kept[-1][:len(key)]
+        yield Read([row[len(key):] for row in kept], place, is_in_order=len(kept) == len(rows))
         limit = min(ROWS, 2 * limit)
 
 
@@ -185,11 +189,12 @@ def _is_key(key: Row) -> bool:
     return all(isinstance(part, int | str) for part in key)
 
 
-def _count(connection: sqlite3.Connection, it: Layout, until: int) -> int | None:
+def count(connection: sqlite3.Connection, it: Layout, until: int = LAST) -> int | None:
+    """How many rows a table has, also those that are not found by their keys; None where that cannot be read."""
     condition = "" if it.key else f"WHERE rowid <= {until}"
     query = f"SELECT count(*) FROM {it.table} NOT INDEXED {condition}"  # noqa: S608  names of the file's own
     try:
-        count: int = connection.execute(query).fetchone()[0]
+        found: int = connection.execute(query).fetchone()[0]
     except sqlite3.Error:
         return None
-    return count
+    return found

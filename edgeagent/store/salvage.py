@@ -221,15 +221,19 @@ def _read_some(reading: Iterator[Read], table: Table) -> list[Row]:
 
 def _newest(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table, most: int) -> None:
     """Take over the newest events, as many as there is time for."""
-    end = monotonic() + _AT_ONCE_S
+    end, count = monotonic() + _AT_ONCE_S, 0
     for found in rescue.newest(source, it):
         if found.is_damaged:
             return
         _insert(into, it, found.rows, table)
-        table.until = int(found.after[0]) - 1
+        if not found.is_in_order:  # the last of these numbers may be the one that is wrong
+            return
+        table.until, count = int(found.after[0]) - 1, count + len(found.rows)
         if monotonic() > end or table.rows >= most:
             return
-    table.is_done = True
+    table.is_done = count == rescue.count(source, it)
+    if not table.is_done:
+        table.until = rescue.LAST
 
 
 def _copied(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, table: Table) -> Iterator[None]:

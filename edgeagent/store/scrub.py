@@ -104,7 +104,7 @@ def _parts(connection: sqlite3.Connection, found: Found) -> Iterator[int]:
 
 
 def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[str]], read: Read, found: Found) -> int:
-    if read.is_damaged and it.table not in found.places:
+    if (read.is_damaged or not read.is_in_order) and it.table not in found.places:
         found.places.append(it.table)
     size = 0
     for row in read.rows:

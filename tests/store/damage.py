@@ -151,7 +151,7 @@ def serve(path: Path) -> Served:
             events, gaps = await _read(archive)
             await care
             await archive.care.scrub()
-            if database._suspicion:
+            if archive.care._found.places or archive.care._healed.is_set() or database._suspicion:
                 await _healed(archive)
                 events, gaps = await _read(archive)
             last = journal.last_sequence
@@ -169,7 +169,7 @@ async def _healed(archive: Archive) -> None:
     """Until what was found under way is healed and taken over."""
     care = asyncio.create_task(archive.care.run())
     async with asyncio.timeout(60):
-        while not (it := archive.care._salvaged) or not it.is_done:  # noqa: ASYNC110  nobody is told of the end
+        while not (it := archive.care._salvaged) or not it.is_done or archive.journal.is_partial:  # noqa: ASYNC110  nobody is told of the end
             await asyncio.sleep(0.01)
     care.cancel()
     await asyncio.wait((care,))

@@ -171,6 +171,23 @@ def test_a_first_key_of_nothing_costs_no_other_table_a_row(whole, store, rows):
     assert "lost of history" in served.damage
 
 
+@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("is_found_at_once", [False, True])
+def test_events_that_are_whole_but_not_found_by_their_numbers_are_served(whole, store, rows, share, is_found_at_once):
+    data = store.read_bytes()
+    begins = [(page - 1) * PAGE for page in damage.pages(whole)["events"]]
+    leaves = [(begin, cells) for begin in begins if data[begin] == 13
+              and (cells := int.from_bytes(data[begin + 3 : begin + 5], "big")) >= 3]  # fmt: skip
+    begin, cells = leaves[round(share * len(leaves))]
+    pointer = begin + 8 + (cells - 1) // 2 * 2
+    with store.open("r+b") as file:
+        file.seek(begin + int.from_bytes(data[pointer : pointer + 2], "big"))
+        file.write(bytes(8))  # its number is 0 now
+    if is_found_at_once:
+        flip(store, 0)
+    assert held(store, rows, damage.serve(store), of="events")["events"] == 1
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("tenth", range(10))
 def test_a_file_truncated_at_any_page_is_put_aside_and_begins_a_new_stream(whole, store, rows, tenth):
