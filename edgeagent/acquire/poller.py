@@ -93,17 +93,26 @@ class Poller:
         """Write once, as the next request on the wire.
 
         Raises:
-            Unreachable: the device is not known now; else as the source does, and as `allows` when the turn has come.
+            Unreachable: the device is not known, now or when the turn has come; else as the source does, and as
+                `allows` when the turn has come.
         """
+
+        def is_its_turn() -> None:
+            self._require_known()
+            allows()
+
         try:
-            if not self.is_known:
-                raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
-            await self.source.write(words, allows)
+            self._require_known()
+            await self.source.write(words, is_its_turn)
         except MachineError as error:
             self.writes[error.cause] += 1
             self._doubt(error)
             raise
         self.writes["done"] += 1
+
+    def _require_known(self) -> None:
+        if not self.is_known:
+            raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
 
     async def refresh(self, index: int) -> None:
         """Read a group now, before all that waits, and tell an extra beat; its own beats go on as they would.
