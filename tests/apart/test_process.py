@@ -21,11 +21,13 @@ from edgeagent.clock import Clock
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
+from edgeagent.publish.opcua.frames import Channel
 from edgeagent.publish.opcua.port import OpcuaSettings
 from tests.fakes import FakeMachine
 from tests.publish.known import MES, Known
 from tests.publish.serving import Served, ours, serving
 
+EVENTS = 5000
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = """
 import sys, types, runpy
@@ -152,6 +154,27 @@ def test_values_come_all_at_once_and_then_as_they_change_and_events_from_the_fir
             assert events[0]["machine"] == "RO0001"
             assert its.process.fault() is None
             await until(lambda: its.process.load.sessions == 1)
+
+    run(body())
+
+
+def test_a_value_does_not_wait_for_the_end_of_a_long_line_of_events(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with beside(tmp_path, "late") as its:
+            await its.hear("held")
+            its.served.happen(EVENTS)
+            await until(lambda: not channel_of(its).keeps_up)
+            its.machine.read(175.43, its.clock)
+            Path(f"{its.file}.go").touch()
+            await until(lambda: len(its.said("event")) == EVENTS)
+            names = [json.loads(line) for line in its.file.read_text().splitlines()]
+            [value] = (place for place, (name, told) in enumerate(names) if name == "values" and told[1][0][1] == 175.4)
+            after = sum(name == "event" for name, _ in names[value:])
+            assert after > EVENTS // 2, "only what was on its way goes before it"
+
+    def channel_of(its: Beside) -> Channel:
+        assert its.process._answers is not None
+        return its.process._answers.channel
 
     run(body())
 
