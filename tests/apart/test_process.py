@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -239,6 +241,32 @@ def test_a_process_that_hears_nothing_any_more_is_killed_at_the_end(
 
     run(body())
     assert not [each for each in Path("/proc").iterdir() if _is_guest_of(tmp_path, each)]
+
+
+KILLED = """
+import subprocess, sys
+process = subprocess.Popen((*sys.argv[2:], sys.argv[1]), pass_fds=(int(sys.argv[1]),), start_new_session=True)
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends it")
+def test_a_process_that_does_not_see_that_the_agent_was_killed_ends_with_it() -> None:
+    near, far = socket.socketpair()
+    with near, far:  # as long as this end is open, it is not told
+        command = (sys.executable, "-P", "-c", KILLED, str(far.fileno()), *process.COMMAND)
+        with subprocess.Popen(command, pass_fds=(far.fileno(),), stdout=subprocess.PIPE, text=True) as agent:
+            assert agent.stdout
+            status = Path("/proc", agent.stdout.readline().strip(), "status")
+            asyncio.run(until(lambda: _ignores(signal.SIGTERM, status)))
+            agent.kill()
+        asyncio.run(until(lambda: not status.exists() or "State:\tZ" in status.read_text()))
+
+
+def _ignores(number: int, status: Path) -> bool:
+    [ignored] = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored, 16) >> number - 1 & 1)
 
 
 def _is_guest_of(folder: Path, process: Path) -> bool:
