@@ -24,7 +24,7 @@ from tests.publish.known import TOKEN
 
 
 async def main(file: Path, mode: str, number: int) -> int:
-    link = await AgentLink.over_socket(socket.socket(fileno=number))
+    link, go = await AgentLink.over_socket(socket.socket(fileno=number)), file.with_name(f"{file.name}.go")
     with file.open("a") as out:
 
         def say(what: str, told: Any) -> None:
@@ -50,7 +50,7 @@ async def main(file: Path, mode: str, number: int) -> int:
             link.hold(True)
             say("held", [])
         while not link.over.done():
-            if mode == "late" and Path(f"{file}.go").exists():
+            if mode == "late" and go.exists():
                 link.hold(False)
             if mode != "silent":
                 link.report(Load(sessions=1, resident_bytes=1 << 40 if mode == "large" else 1 << 20))

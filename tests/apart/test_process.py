@@ -63,7 +63,7 @@ class Beside:
 
     def __init__(self, served: Served, folder: Path, mode: str, known: Known) -> None:
         self.served = served
-        self.file = folder / "guest.jsonl"
+        self.file, self.go = folder / "guest.jsonl", folder / "guest.jsonl.go"
         self.known = known
         self.clock = Clock()
         self.machine = Fed()
@@ -167,7 +167,7 @@ def test_a_value_does_not_wait_for_the_end_of_a_long_line_of_events(tmp_path: Pa
             its.served.happen(EVENTS)
             await until(lambda: not channel_of(its).keeps_up)
             its.machine.read(175.43, its.clock)
-            Path(f"{its.file}.go").touch()
+            its.go.touch()
             await until(lambda: len(its.said("event")) == EVENTS)
             names = [json.loads(line) for line in its.file.read_text().splitlines()]
             [value] = (place for place, (name, told) in enumerate(names) if name == "values" and told[1][0][1] == 175.4)
