@@ -210,9 +210,8 @@ class Tracker:
 
     def _could_mm(self, gap_ns: int) -> float:
         """How far the belt under boards can have moved unseen, though it stands: it may have run as fast as ever."""
-        if not self.boards or gap_ns <= 1.5 * self._period_ns:
-            return 0.0
-        return (self.memory.ran_mm_s or math.inf) * gap_ns / 1e9
+        mm_s = (self.memory.ran_mm_s or math.inf) if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
+        return mm_s * gap_ns / 1e9
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
@@ -314,8 +313,7 @@ class Tracker:
 
         That happens when an outage hid the gap between them; when exactly the first was out is then not known.
         """
-        leaving = next((board for board in self.boards if board.leaving), None)
-        if leaving is None:
+        if (leaving := next((board for board in self.boards if board.leaving), None)) is None:
             return
         behind = next((b for b in self.boards if b.number > leaving.number and b.slot >= 0), None)
         yield self._left(leaving, edge.time_ns)
