@@ -51,7 +51,7 @@ def columns(body: bytes) -> dict[str, str | int | None]:
     return {
         "machine": it.machine.id, "lane": it.lane, "recipe": it.recipe.name, "entered_ns": instant_ns(it.entered_at),
         "exited_ns": instant_ns(it.exited_at) if it.exited_at else None, "process": it.verdict.process,
-        "profile": it.verdict.profile, "identity": it.identity,
+        "profile": it.verdict.profile, "identity": it.identity, "lost": int(it.exited_at is None),
     }  # fmt: skip
 
 

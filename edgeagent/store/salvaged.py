@@ -93,8 +93,8 @@ class Salvaged(msgspec.Struct):
 
 def find(connection: sqlite3.Connection) -> Salvaged | None:
     """What a store remembers of the damage that it comes from; None where there was none, or it is over."""
-    sealed = meta.get(connection, _SALVAGED)
-    text = meta.unseal(sealed) if sealed else None
+    kept = meta.get(connection, _SALVAGED)
+    text = meta.unseal(kept) if kept else None
     try:
         return msgspec.json.decode(text, type=Salvaged) if text else None
     except msgspec.DecodeError:
@@ -103,7 +103,7 @@ def find(connection: sqlite3.Connection) -> Salvaged | None:
 
 def keep(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
     """Remember it inside somebody's transaction."""
-    meta.put(connection, _SALVAGED, meta.seal(msgspec.json.encode(salvaged).decode()))
+    meta.put(connection, _SALVAGED, msgspec.json.encode(salvaged).decode())
 
 
 def pending_events(connection: sqlite3.Connection) -> int:

@@ -7,12 +7,13 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeagent.store import derived, healing, rescue
+from edgeagent.store import derived, healing, rescue, weeding
 from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import fits
 from edgeagent.store.connection import connect_reader
@@ -44,6 +45,8 @@ class Found(msgspec.Struct):
     reindexed: list[str] = []
     untrue: list[Work[bool]] = []
     """What makes anew by what a board is found, where its record tells otherwise."""
+    weeds: dict[str, set[int | None]] = {}
+    """Table → the checksums of its damaged rows that are to be taken out."""
 
     def words(self) -> str | None:
         """For people; None where nothing is damaged."""
@@ -54,8 +57,9 @@ class Found(msgspec.Struct):
 async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False) -> Found:
     """Read every row and look for it in every index, some MiB a second.
 
-    A damaged index is made anew. A table that cannot be read is told to the database, which heals it. Once `is_over`
-    says so the file is another one: what was found of the one of before tells nothing of it.
+    A damaged index is made anew, a damaged row that is only counted is taken out. A table that cannot be read is told
+    to the database, which heals it. Once `is_over` says so the file is another one: what was found of the one of
+    before tells nothing of it.
 
     Raises:
         StoreError: the database is closed.
@@ -79,6 +83,8 @@ async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False)
     if mended:
         _log.error("%s: %d boards were not found by what their records tell: that is made anew of them", database.path,
                    len(mended))  # fmt: skip
+    for table in found.weeds.keys() - set(found.places):
+        await database.write(partial(weeding.weed, table, found.weeds[table]))
     if found.places:
         database.suspect(f"{', '.join(found.places)} cannot be read")
     if words := found.words():
@@ -114,7 +120,9 @@ def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[st
             found.damaged += 1
             names = found.rows.setdefault(it.table, [])
             if len(names) < _MOST_NAMED:
-                names.append(str(row[0]))
+                names.append(" ".join(str(named[column]) for column in it.key) or str(row[0]))
+            if it.table in weeding.TABLES:
+                found.weeds.setdefault(it.table, set()).add(named["crc"])
         elif len(found.untrue) < _MOST_UNTRUE and not _is_true(connection, it, named):
             found.untrue.append(derived.mend(it.table, named))
         for index, columns in indexes.items():

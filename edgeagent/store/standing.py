@@ -40,11 +40,13 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     Args:
         reached: what the mark beside the file tells; None where there is none.
     """
-    stream, missing = meta.get(connection, _STREAM), None
+    stream, left, missing = meta.get(connection, _STREAM), last_stream(connection), None
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
     newest, last = _newest(connection), last_number(connection)
     if stream is None:
         stream = _begin(connection)
+        if last and left is None:
+            _log.error("the name of the journal's stream is missing: stream %s begins after %d", stream, last)
     elif not goes_on(connection, reached):
         if reached is not None and reached.stream == stream:
             last = max(last, reached.last)
@@ -130,7 +132,7 @@ def leave(connection: sqlite3.Connection, beyond: int) -> None:
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:
-    """A number that was kept; 0 where none was, and one beyond all that there are where the disk changed it to none."""
+    """A number that was kept; 0 where none is, and one beyond all that there are where it is none."""
     text = meta.get(connection, name) or "0"
     newest: int = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else newest + 1
