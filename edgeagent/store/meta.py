@@ -43,6 +43,11 @@ def get(connection: sqlite3.Connection, key: str) -> str | None:
     return value
 
 
+def is_kept(connection: sqlite3.Connection, key: str) -> bool:
+    """Say whether there is a text, be it one that the disk changed."""
+    return connection.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone() is not None
+
+
 def put(connection: sqlite3.Connection, key: str, value: str) -> None:
     """Keep a text inside somebody's transaction, in any layout."""
     row: dict[str, str | int] = {"key": key, "value": value}

@@ -11,6 +11,8 @@ import pytest
 
 from edgeagent.clock import Clock
 from edgeagent.store import Archive, Database, derived
+from edgeagent.store.audit import anchor
+from edgeagent.store.audit.chain import Head
 from edgeagent.store.checksums import _PARTS, fits
 from tests.store import damage
 from tests.store.damage import Rows
@@ -184,3 +186,12 @@ def test_a_name_that_the_disk_changed_is_missing_and_told(tmp_path: Path, caplog
     name, last = with_store(path, stream)
     assert (name != before[0], last) == (True, before[1])
     assert "the name of the journal's stream is missing" in caplog.text
+
+
+def test_that_the_audit_record_was_broken_is_not_forgotten_where_the_disk_changed_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with_store(path, lambda database: database.write(lambda c: anchor.put(c, Head(1, "0" * 64), "")))
+    assert with_store(path, lambda database: database.read(anchor.find)).broken is None
+    with closing(sqlite3.connect(path)) as connection, connection:
+        assert connection.execute("UPDATE meta SET crc = crc + 1 WHERE key = 'audit.broken'").rowcount == 1
+    assert "damaged on disk" in with_store(path, lambda database: database.read(anchor.find)).broken
