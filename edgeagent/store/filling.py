@@ -22,6 +22,9 @@ ENDINGS = (
 )
 """Counts the boards that left by their records; `add_checksums` gives these rows theirs."""
 
+_ROWS = 1000
+"""Rows that are in memory at once."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -57,12 +60,11 @@ def add_checksums(tables: Iterable[str], connection: sqlite3.Connection) -> None
     for table in tables:
         cursor = connection.execute(f"SELECT * FROM {table} WHERE crc IS NULL")  # noqa: S608  names of ours
         names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))]
-        connection.executemany(
-            f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}",  # noqa: S608
-            [(checksum_of(table, row), *(row[name] for name in key)) for row in rows],
-        )
+        query = f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
+        while some := cursor.fetchmany(_ROWS):
+            rows = [dict(zip(names, row, strict=True)) for row in some]
+            connection.executemany(query, [(checksum_of(table, row), *(row[name] for name in key)) for row in rows])
 
 
 def _count(connection: sqlite3.Connection, it: Ending) -> None:
