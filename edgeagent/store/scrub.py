@@ -31,7 +31,7 @@ _ROW = 40
 """Bytes of a row beside its texts and blobs, about."""
 _MOST_NAMED = 20
 _MOST_UNTRUE = 10_000
-"""Boards that one reading makes anew."""
+"""Rows of which one reading makes anew by what they are found."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Found(msgspec.Struct):
     places: list[str] = []
     reindexed: list[str] = []
     untrue: list[Work[bool]] = []
-    """What makes anew by what a board is found, where its record tells otherwise."""
+    """What makes anew by what a row is found, where its body tells otherwise."""
     weeds: dict[str, set[int | None]] = {}
     """Table → the checksums of its damaged rows that are to be taken out."""
 
@@ -81,7 +81,7 @@ async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False)
         await database.write(lambda c, index=index: c.execute(f"REINDEX {index}") and None)  # type: ignore[misc]
     mended = [mend for mend in found.untrue if await database.write(mend)]
     if mended:
-        _log.error("%s: %d boards were not found by what their records tell: that is made anew of them", database.path,
+        _log.error("%s: %d rows were not found by what they tell: that is made anew of them", database.path,
                    len(mended))  # fmt: skip
     for table in found.weeds.keys() - set(found.places):
         await database.write(partial(weeding.weed, table, found.weeds[table]))
@@ -132,7 +132,7 @@ def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[st
 
 
 def _is_true(connection: sqlite3.Connection, it: Layout, row: dict[str, Any]) -> bool:
-    """Whether a row is found by what the board's record tells; what cannot be read is told otherwise."""
+    """Whether a row is found by what it tells; what cannot be read is told otherwise."""
     try:
         return derived.is_true(connection, it.table, row)
     except sqlite3.Error as error:

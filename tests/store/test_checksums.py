@@ -20,13 +20,8 @@ from tests.store.samples import NOON, board, left, with_store
 from tests.store.test_counters import lost
 
 ROWS = 24
-FOUND_BY = {
-    "alarms": ("machine", "raised_ns"), "jobs": ("machine", "state", "accepted_ns"), "requests": ("at_ns",),
-    "recipes": ("machine", "name", "version", "made_ns", "deleted_ns"), "aside": ("target", "sequence"),
-}  # fmt: skip
-"""Columns by which rows are found whose bodies tell what they are."""
-ELSEWHERE = {"events": ("sequence",)}
-"""The number of an event is its place in the file: `test_healing` changes it."""
+UNKNOWN = {"recipes": ("deleted_ns",), "requests": ("at_ns",), "events": ("sequence",)}
+"""What is in a column alone; the number of an event is its place in the file, which `test_healing` changes."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +57,7 @@ def change(store: Path, table: str) -> list[str]:
     with closing(sqlite3.connect(store)) as connection, connection:
         names = [name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
         found = connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2 DESC").fetchall()
-        columns = [name for name in names if name not in (*FOUND_BY.get(table, ()), *ELSEWHERE.get(table, ()))]
+        columns = [name for name in names if name not in UNKNOWN.get(table, ())]
         for number, name in enumerate(columns):
             row = found[number]
             keys = " AND ".join(f"{each} IS ?" for each in names)
@@ -80,7 +75,8 @@ def test_a_change_in_each_column_is_found_and_told_and_not_served(
     now = damage.rows_of(store)
     assert served.damage
     assert f" of {table}" in served.damage
-    made_anew = set(derived.columns(next(iter(rows["boards"].values()))["body"])) if table == "boards" else set()
+    tells = derived.COLUMNS.get(table, lambda _: {})
+    made_anew = set(tells(next(iter(rows[table].values())).get("body")))
     before = rows[table]
     if table == "endings":  # made anew, with the board's time in place of the event's
         before, now[table] = ({key[-1]: {} for key in each} for each in (before, now[table]))
