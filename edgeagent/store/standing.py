@@ -40,12 +40,13 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     Args:
         reached: what the mark beside the file tells; None where there is none.
     """
-    stream, left, missing = meta.get(connection, _STREAM), last_stream(connection), None
+    stream, missing = meta.get(connection, _STREAM), None
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
     newest, last = _newest(connection), last_number(connection)
     if stream is None:
+        is_left = meta.is_kept(connection, _LEFT)
         stream = _begin(connection)
-        if last and left is None:
+        if last and not is_left:
             _log.error("the name of the journal's stream is missing: stream %s begins after %d", stream, last)
     elif not goes_on(connection, reached):
         if reached is not None and reached.stream == stream:
@@ -140,6 +141,6 @@ def _number(connection: sqlite3.Connection, name: str) -> int:
 
 def _begin(connection: sqlite3.Connection) -> str:
     stream = secrets.token_hex(8)
-    connection.execute("DELETE FROM meta WHERE key = ?", (MADE,))
+    connection.execute("DELETE FROM meta WHERE key IN (?, ?)", (MADE, _LEFT))
     meta.put(connection, _STREAM, stream)
     return stream
