@@ -74,6 +74,7 @@ class Poller:
         self._pause_s = register_map.device.pause_ms / 1000
         self._recognition = Recognition(register_map)
         self._is_known = False
+        self._connects = 0
         self._asking_who = asyncio.Lock()
         self._pace = Awaited()
         self._unanswered = 0
@@ -92,17 +93,26 @@ class Poller:
         """Write once, as the next request on the wire.
 
         Raises:
-            Unreachable: the device is not known now; else as the source does, and as `allows` when the turn has come.
+            Unreachable: the device is not known, now or when the turn has come; else as the source does, and as
+                `allows` when the turn has come.
         """
+
+        def is_its_turn() -> None:
+            self._require_known()
+            allows()
+
         try:
-            if not self.is_known:
-                raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
-            await self.source.write(words, allows)
+            self._require_known()
+            await self.source.write(words, is_its_turn)
         except MachineError as error:
             self.writes[error.cause] += 1
             self._doubt(error)
             raise
         self.writes["done"] += 1
+
+    def _require_known(self) -> None:
+        if not self.is_known:
+            raise Unreachable(f"{self.source.name} is not connected, or not recognised yet")
 
     async def refresh(self, index: int) -> None:
         """Read a group now, before all that waits, and tell an extra beat; its own beats go on as they would.
@@ -182,8 +192,12 @@ class Poller:
         return missed
 
     async def _fill(self, group: GroupPlan, is_urgent: bool = False) -> bool:
-        """Read the whole group into the row; False where a newer read is in there already, which stays."""
+        """Read the whole group into the row; False where a newer read is in there already, which stays.
+
+        All of it comes over the connection of which it is known who is at its end; raises BadAnswer otherwise.
+        """
         blocks, answers = group.blocks, []
+        connects = self._connects
         read_ns = wall_ns = 0
         for block in blocks:
             if self._pause_s:
@@ -191,6 +205,9 @@ class Poller:
                 await self._clock.sleep(self._pause_s)
             self.pulse.turn()
             answers.append(await self.source.read(block.block, is_urgent))
+            if self._connects != connects:
+                # Somebody else connected anew meanwhile, and may not know yet who it was that answered.
+                raise BadAnswer(f"{self.source.name} was connected anew while {block.block} was read")
             read_ns = read_ns or self._clock.monotonic_ns()
             wall_ns = wall_ns or self._clock.wall_ns()
             self.reads += 1
@@ -209,6 +226,7 @@ class Poller:
         async with self._asking_who:
             if not self.source.connected:
                 self._is_known = False
+                self._connects += 1
                 await self.source.connect()
                 self.pulse.turn()
             if not self._is_known:

@@ -271,6 +271,24 @@ def test_a_refused_and_an_unanswered_write_are_told_apart_and_never_repeated():
     asyncio.run(go())
 
 
+def test_a_write_that_waits_behind_a_question_without_an_answer_is_not_sent():
+    """Who is there is asked first, before anything is written."""
+
+    async def go():
+        async with device() as made:
+            polled = bytewise(made.port)
+            async with running(polled):
+                await polled.beat(REST)
+                polled.readers[0].source.timeout_s = 0.5
+                made.answer = lambda request: right(request) if request[7] == 5 else None
+                await made.was_asked(len(made.requests) + 1)
+                with pytest.raises(Unreachable, match="not recognised"):
+                    await polled.reach.write("b/coil", 1)
+            assert [request[7] for request in made.requests].count(5) == 0
+
+    asyncio.run(go())
+
+
 def test_why_a_point_is_never_written_is_told():
     the_map = catalog.load(LIBMODBUS)
     writable = replace(the_map, registers=tuple(replace(r, writable=r.table in ("coil", "holding"))

@@ -7,6 +7,8 @@ import time
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
 from edgeagent.acquire.plan import plan
 from edgeagent.acquire.poller import Poller
+from edgeagent.clock import Clock
+from edgeagent.errors import WrongDevice
 from edgeagent.model.machine import Machine
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
@@ -225,3 +227,67 @@ def test_a_device_that_was_exchanged_is_found_out_at_the_next_connect(tmp_path):
     asyncio.run(go())
     assert set(seen[:20]) == {Quality.GOOD}
     assert set(seen[20:]) == {Quality.BAD}
+
+
+class Meanwhile(Clock):
+    """What a test does while somebody rests between two questions."""
+
+    async def happens(self) -> None:
+        """Nothing, if not told otherwise."""
+
+    async def sleep(self, seconds: float) -> None:
+        await self.happens()
+
+
+def test_a_device_that_was_exchanged_in_the_midst_of_a_group_gives_no_value_of_it(tmp_path):
+    """The link breaks between two questions, and a refresh opens it again, which is still asking who is there."""
+    register_map = described(tmp_path, MAP.replace("[groups.values]", (
+        '[device]\npause_ms = 1\n[groups.slow]\nperiod_ms = 3_600_000\n[groups.slow.points]\n'
+        '"controller/1/setpoint" = { table = "holding", address = 40, type = "uint16" }\n[groups.values]'
+    ), 1))  # fmt: skip
+    machine = Machine("M", (register_map,))
+    row, clock = Row(len(machine.points), len(machine.groups)), Meanwhile()
+    controller = Controller(register_map.fingerprint)
+    values, slow = (machine.point(f"controller/1/{name}") for name in ("temperature", "setpoint"))
+    seen: list[int] = []
+
+    async def go():
+        done = asyncio.Event()
+        refreshing: list[asyncio.Task[None]] = []
+        async with device() as running:
+            source = ModbusTcp(TcpConnection("127.0.0.1", running.port, 5.0), 1)
+
+            def beat(group: int) -> None:
+                if group == values.group:
+                    seen.append(row.quality[values.index])
+                    if refreshing:
+                        done.set()
+
+            poller = Poller(machine, source, plan(machine, 0, row), clock, beat, register_map)
+
+            async def exchange() -> None:
+                if len(seen) < 5 or refreshing or controller.asked[-1] != 300:
+                    return
+                while source.connected:  # noqa: ASYNC110
+                    await asyncio.sleep(0)
+                controller.size, running.accepts = 0xFF, True
+                refreshing.append(asyncio.create_task(poller.refresh(slow.group)))
+                await running.was_asked(len(running.requests) + 1)
+
+            def answer(request: bytes) -> bytes | None:
+                told = controller.answer(request)
+                running.accepts = refreshing or len(seen) < 5 or controller.asked[-1] != 300
+                return told
+
+            running.answer, clock.happens = answer, exchange
+            task = asyncio.create_task(poller.run())
+            async with asyncio.timeout(30):
+                await done.wait()
+                (refused,) = await asyncio.gather(*refreshing, return_exceptions=True)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            return refused
+
+    assert isinstance(asyncio.run(go()), WrongDevice)
+    assert set(seen[:5]) == {Quality.GOOD}
+    assert seen[-1] == Quality.BAD
