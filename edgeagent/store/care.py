@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgeagent.store import salvaged
@@ -43,7 +42,7 @@ class Care:
 
     def damage(self) -> str | None:
         """What was damaged and what is lost, as long as the damaged file lies beside the store; None where nothing."""
-        if self._salvaged is None or self._salvaged.waits or not Path(self._salvaged.aside).exists():
+        if self._salvaged is None or self._salvaged.waits or not self._salvaged.is_beside:
             return None
         return f"{self._salvaged.words()}: move it away to end this"
 
@@ -84,6 +83,12 @@ class Care:
                 await self._journal.salvaged()
 
     async def scrub(self) -> None:
-        """Read the whole file once, or until another one takes its place; not what waits for room."""
-        if self._database.waits is None:
-            self._found = await scrub(self._database, self._healed.is_set)
+        """Read the whole file once, or until another one takes its place, and look again where it comes from.
+
+        What waits for room is not read.
+        """
+        if self._database.waits is not None:
+            return
+        self._found = await scrub(self._database, self._healed.is_set)
+        if not self._healed.is_set():
+            self._salvaged = await self._database.read(salvaged.find)

@@ -347,7 +347,7 @@ class Database:
     def _heal(self, reason: str) -> bool:
         """Put another file in the place of the damaged one; on the writer's thread, False where it is not done."""
         self._suspicion = None
-        if not self._pace.may_begin(self._writer):
+        if not self._pace.may_begin():
             return False
         self._readers.is_settling = True
         self._writer.close()

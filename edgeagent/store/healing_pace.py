@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import suppress
 from time import monotonic
-
-from edgeagent.store import salvaged
 
 PERIOD_S = 600.0
 """Real seconds."""
@@ -23,15 +19,11 @@ class HealingPace:
         self._began_s: list[float] = []
         self._not_before_s = 0.0
 
-    def may_begin(self, connection: sqlite3.Connection) -> bool:
-        """Whether a healing may begin, which counts then: three in ten minutes, another once all of the last is done.
-
-        What is still to come from an earlier damaged file would be forgotten with the file that knows of it.
-        """
+    def may_begin(self) -> bool:
+        """Whether a healing may begin, which counts then: three in ten minutes."""
         now = monotonic()
         self._began_s = [began for began in self._began_s if now - began < PERIOD_S]
-        is_due = len(self._began_s) < _MOST and (not self._began_s or _is_whole(connection))
-        if now < self._not_before_s or not is_due:
+        if now < self._not_before_s or len(self._began_s) >= _MOST:
             return False
         self._began_s.append(now)
         return True
@@ -40,11 +32,3 @@ class HealingPace:
         """The healing that began was none, because there is no room: it does not count."""
         self._began_s.pop()
         self._not_before_s = monotonic() + _ROOM_S
-
-
-def _is_whole(connection: sqlite3.Connection) -> bool:
-    """Whether all is taken over; False also where that cannot be read."""
-    with suppress(sqlite3.Error):
-        earlier = salvaged.find(connection)
-        return earlier is None or earlier.is_done
-    return False

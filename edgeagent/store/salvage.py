@@ -74,6 +74,9 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged, most_event
                     break
         if "events" in layouts:
             _newest(connection, into, layouts["events"], salvaged.tables["events"], most_events)
+    earlier = find(into, source)  # it came with the table
+    if earlier and not earlier.is_done:
+        salvaged.earlier, salvaged.is_counted = earlier, salvaged.is_counted and earlier.is_counted
     keep(into, salvaged)
 
 
@@ -98,25 +101,27 @@ class Salvage:
             _log.error("%s: the store was damaged once more before all of it was taken over", self.salvaged.aside)
 
     async def _take_over_all(self) -> None:
-        source = Path(self.salvaged.aside)
-        try:
-            connection, layouts = await self._database.read(lambda into: _open(source, into))
-        except StoreError as error:
-            _log.error("%s: nothing more of it can be taken over: %s", source, error)
-            layouts = {}
-        else:
-            with closing(connection):
-                for name, it in layouts.items():
-                    await self._take_over(connection, it, self.salvaged.tables.setdefault(name, Table()))
+        for it in self.salvaged.each():
+            await self._take_over_file(Path(it.aside), it.tables)
         await self._make_again()
         lost = await self._database.read(partial(at_one_moment, events.unknown))
         await self._database.write(partial(self._finish, lost))
         _log.warning("%s: %s", self._database.path, self.salvaged.words())
 
+    async def _take_over_file(self, source: Path, tables: dict[str, Table]) -> None:
+        try:
+            connection, layouts = await self._database.read(lambda into: _open(source, into))
+        except StoreError as error:
+            _log.error("%s: nothing more of it can be taken over: %s", source, error)
+            return
+        with closing(connection):
+            for name, it in layouts.items():
+                await self._take_over(connection, it, tables.setdefault(name, Table()))
+
     async def _make_again(self) -> None:
         """Make from the boards what of their barcodes and of how they ended could not be read."""
         for name, query in _FROM_BOARDS.items():
-            if name in self.salvaged.tables and self.salvaged.tables[name].is_damaged:
+            if any(name in it.tables and it.tables[name].is_damaged for it in self.salvaged.each()):
                 await self._database.write(partial(_execute, query))
 
     async def _take_over(self, source: sqlite3.Connection, it: Layout, table: Table) -> None:
@@ -142,11 +147,11 @@ class Salvage:
         if not self.salvaged.is_counted:
             connection.execute("DELETE FROM endings")
             fill(connection)
-        self.salvaged.is_done = True
+        for it in self.salvaged.each():
+            it.is_done = True
         self.salvaged.lost = lost[-_MOST_RANGES:]
         self.salvaged.lost_events = sum(last - first + 1 for first, last in lost)
         keep(connection, self.salvaged)
-
 
     def _require_current(self, connection: sqlite3.Connection) -> None:
         current = find(connection)

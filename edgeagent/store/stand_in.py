@@ -64,7 +64,7 @@ class StandIn:
         for number, step in enumerate(MIGRATIONS, 1):
             take(into, step, number)
         into.execute("BEGIN IMMEDIATE")
-        if healing.was_ours(store):
+        if _was_kept(store):
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
             salvaged = Salvaged(now, str(store), self.reason, waits=self.reason)
             salvage.begin(store, into, salvaged, _MOST_EVENTS)
@@ -108,11 +108,22 @@ class StandIn:
 
 def _needs(store: Path) -> str:
     """What the store is, and what is done about it."""
-    if not healing.was_ours(store):
+    if not _was_kept(store):
         return "not there yet: it is made"
-    layout = 0
-    with suppress(sqlite3.Error), closing(rescue.connect_damaged(store)) as connection:
-        layout = connection.execute("PRAGMA user_version").fetchone()[0]
+    layout = _layout(store)
     if healing.look(store) is None and 0 < layout < len(MIGRATIONS):
         return f"of an earlier layout ({layout}): it is brought to today's"
     return "damaged: it is healed"
+
+
+def _was_kept(store: Path) -> bool:
+    """Whether there is something to take over: also where the mark that tells so is gone, the layout may."""
+    return healing.was_ours(store) or 0 < _layout(store) <= len(MIGRATIONS)
+
+
+def _layout(store: Path) -> int:
+    """What layout the header tells of; 0 where it cannot be read."""
+    with suppress(sqlite3.Error), closing(rescue.connect_damaged(store)) as connection:
+        layout: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        return layout
+    return 0

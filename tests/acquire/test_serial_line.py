@@ -216,8 +216,15 @@ def test_a_second_answer_that_comes_later_is_thrown_away_and_makes_the_line_susp
             assert await source.read(BLOCK) == RIGHT
             await unit.quiet()
             unit.answer = lambda q: [right(q), 0.005, frame(b"\x01\x04\x06abcdef")]
-            with pytest.raises(BadAnswer, match="two different answers"):
-                await source.read(NEXT)
+            for _ in range(5):  # on a busy computer the second one may be said too late to meet the first
+                try:
+                    await source.read(NEXT)
+                except BadAnswer as error:
+                    assert "two different answers" in str(error)
+                    break
+                await unit.quiet()
+            else:
+                pytest.fail("two different answers were never found")
             unit.answer = lambda q: [right(q)]
             await works(source)
 

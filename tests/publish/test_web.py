@@ -29,6 +29,6 @@ except AttributeError:
 
 
 def test_the_agent_imports_no_more_of_aiohttp_than_its_server_until_the_rest_is_asked_for():
-    ran = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, env=beside_the_tests(),
+    ran = subprocess.run([sys.executable, "-P", "-c", _PROGRAM], capture_output=True, text=True, env=beside_the_tests(),
                          check=False)
     assert ran.stdout == "well\n", ran.stderr

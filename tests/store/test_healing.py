@@ -369,22 +369,25 @@ def test_damage_under_a_running_agent_is_healed_and_what_is_in_memory_is_not_los
     assert "was damaged" in told
 
 
-def test_a_second_damage_soon_after_the_first_is_healed_once_all_of_that_is_taken_over(store):
+def test_a_second_damage_soon_after_the_first_is_healed_and_all_of_both_is_taken_over(store, rows):
     async def go() -> None:
         database = Database(store, retry_s=0.01)
         database.open()
         archive = await Archive.open(database, Clock())
-        care = asyncio.create_task(archive.care.run())
         for table in ("alarms", "recipes"):
             await asyncio.to_thread(overwrite, table)
             before = len(list(store.parent.glob("s.db.corrupt-*[0-9Z]")))
             async with asyncio.timeout(60):
-                while len(list(store.parent.glob("s.db.corrupt-*[0-9Z]"))) == before or not whole_again(archive):
+                while len(list(store.parent.glob("s.db.corrupt-*[0-9Z]"))) == before:
                     with suppress(StoreError):
                         await database.read(lambda c, table=table: c.execute(f"SELECT * FROM {table}").fetchall())
                     await asyncio.sleep(0.01)
-            events, _ = await damage._read(archive)
-            assert events == list(range(1, 2 * damage.ROWS + 1))
+        care = asyncio.create_task(archive.care.run())
+        async with asyncio.timeout(60):
+            while not whole_again(archive):  # noqa: ASYNC110  salvage tells nobody
+                await asyncio.sleep(0.01)
+        events, _ = await damage._read(archive)
+        assert events == list(range(1, 2 * damage.ROWS + 1))
         care.cancel()
         await asyncio.wait((care,))
         await asyncio.to_thread(database.close)
@@ -399,6 +402,72 @@ def test_a_second_damage_soon_after_the_first_is_healed_once_all_of_that_is_take
         return found is not None and found.is_done
 
     asyncio.run(go())
+    found = damage.rows_of(store)
+    for table in ("boards", "traces", "events", "endings"):
+        assert found[table] == rows[table], table
+
+
+def test_a_start_with_a_second_damage_takes_over_what_was_still_to_come_from_the_first_file(store, rows):
+    async def start(until_taken_over: bool) -> set[str]:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        if until_taken_over:
+            await archive.care.salvage()
+        told = archive.care.damage() or ""
+        await asyncio.to_thread(database.close)
+        return {path for path in map(str, store.parent.glob("s.db.corrupt-*[0-9Z]")) if path in told}
+
+    for table in ("alarms", "jobs"):
+        zero(store, damage.pages(store)[table][-1])
+        told = asyncio.run(start(until_taken_over=table == "jobs"))
+    assert len(told) == 2, "both files are told of"
+    found = damage.rows_of(store)
+    for table in ("boards", "traces", "events", "endings"):
+        assert found[table] == rows[table], table
+
+
+@pytest.mark.parametrize("value", ["'7' || value", "replace(value, 'is_done', 'is_dome')", "'{'"])
+@pytest.mark.parametrize("is_damaged_anew", [False, True])
+def test_where_it_cannot_be_read_how_far_it_is_taken_over_all_of_it_is_once_more(
+    store, rows, value, is_damaged_anew, caplog
+):
+    zero(store, damage.pages(store)["alarms"][-1])
+    assert "was damaged" in damage_told(store)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        assert connection.execute(f"UPDATE meta SET value = {value} WHERE key = 'salvage'").rowcount == 1
+    if is_damaged_anew:
+        zero(store, damage.pages(store)["jobs"][-1])
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        with pytest.raises(StoreError, match="being taken over from a damaged file: ask again later"):
+            await archive.boards.find()
+        assert "was damaged" in (archive.care.damage() or "")
+        await archive.care.salvage()
+        events, _ = await damage._read(archive)
+        assert events == list(range(1, 2 * damage.ROWS + 1))
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
+    assert "cannot be read" in caplog.text
+    found = damage.rows_of(store)
+    for table in ("boards", "traces", "events", "endings"):
+        assert found[table] == rows[table], table
+
+
+def damage_told(store: Path) -> str:
+    """Open it, and go before anything is taken over beside the agent."""
+    async def go() -> str:
+        database = Database(store)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        await asyncio.to_thread(database.close)
+        return archive.care.damage() or ""
+
+    return asyncio.run(go())
 
 
 def test_boards_and_traces_that_still_come_are_asked_for_again_and_not_denied(whole, store):

@@ -110,6 +110,14 @@ def test_a_store_of_an_earlier_layout_is_served_on_a_full_disk_and_brought_to_to
         assert Path(f"{path}.before-layout-6").exists(), "with its backup, as ever"
 
 
+def test_an_earlier_layout_without_its_mark_gives_no_number_anew_on_a_full_disk(tmp_path: Path) -> None:
+    with small_disk(tmp_path) as disk:
+        path = of_layout_5(disk.folder)
+        Path(f"{path}.mark").unlink()
+        disk.fill()
+        assert "of an earlier layout (5)" in asyncio.run(waits_and_goes_on(path, disk.empty, LAYOUT_5))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_store_is_served_on_a_full_disk_as_far_as_it_can_be_read_and_healed_once_there_is_room(
     tmp_path: Path, kind: str
