@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from edgeagent.store import rescue, standing, states, steady
 from edgeagent.store.audit import anchor
 from edgeagent.store.checksums import fits, with_checksum
-from edgeagent.store.filling import ENDINGS
+from edgeagent.store.filling import ENDINGS, add_checksums
 from edgeagent.store.rescue import Layout, Row
 
 _KEPT_TABLES = ("alarms", "aside", "consumers", "endings", "jobs", "recipes", "requests")
@@ -119,6 +120,7 @@ def _boards(
                 _board(source, into, it, row, carried)
                 if "endings" not in layouts:  # of a layout that did not count
                     into.execute(f"{ENDINGS} AND id = ?", (id,))
+    add_checksums(("endings",), into)
     if damaged:
         carried.unread.append(f"{damaged} places in the table of boards")
 
@@ -141,8 +143,7 @@ def _board(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, row
 def _table(source: sqlite3.Connection, into: sqlite3.Connection, layout: Layout, carried: Carried) -> None:
     it, are_read = _known(layout, into), True
     for found in rescue.read(source, it):
-        named = (with_checksum(it.table, dict(zip(it.columns, row, strict=True))) for row in found.rows)
-        whole = [row for row in named if fits(it.table, row)]
+        whole = [row for row in _named(it, found.rows) if fits(it.table, row)]
         for row in whole:
             query = _insertion("INSERT OR REPLACE", it._replace(columns=tuple(row)))
             are_read &= _write(into, query, [tuple(row.values())])
@@ -154,12 +155,18 @@ def _table(source: sqlite3.Connection, into: sqlite3.Connection, layout: Layout,
 def _states(source: sqlite3.Connection, into: sqlite3.Connection, it: Layout, carried: Carried) -> None:
     """Take over the states of the machines; what the backup tells of the same time gives way to them."""
     are_read = True
-    for found in rescue.read(source, it._replace(columns=("machine", "from_ns", "to_ns", "state"))):
-        are_read &= not found.is_damaged
-        for row in found.rows:
-            states.put(into, *row)
+    for found in rescue.read(source, it):
+        whole = [row for row in _named(it, found.rows) if fits(it.table, row)]
+        for row in whole:
+            states.put(into, row["machine"], row["from_ns"], row["to_ns"], row["state"])
+        are_read &= not found.is_damaged and len(whole) == len(found.rows)
     if not are_read:
         carried.unread.append("some rows of states")
+
+
+def _named(it: Layout, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Rows by their columns, each with a checksum where its table has them."""
+    return [with_checksum(it.table, dict(zip(it.columns, row, strict=True))) for row in rows]
 
 
 def _known(it: Layout, into: sqlite3.Connection) -> Layout:

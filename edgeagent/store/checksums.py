@@ -31,11 +31,14 @@ _PARTS: dict[str, Callable[[_Row], tuple[Any, ...]]] = {
         f"{row['acknowledged']} {row['made_ns']} {row['seen_ns']}"),
     "gone": lambda row: (row["machine"], row["topic"], f"{row['block']} {row['count']}", row["sequences"]),
     "had": lambda row: (row["machine"], row["topic"], f"{row['first']} {row['last']}"),
+    "endings": lambda row: (row["machine"], row["recipe"], row["result"], str(row["at_ns"]), row["id"]),
+    "states": lambda row: (row["machine"], f"{row['from_ns']} {row['to_ns']}", row["state"]),
+    "meta": lambda row: (row["key"], row["value"]),
 }  # fmt: skip
 """Table → the parts of a row that its checksum is made of."""
 
 
-GIVEN_LATER = ("consumers", "gone", "had")
+GIVEN_LATER = ("consumers", "gone", "had", "endings", "states", "meta")
 """Tables whose rows had no checksum in the first layouts."""
 
 

@@ -12,6 +12,7 @@ import msgspec
 from edgeagent.model.events import BoardLost, BoardUnexpected, Event, ProcessCompleted
 from edgeagent.store import salvaged
 from edgeagent.store.boards import has_left
+from edgeagent.store.checksums import checksum_of
 from edgeagent.store.pages import END_OF_TIME
 
 if TYPE_CHECKING:
@@ -88,9 +89,10 @@ class Ending(msgspec.Struct, frozen=True):
         if self.result == "lost" and has_left(connection, self.id):
             return
         connection.execute(
-            "INSERT OR REPLACE INTO endings(machine, recipe, result, at_ns, id) VALUES(?, ?, ?, ?, ?)",
-            (self.machine, self.recipe, self.result, self.at_ns, self.id),
-        )
+            "INSERT OR REPLACE INTO endings(machine, recipe, result, at_ns, id, crc) VALUES(?, ?, ?, ?, ?, ?)",
+            (self.machine, self.recipe, self.result, self.at_ns, self.id,
+             checksum_of("endings", msgspec.structs.asdict(self))),
+        )  # fmt: skip
 
 
 ENDINGS = frozenset({ProcessCompleted, BoardLost, BoardUnexpected})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -12,14 +12,18 @@ from edgeagent.clock import instant_ns
 from edgeagent.model.events import TOPICS, Event
 from edgeagent.store import events
 from edgeagent.store.alarms import noted
-from edgeagent.store.checksums import GIVEN_LATER, checksum_of
-from edgeagent.store.counters import ending
+from edgeagent.store.boards import has_left
+from edgeagent.store.checksums import checksum_of
+from edgeagent.store.counters import Ending, ending
 
 ENDINGS = (
     "INSERT INTO endings(machine, recipe, result, at_ns, id) "
     "SELECT machine, coalesce(recipe, ''), process, coalesce(exited_ns, entered_ns), id FROM boards WHERE NOT lost"
 )
-"""Counts the boards that left by their records."""
+"""Counts the boards that left by their records; `add_checksums` gives these rows theirs."""
+
+_ROWS = 1000
+"""Rows that are in memory at once."""
 
 _log = logging.getLogger(__name__)
 
@@ -39,22 +43,36 @@ def fill(connection: sqlite3.Connection) -> None:
     connection.execute(ENDINGS)
     for topic in ("Alarm.Raised", "Alarm.Cleared", "Board.Lost", "Board.Unexpected"):
         for event in _told(connection, topic):
-            for row in (noted(event), ending(event)):
-                if row:
-                    row.insert(connection)
+            if note := noted(event):
+                note.insert(connection)
+            if end := ending(event):
+                _count(connection, end)
 
 
-def add_checksums(connection: sqlite3.Connection) -> None:
-    """Give the rows of tables that had no checksums theirs, inside somebody's transaction."""
-    for table in GIVEN_LATER:
-        cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  names of ours
+def count_again(connection: sqlite3.Connection) -> None:
+    """Count the boards that left, by their records, of which nothing is counted; inside somebody's transaction."""
+    connection.execute(f"{ENDINGS} AND id NOT IN (SELECT id FROM endings)")  # noqa: S608  names of ours
+    add_checksums(("endings",), connection)
+
+
+def add_checksums(tables: Iterable[str], connection: sqlite3.Connection) -> None:
+    """Give the rows of tables that have no checksums theirs, inside somebody's transaction."""
+    for table in tables:
+        cursor = connection.execute(f"SELECT * FROM {table} WHERE crc IS NULL")  # noqa: S608  names of ours
         names = [column[0] for column in cursor.description]
-        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
         key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))]
-        connection.executemany(
-            f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}",  # noqa: S608
-            [(checksum_of(table, row), *(row[name] for name in key)) for row in rows],
-        )
+        query = f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
+        while some := cursor.fetchmany(_ROWS):
+            rows = [dict(zip(names, row, strict=True)) for row in some]
+            connection.executemany(query, [(checksum_of(table, row), *(row[name] for name in key)) for row in rows])
+
+
+def _count(connection: sqlite3.Connection, it: Ending) -> None:
+    """As `Ending.insert` does, in a layout that gave it no checksum."""
+    if it.result == "lost" and has_left(connection, it.id):
+        return
+    connection.execute("INSERT OR REPLACE INTO endings(machine, recipe, result, at_ns, id) VALUES(?, ?, ?, ?, ?)",
+                       (it.machine, it.recipe, it.result, it.at_ns, it.id))  # fmt: skip
 
 
 def _told(connection: sqlite3.Connection, topic: str) -> Iterator[Event]:

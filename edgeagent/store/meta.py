@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import TYPE_CHECKING
 
-from edgeagent.store.checksums import checksum
+from edgeagent.store.checksums import checksum, checksum_of, fits
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
+
+_log = logging.getLogger(__name__)
 
 
 class Meta:
@@ -27,26 +30,38 @@ class Meta:
 
 
 def get(connection: sqlite3.Connection, key: str) -> str | None:
-    """Read a text inside somebody's query."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return row[0] if row else None
+    """Read a text inside somebody's query, in any layout; None also where the disk changed it, which is logged."""
+    cursor = connection.execute("SELECT * FROM meta WHERE key = ?", (key,))
+    found = cursor.fetchone()
+    if found is None:
+        return None
+    row = dict(zip((column[0] for column in cursor.description), found, strict=True))
+    if not fits("meta", row):
+        _log.error("%r of the store is damaged on disk and is left out", key)
+        return None
+    value: str = row["value"]
+    return value
+
+
+def is_kept(connection: sqlite3.Connection, key: str) -> bool:
+    """Say whether there is a text, be it one that the disk changed."""
+    return connection.execute("SELECT 1 FROM meta WHERE key = ?", (key,)).fetchone() is not None
 
 
 def put(connection: sqlite3.Connection, key: str, value: str) -> None:
-    """Keep a text inside somebody's transaction."""
-    connection.execute(
-        "INSERT INTO meta(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value", (key, value)
-    )
+    """Keep a text inside somebody's transaction, in any layout."""
+    row = key, value, checksum_of("meta", {"key": key, "value": value})
+    try:
+        connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES(?, ?, ?)", row)
+    except sqlite3.OperationalError:
+        if connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'crc'").fetchone():
+            raise
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", row[:2])
 
 
-def seal(text: str) -> str:
-    """Put its checksum before a text that must not be believed where the disk changed it."""
-    return f"{checksum(text):010d} {text}"
-
-
-def unseal(sealed: str) -> str | None:
-    """The text behind its checksum; None where the disk changed it. What was kept without one is JSON, as it is."""
-    if sealed.startswith("{"):
-        return sealed
-    crc, _, text = sealed.partition(" ")
-    return text if crc.isdecimal() and int(crc) == checksum(text) else None
+def unseal(text: str) -> str | None:
+    """A JSON text as it is; one that an earlier layout kept behind a checksum without it, None where that is wrong."""
+    if text.startswith("{"):
+        return text
+    crc, _, sealed = text.partition(" ")
+    return sealed if crc.isdecimal() and int(crc) == checksum(sealed) else None

@@ -215,7 +215,7 @@ class Recipes:
 
     async def note_former(self, recipe: StoredRecipe, former: dict[str, float | str | bool]) -> None:
         """Keep what a machine was set to before a recipe is written to it; on disk when this returns."""
-        body = meta.seal(msgspec.json.encode(Former(recipe.name, recipe.version, former)).decode())
+        body = msgspec.json.encode(Former(recipe.name, recipe.version, former)).decode()
         await self._database.write(lambda connection: meta.put(connection, _FORMER + recipe.machine, body))
 
     async def former(self, recipe: StoredRecipe) -> dict[str, float | str | bool] | None:

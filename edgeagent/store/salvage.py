@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 from edgeagent.errors import StoreError
 from edgeagent.store import events, overlay, rescue, standing
+from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import fits, with_checksum
-from edgeagent.store.filling import ENDINGS, fill
+from edgeagent.store.filling import add_checksums, count_again, fill
 from edgeagent.store.mark import Mark
 from edgeagent.store.rescue import Layout, Read, Row
-from edgeagent.store.salvaged import Salvaged, Table, find, keep
+from edgeagent.store.salvaged import Salvaged, Table, anew, find, keep
 from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
@@ -39,15 +40,11 @@ _MOST_FILES = 8
 _MOST_RANGES = 20
 """Ranges of lost events that are remembered by their numbers."""
 
-_FROM_BOARDS = {
-    "board_barcodes": (
-        "INSERT OR IGNORE INTO board_barcodes(code, entered_ns, board) "
-        "SELECT json_extract(value, '$.code'), entered_ns, boards.id "
-        "FROM boards, json_each(CAST(boards.body AS TEXT), '$.barcodes')"
-    ),
-    "endings": ENDINGS + " AND id NOT IN (SELECT id FROM endings)",  # noqa: S608  names of ours
-}
-"""Table → what makes those of its rows again that are not there, from the records of boards."""
+_BARCODES = (
+    "INSERT OR IGNORE INTO board_barcodes(code, entered_ns, board) "
+    "SELECT json_extract(value, '$.code'), entered_ns, boards.id "
+    "FROM boards, json_each(CAST(boards.body AS TEXT), '$.barcodes')"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -78,7 +75,9 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged, most_event
                     break
         if "events" in layouts:
             _newest(connection, into, layouts["events"], salvaged.tables["events"], most_events)
-    earlier = find(into, source)  # it came with the table
+    earlier = find(into, source)  # it came with the table, if it was whole
+    if earlier is None and "meta" in layouts and salvaged.tables["meta"].damaged:
+        earlier = anew(into, source)
     if earlier and not earlier.is_done:
         salvaged.earlier, salvaged.is_counted = earlier, salvaged.is_counted and earlier.is_counted
         _give_up(salvaged, _MOST_FILES)
@@ -148,9 +147,9 @@ class Salvage:
 
     async def _make_again(self) -> None:
         """Make from the boards what of their barcodes and of how they ended could not be read."""
-        for name, query in _FROM_BOARDS.items():
+        for name, make in _FROM_BOARDS.items():
             if any(name in it.tables and it.tables[name].is_damaged for it in self.salvaged.each()):
-                await self._database.write(partial(_execute, query))
+                await self._database.write(make)
 
     async def _take_over(self, source: sqlite3.Connection, it: Layout, table: Table) -> None:
         reading = rescue.read(source, it, tuple(table.after), table.until)
@@ -175,6 +174,7 @@ class Salvage:
         if not self.salvaged.is_counted:
             connection.execute("DELETE FROM endings")
             fill(connection)
+            add_checksums(("endings",), connection)
         for it in self.salvaged.each():
             it.is_done = True
         self.salvaged.lost = lost[-_MOST_RANGES:]
@@ -191,8 +191,12 @@ class _DamagedOnceMore(Exception):
     """The store comes from another damaged file by now, of which it remembers how far that is taken over."""
 
 
-def _execute(query: str, connection: sqlite3.Connection) -> None:
-    connection.execute(query)
+def _find_again(connection: sqlite3.Connection) -> None:
+    connection.execute(_BARCODES)
+
+
+_FROM_BOARDS: dict[str, Work[None]] = {"board_barcodes": _find_again, "endings": count_again}
+"""Table → what makes those of its rows again that are not there, from the records of boards."""
 
 
 def _open(source: Path, into: sqlite3.Connection) -> tuple[sqlite3.Connection, dict[str, Layout]]:

@@ -125,18 +125,18 @@ def find(connection: sqlite3.Connection, store: Path | None = None) -> Salvaged 
     Args:
         store: beside which damaged files are put; the connection's own file if None.
     """
-    sealed = meta.get(connection, _SALVAGED)
-    if sealed is None:
+    kept = meta.get(connection, _SALVAGED)
+    if kept is None and not meta.is_kept(connection, _SALVAGED):
         return None
     try:
-        if (text := meta.unseal(sealed)) is not None:
+        if kept is not None and (text := meta.unseal(kept)) is not None:
             return msgspec.json.decode(text, type=Salvaged)
     except (msgspec.DecodeError, ValueError, TypeError, AttributeError):  # what is no text any more neither
         pass
-    return _anew(connection, store or Path(connection.execute("PRAGMA database_list").fetchone()[2]))
+    return anew(connection, store or Path(connection.execute("PRAGMA database_list").fetchone()[2]))
 
 
-def _anew(connection: sqlite3.Connection, store: Path) -> Salvaged | None:
+def anew(connection: sqlite3.Connection, store: Path) -> Salvaged | None:
     """What would be remembered if nothing of the newest damaged file were taken over; None where none lies there."""
     if (found := newest_aside(store, "corrupt")) is None:
         return None
@@ -151,7 +151,7 @@ def _anew(connection: sqlite3.Connection, store: Path) -> Salvaged | None:
 
 def keep(connection: sqlite3.Connection, salvaged: Salvaged) -> None:
     """Remember it inside somebody's transaction."""
-    meta.put(connection, _SALVAGED, meta.seal(msgspec.json.encode(salvaged).decode()))
+    meta.put(connection, _SALVAGED, msgspec.json.encode(salvaged).decode())
 
 
 def pending_events(connection: sqlite3.Connection) -> int:

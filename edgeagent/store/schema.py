@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from edgeagent.store.filling import add_checksums, fill
@@ -88,5 +89,10 @@ MIGRATIONS: tuple[Step, ...] = (
     ALTER TABLE consumers ADD COLUMN crc INTEGER;
     ALTER TABLE gone ADD COLUMN crc INTEGER;
     ALTER TABLE had ADD COLUMN crc INTEGER;
-    """, add_checksums),
+    """, partial(add_checksums, ("consumers", "gone", "had"))),
+    Step("""
+    ALTER TABLE endings ADD COLUMN crc INTEGER;
+    ALTER TABLE states ADD COLUMN crc INTEGER;
+    ALTER TABLE meta ADD COLUMN crc INTEGER;
+    """, partial(add_checksums, ("endings", "states", "meta"))),
 )

@@ -7,12 +7,13 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from edgeagent.store import derived, healing, rescue
+from edgeagent.store import derived, healing, rescue, weeding
 from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import fits
 from edgeagent.store.connection import connect_reader
@@ -30,7 +31,7 @@ _ROW = 40
 """Bytes of a row beside its texts and blobs, about."""
 _MOST_NAMED = 20
 _MOST_UNTRUE = 10_000
-"""Boards that one reading makes anew."""
+"""Rows of which one reading makes anew by what they are found."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +44,9 @@ class Found(msgspec.Struct):
     places: list[str] = []
     reindexed: list[str] = []
     untrue: list[Work[bool]] = []
-    """What makes anew by what a board is found, where its record tells otherwise."""
+    """What makes anew by what a row is found, where its body tells otherwise."""
+    weeds: dict[str, set[int | None]] = {}
+    """Table → the checksums of its damaged rows that are to be taken out."""
 
     def words(self) -> str | None:
         """For people; None where nothing is damaged."""
@@ -54,8 +57,9 @@ class Found(msgspec.Struct):
 async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False) -> Found:
     """Read every row and look for it in every index, some MiB a second.
 
-    A damaged index is made anew. A table that cannot be read is told to the database, which heals it. Once `is_over`
-    says so the file is another one: what was found of the one of before tells nothing of it.
+    A damaged index is made anew, a damaged row that is only counted is taken out. A table that cannot be read is told
+    to the database, which heals it. Once `is_over` says so the file is another one: what was found of the one of
+    before tells nothing of it.
 
     Raises:
         StoreError: the database is closed.
@@ -77,8 +81,10 @@ async def scrub(database: Database, is_over: Callable[[], bool] = lambda: False)
         await database.write(lambda c, index=index: c.execute(f"REINDEX {index}") and None)  # type: ignore[misc]
     mended = [mend for mend in found.untrue if await database.write(mend)]
     if mended:
-        _log.error("%s: %d boards were not found by what their records tell: that is made anew of them", database.path,
+        _log.error("%s: %d rows were not found by what they tell: that is made anew of them", database.path,
                    len(mended))  # fmt: skip
+    for table in found.weeds.keys() - set(found.places):
+        await database.write(partial(weeding.weed, table, found.weeds[table]))
     if found.places:
         database.suspect(f"{', '.join(found.places)} cannot be read")
     if words := found.words():
@@ -114,7 +120,9 @@ def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[st
             found.damaged += 1
             names = found.rows.setdefault(it.table, [])
             if len(names) < _MOST_NAMED:
-                names.append(str(row[0]))
+                names.append(" ".join(str(named[column]) for column in it.key) or str(row[0]))
+            if it.table in weeding.TABLES:
+                found.weeds.setdefault(it.table, set()).add(named["crc"])
         elif len(found.untrue) < _MOST_UNTRUE and not _is_true(connection, it, named):
             found.untrue.append(derived.mend(it.table, named))
         for index, columns in indexes.items():
@@ -124,7 +132,7 @@ def _look(connection: sqlite3.Connection, it: Layout, indexes: dict[str, list[st
 
 
 def _is_true(connection: sqlite3.Connection, it: Layout, row: dict[str, Any]) -> bool:
-    """Whether a row is found by what the board's record tells; what cannot be read is told otherwise."""
+    """Whether a row is found by what it tells; what cannot be read is told otherwise."""
     try:
         return derived.is_true(connection, it.table, row)
     except sqlite3.Error as error:

@@ -23,7 +23,7 @@ _LARGEST, _LEAST, _OVERFLOW = _PAGE - 35, (_PAGE - 12) * 32 // 255 - 23, _PAGE -
 
 _BESIDE = {"events": (60, 100), "boards": (150, 390), "traces": (45, 55), "alarms": (60, 140), "jobs": (90, 150)}
 """Bytes of a row's other columns, and of its entries in indexes and in tables that belong to it."""
-_STATE, _ENDING = 60, 70
+_STATE, _ENDING = 66, 76
 
 _SAMPLE = 64
 

@@ -44,7 +44,10 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
     first = connection.execute("SELECT min(sequence) FROM events").fetchone()[0]
     newest, last = _newest(connection), last_number(connection)
     if stream is None:
+        is_left = meta.is_kept(connection, _LEFT)
         stream = _begin(connection)
+        if last and not is_left:
+            _log.error("the name of the journal's stream is missing: stream %s begins after %d", stream, last)
     elif not goes_on(connection, reached):
         last = max(last, reached.last if reached else 0)  # also of a stream that began in memory alone
         before, stream = stream, _begin(connection)
@@ -129,7 +132,7 @@ def leave(connection: sqlite3.Connection, beyond: int) -> None:
 
 
 def _number(connection: sqlite3.Connection, name: str) -> int:
-    """A number that was kept; 0 where none was, and one beyond all that there are where the disk changed it to none."""
+    """A number that was kept; 0 where none is, and one beyond all that there are where it is none."""
     text = meta.get(connection, name) or "0"
     newest: int = connection.execute("SELECT max(sequence) FROM events").fetchone()[0] or 0
     return int(text) if text.isascii() and text.isdecimal() and len(text) < _DIGITS else newest + 1
@@ -137,6 +140,6 @@ def _number(connection: sqlite3.Connection, name: str) -> int:
 
 def _begin(connection: sqlite3.Connection) -> str:
     stream = secrets.token_hex(8)
-    connection.execute("DELETE FROM meta WHERE key = ?", (MADE,))
+    connection.execute("DELETE FROM meta WHERE key IN (?, ?)", (MADE, _LEFT))
     meta.put(connection, _STREAM, stream)
     return stream

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
 from edgeagent.clock import STEP_NS
 from edgeagent.store import salvaged
+from edgeagent.store.checksums import checksum_of, fits
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
@@ -18,6 +21,10 @@ _EVERY_NS = 10_000_000_000
 
 _BLIND_NS = 120_000_000_000
 """After a longer time without a look nobody knows what was."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class _Stay(msgspec.Struct):
@@ -30,6 +37,13 @@ class _Stay(msgspec.Struct):
     """Monotonic."""
     kept_ns: int
     """Monotonic."""
+
+
+class _Row(NamedTuple):
+    machine: str
+    from_ns: int
+    to_ns: int
+    state: str
 
 
 class States:
@@ -67,10 +81,9 @@ class States:
 
     async def first_ns(self, machine: str) -> int | None:
         """Since when the states of a machine are known (wall ns); None where they never were."""
-        query = "SELECT min(from_ns) FROM states WHERE machine = ?"
         stay = self._stays.get(machine)
-        first: int | None = (await self._read(query, machine))[0][0]
-        known = [at for at in (first, stay.from_ns if stay else None) if at is not None]
+        first = await self._read(lambda c: next(_whole(c, "machine = ? ORDER BY from_ns", machine), None))
+        known = [it.from_ns for it in (first, stay) if it is not None]
         return min(known, default=None)
 
     async def durations(self, machine: str, since_ns: int, until_ns: int) -> dict[str, int]:
@@ -78,21 +91,26 @@ class States:
         stay = self._stays.get(machine)
         standing = msgspec.structs.replace(stay) if stay else None
         end = max(since_ns, min(until_ns, standing.from_ns)) if standing else until_ns
-        query = (
-            "SELECT state, sum(min(to_ns, ?3) - max(from_ns, ?2)) FROM states "
-            "WHERE machine = ?1 AND from_ns < ?3 AND to_ns > ?2 AND from_ns >= "
-            "coalesce((SELECT max(from_ns) FROM states WHERE machine = ?1 AND from_ns <= ?2), 0) GROUP BY state"
-        )
-        known: dict[str, int] = dict(await self._read(query, machine, since_ns, end))
+
+        def work(connection: sqlite3.Connection) -> dict[str, int]:
+            found: dict[str, int] = {}
+            first = _last(connection, machine, since_ns + 1)
+            later = _whole(connection, "machine = ? AND from_ns > ? AND from_ns < ?", machine, since_ns, end)
+            for it in (*([first] if first else ()), *later):
+                ns = min(it.to_ns, end) - max(it.from_ns, since_ns)
+                found[it.state] = found.get(it.state, 0) + max(0, ns)
+            return found
+
+        known = await self._read(work)
         if standing:
             now = min(until_ns, standing.to_ns) - max(since_ns, standing.from_ns)
             known[standing.state] = known.get(standing.state, 0) + max(0, now)
         return {state: ns for state, ns in known.items() if ns}
 
-    async def _read(self, query: str, *values: str | int) -> list[Any]:
-        def work(connection: sqlite3.Connection) -> list[Any]:
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        def work(connection: sqlite3.Connection) -> T:
             salvaged.require(connection, "states")
-            return connection.execute(query, values).fetchall()
+            return query(connection)
 
         return await self._database.read(work)
 
@@ -107,12 +125,30 @@ class States:
 
 def put(connection: sqlite3.Connection, machine: str, from_ns: int, to_ns: int, state: str) -> None:
     """Write one stay inside somebody's transaction; what the same wall time was told before gives way to it."""
-    connection.execute(
-        "UPDATE states SET to_ns = ?2 WHERE machine = ?1 AND to_ns > ?2 "
-        "AND from_ns = (SELECT max(from_ns) FROM states WHERE machine = ?1 AND from_ns < ?2)", (machine, from_ns),
-    )  # fmt: skip
+    before = _last(connection, machine, from_ns)
+    if before and before.to_ns > from_ns:
+        _write(connection, before._replace(to_ns=from_ns))
     span = machine, from_ns, to_ns
     connection.execute("DELETE FROM states WHERE machine = ? AND from_ns >= ? AND from_ns < ?", span)
-    connection.execute(
-        "INSERT INTO states(machine, from_ns, to_ns, state) VALUES(?, ?, ?, ?)", (*span, state)
-    )
+    _write(connection, _Row(*span, state))
+
+
+def _write(connection: sqlite3.Connection, row: _Row) -> None:
+    connection.execute("INSERT OR REPLACE INTO states(machine, from_ns, to_ns, state, crc) VALUES(?, ?, ?, ?, ?)",
+                       (*row, checksum_of("states", row._asdict())))  # fmt: skip
+
+
+def _last(connection: sqlite3.Connection, machine: str, before_ns: int) -> _Row | None:
+    """The last stay that began before a time."""
+    return next(_whole(connection, "machine = ? AND from_ns < ? ORDER BY from_ns DESC", machine, before_ns), None)
+
+
+def _whole(connection: sqlite3.Connection, condition: str, *values: str | int) -> Iterator[_Row]:
+    """Read rows that are as they were written: of the time that a damaged one tells of nothing is known."""
+    query = f"SELECT machine, from_ns, to_ns, state, crc FROM states WHERE {condition}"  # noqa: S608
+    for *found, crc in connection.execute(query, values):
+        row = _Row(*found)
+        if fits("states", {**row._asdict(), "crc": crc}):
+            yield row
+        else:
+            _log.error("a state of %s from %s on is damaged on disk and is left out", row.machine, row.from_ns)

@@ -108,5 +108,7 @@ def _read(text: str | None, kind: type[T]) -> T | None:
 
 def carry(source: sqlite3.Connection, into: sqlite3.Connection) -> None:
     """Take the time and what is kept by it over from another store, inside somebody's transaction."""
-    for key, value in source.execute("SELECT key, value FROM meta WHERE substr(key, 1, ?) = ?", (len(PREFIX), PREFIX)):
-        meta.put(into, key, value)
+    query = "SELECT key FROM meta WHERE substr(key, 1, ?) = ?"
+    for (key,) in source.execute(query, (len(PREFIX), PREFIX)).fetchall():
+        if (value := meta.get(source, key)) is not None:
+            meta.put(into, key, value)

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from edgeagent.store import states
+from edgeagent.store.connection import connect_writer
+from edgeagent.store.counters import Ending
 from edgeagent.tools.proving import behind, corruption, deaf, disk, hundred, kill, oracle
 from edgeagent.tools.proving.ground import Ground
 
@@ -271,6 +274,25 @@ def test_an_event_that_the_disk_changed_and_one_that_it_swallowed_are_found_out(
 ])
 def test_what_is_missing_of_a_table_that_nobody_damaged_is_found_out(table, missing, gone, is_new, faults):
     assert corruption.strayed(table, missing, gone, is_new) == faults
+
+
+@pytest.mark.parametrize(("now", "fault"), [
+    (("pass", 9, "ready"), []),
+    (("pass", 8, "ready"), []),
+    (("fail", 9, "ready"), ["board b1 is counted as fail"]),
+    (("pass", 9, "running"), ["from 5 on M is counted as running"]),
+    (("pass", 10, "ready"), ["from 5 on M is counted as ready"]),
+])
+def test_what_is_counted_otherwise_than_it_was_is_found_out(tmp_path, now, fault):
+    stores = tmp_path / "before.db", tmp_path / "now.db"
+    for store, (result, to_ns, state) in zip(stores, (("pass", 9, "ready"), now), strict=True):
+        with closing(connect_writer(store)) as connection:
+            Ending("M", "A", result, 7, "b1").insert(connection)
+            states.put(connection, "M", 5, to_ns, state)
+    assert corruption.miscounted(*stores) == fault
+    with closing(sqlite3.connect(stores[1])) as connection, connection:
+        connection.execute("UPDATE endings SET at_ns = at_ns + 1")
+    assert corruption.miscounted(*stores)[0].startswith("board b1 is counted as"), "as nobody wrote it"
 
 
 def prove_command(folder, *options):

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edgeagent.clock import Clock
+from edgeagent.clock import Clock, instant_ns
 from edgeagent.errors import StoreError
 from edgeagent.model.alarms import Alarm
 from edgeagent.model.aside import SetAside
@@ -30,6 +30,7 @@ from tests.store.samples import NOON, board, job, left
 
 PAGE = 4096
 ROWS = 120
+MADE = instant_ns("2026-11-21T21:53:00.123Z")
 _OF_TYPE: dict[str, Callable[[int], Any]] = {
     "TEXT": lambda n: f"row {n:04}", "INTEGER": lambda n: NOON + n, "BLOB": lambda n: b"row %04d " % n * 40,
 }  # fmt: skip
@@ -72,7 +73,7 @@ def _fill_the_rest(connection: sqlite3.Connection, rows: int) -> None:
         for n in range(rows):
             row = {name: _OF_TYPE[kind](n) for name, kind in columns.items()}
             if table == "recipes":
-                row["body"] = _recipe(n)
+                row |= {"machine": "RO0001", "name": f"recipe {n}", "version": 1, "made_ns": MADE, "body": _recipe(n)}
             if table == "aside":
                 AsideNote(_aside(n), b'{"jsonrpc":"2.0"}').insert(connection)
                 continue

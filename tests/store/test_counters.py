@@ -15,7 +15,8 @@ def at(event: Event, minutes: float) -> Event:
 
 
 def lost(name: str, minutes: float) -> Event:
-    return at(Event("Board.Lost", NOON, "RO0001", BoardLost(board(name), "late"), board(name)), minutes)
+    record = msgspec.structs.replace(board(name), exited_at=None)
+    return at(Event("Board.Lost", NOON, "RO0001", BoardLost(record, "late"), record), minutes)
 
 
 def counted(path, events, *spans):

@@ -20,7 +20,7 @@ from tests.store.samples import with_store
 
 
 def put(key):
-    return lambda connection: connection.execute("INSERT INTO meta VALUES(?, '')", (key,)) and None
+    return lambda connection: connection.execute("INSERT INTO meta(key, value) VALUES(?, '')", (key,)) and None
 
 
 def keys(connection):

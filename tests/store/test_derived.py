@@ -22,6 +22,7 @@ CHANGES = {
     "recipe": "UPDATE boards SET recipe = 'SAC305-B' WHERE id = 'b1'",
     "machine": "UPDATE boards SET machine = 'RO0009' WHERE id = 'b1'",
     "verdict": "UPDATE boards SET process = 'fail' WHERE id = 'b1'",
+    "whether it was lost": "UPDATE boards SET lost = 1 WHERE id = 'b1'",
     "time": "UPDATE boards SET entered_ns = entered_ns + 256 WHERE id = 'b1'",
 }
 
@@ -60,5 +61,6 @@ def test_a_board_is_never_found_by_what_it_is_not_and_again_by_what_it_is_after_
 def sound(path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("SELECT id FROM boards WHERE lost").fetchall() == []
         codes = connection.execute("SELECT code, board FROM board_barcodes ORDER BY board").fetchall()
         assert codes == [("PCB-0000", "b0"), ("PCB-0001", "b1")]

@@ -35,6 +35,7 @@ def first_layout(path, events):
     for name in tables:
         if name not in known:
             connection.execute(f"DROP TABLE {name}")
+    connection.execute("ALTER TABLE meta DROP COLUMN crc")
     connection.execute("PRAGMA user_version = 1")
     connection.commit()
     connection.close()

@@ -15,16 +15,21 @@ import pytest
 
 from edgeagent.clock import Clock
 from edgeagent.errors import StoreError
+from edgeagent.model.machine import Tolerances
+from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import Archive, gone, had, migration
-from edgeagent.store.checksums import GIVEN_LATER, damaged
+from edgeagent.store.checksums import damaged
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.had import Had
 from edgeagent.store.schema import MIGRATIONS, Step
 from tests.store.deaths import deaths, layout, tables
-from tests.store.samples import scanned, with_store
+from tests.store.samples import NOON, scanned, with_store
 
 FIXTURES = Path(__file__).parent / "fixtures"
 STREAM = "79aef42cbdcd2385"
+SECOND = 1_000_000_000
+RECIPE = StoredRecipe(machine="RO0001", name="SAC305-A", version=1, made_at="2026-11-21T21:53:00.123Z", by="anna",
+                      settling_s=60.0, settings={}, tolerances=Tolerances(), window=None)  # fmt: skip
 OF_LAYOUT_1 = ("meta", "events", "boards", "board_barcodes", "traces", "checkpoints", "history")
 
 
@@ -34,6 +39,16 @@ def old(tmp_path):
     for suffix in ("", ".mark"):
         shutil.copy(FIXTURES / f"layout-1.db{suffix}", tmp_path / f"s.db{suffix}")
     return tmp_path / "s.db"
+
+
+def overwrite(store, table):
+    """Damage the first page of a table."""
+    with closing(sqlite3.connect(store)) as connection:
+        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()[0]
+        connection.execute("PRAGMA journal_mode = DELETE")
+    with store.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xff" * 4096)
 
 
 def grown(monkeypatch, *steps):
@@ -80,7 +95,35 @@ def test_rows_of_layout_5_are_given_checksums_and_go_on(tmp_path):
 
     with_store(tmp_path / "s.db", use)
     assert layout(tmp_path / "s.db") == len(MIGRATIONS)
-    for table, rows in tables(tmp_path / "s.db", GIVEN_LATER).items():
+    for table, rows in tables(tmp_path / "s.db", ("consumers", "gone", "had")).items():
+        assert rows, table
+        assert all(row[-1] for row in rows), table
+
+
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_what_is_counted_in_layout_6_is_counted_still(tmp_path, is_damaged):
+    for suffix in ("", ".mark"):
+        shutil.copy(FIXTURES / f"layout-6.db{suffix}", tmp_path / f"s.db{suffix}")
+    if is_damaged:
+        overwrite(tmp_path / "s.db", "recipes")
+
+    async def use(database):
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        assert archive.journal.stream == "acce86f55b9e869a"
+        found = await archive.counters.count("RO0001", NOON, NOON + 10 * SECOND)
+        assert [(it.recipe, it.result, it.boards) for it in found] == [
+            (None, "unexpected", 1), ("SAC305-A", "lost", 1), ("SAC305-A", "pass", 3)]
+        assert await archive.states.durations("RO0001", NOON, NOON + 100 * SECOND) == {
+            "warmingUp": 60 * SECOND, "ready": 30 * SECOND, "running": 10 * SECOND}
+        assert await archive.recipes.former(RECIPE) == {"zone/1/top/setpoint": 160.0}
+        assert await database.read(damaged) == {}
+        await archive.care.scrub()
+        assert archive.care.rows() is None
+
+    with_store(tmp_path / "s.db", use)
+    assert layout(tmp_path / "s.db") == len(MIGRATIONS)
+    for table, rows in tables(tmp_path / "s.db", ("endings", "states", "meta")).items():
         assert rows, table
         assert all(row[-1] for row in rows), table
 
@@ -88,12 +131,7 @@ def test_rows_of_layout_5_are_given_checksums_and_go_on(tmp_path):
 def test_a_damaged_store_of_layout_5_is_taken_over_with_its_consumers(tmp_path):
     for suffix in ("", ".mark"):
         shutil.copy(FIXTURES / f"layout-5.db{suffix}", tmp_path / f"s.db{suffix}")
-    with closing(sqlite3.connect(tmp_path / "s.db")) as connection:
-        page = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'recipes'").fetchone()[0]
-        connection.execute("PRAGMA journal_mode = DELETE")
-    with (tmp_path / "s.db").open("r+b") as file:
-        file.seek((page - 1) * 4096)
-        file.write(b"\xff" * 4096)
+    overwrite(tmp_path / "s.db", "recipes")
 
     async def use(database):
         archive = await Archive.open(database, Clock())
@@ -202,7 +240,8 @@ def test_a_kill_at_any_moment_leaves_a_file_that_the_next_start_takes_up(old, tm
         with closing(connect_writer(store)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
             assert connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        assert tables(store, OF_LAYOUT_1) == before
+        now = tables(store, OF_LAYOUT_1)
+        assert now | {"meta": [row[:2] for row in now["meta"]]} == before, "with checksums now"
         backup = Path(f"{store}.before-layout-2")
         assert (layout(backup), tables(backup, OF_LAYOUT_1)) == (1, before)
         assert not list(store.parent.glob("*.part*"))

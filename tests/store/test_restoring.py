@@ -112,6 +112,11 @@ def alarm(number, text):
     return f"a{number}", "RO0001", NOON + number, checksum(f"a{number}", body), body
 
 
+def stay(from_ns, to_ns, state):
+    row = {"machine": "RO0001", "from_ns": from_ns, "to_ns": to_ns, "state": state}
+    return (*row.values(), checksum_of("states", row))
+
+
 def insert(path, table, rows):
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(f"INSERT OR REPLACE INTO {table} VALUES({', '.join('?' * len(rows[0]))})", rows)
@@ -123,7 +128,7 @@ def test_a_backup_of_an_earlier_layout_takes_over_as_much_as_one_of_today(store)
     insert(store, "alarms", [alarm(1, "newer")])
     consumer = dict(zip(COLUMNS, ("mes", "me", "[]", "null", "s", 3, 1, 1), strict=True))
     insert(store, "consumers", [(*consumer.values(), checksum_of("consumers", consumer))])
-    insert(store, "states", [("RO0001", NOON, NOON + MINUTE, "running")])
+    insert(store, "states", [stay(NOON, NOON + MINUTE, "running")])
     before = tables(store, ("endings",))["endings"]
     lay(old, store)
     take_up(store)
@@ -170,13 +175,24 @@ def test_rows_before_a_damaged_place_are_taken_over(store):
 
 
 def test_time_that_both_stores_tell_is_told_once(store):
-    ready = ("RO0001", NOON - 9 * MINUTE, NOON - 2 * MINUTE, "ready")
-    insert(store.with_name("b.db"), "states", [ready, ("RO0001", NOON, NOON + 9 * MINUTE, "running")])
-    newer = [ready, ("RO0001", NOON - 2 * MINUTE, NOON + MINUTE, "fault")]  # since the clock was set back
+    ready = stay(NOON - 9 * MINUTE, NOON - 2 * MINUTE, "ready")
+    insert(store.with_name("b.db"), "states", [ready, stay(NOON, NOON + 9 * MINUTE, "running")])
+    newer = [ready, stay(NOON - 2 * MINUTE, NOON + MINUTE, "fault")]  # since the clock was set back
     insert(store, "states", newer)
     lay(store.with_name("b.db"), store)
     take_up(store)
     assert tables(store, ("states",))["states"] == newer
+
+
+def test_a_damaged_row_of_what_is_counted_is_not_taken_over(store):
+    *row, crc = stay(NOON, NOON + MINUTE, "running")
+    insert(store, "states", [(*row[:3], "sunning", crc), stay(NOON + MINUTE, NOON + 2 * MINUTE, "ready")])
+    with closing(sqlite3.connect(store)) as connection, connection:
+        assert connection.execute("UPDATE endings SET result = 'qass' WHERE id = 'board-5'").rowcount == 1
+    lay(store.with_name("b.db"), store)
+    assert seen(store)[5].unread == ["some rows of endings", "some rows of states"]
+    assert {row[3] for row in tables(store, ("states",))["states"]} == {"ready"}
+    assert "qass" not in {row[2] for row in tables(store, ("endings",))["endings"]}
 
 
 def test_a_restore_that_was_refused_can_be_laid_again(store):
@@ -384,7 +400,7 @@ def taken(path):
     """Everything in a restored store but when it was restored."""
     found = tables(path, ("meta", "events", "boards", "board_barcodes", "traces", "checkpoints", "history"))
     found["meta"] = [row for row in found["meta"] if row[0] != "restore.taken"]
-    assert "journal.stream" not in dict(found["meta"])
+    assert "journal.stream" not in {row[0] for row in found["meta"]}
     return found
 
 

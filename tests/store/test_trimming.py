@@ -13,6 +13,7 @@ from edgeagent.model.events import AlarmTold, Event
 from edgeagent.store import Archive, trimming
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.sizes import CLASSES, Class
+from edgeagent.store.states import put
 from tests.store.samples import NOON, board, left, with_store
 from tests.store.test_retention import MACHINES, StandingClock, state
 
@@ -35,8 +36,8 @@ def path(tmp_path_factory):
             machine = MACHINES[number % 2]
             archive.journal.append([state("", NOON, machine), left(board(f"b{number}", NOON + number, machine=machine)),
                                     alarm("Alarm.Raised", number, machine), alarm("Alarm.Cleared", number, machine)])
-            archive.states._database.submit(lambda c, number=number, machine=machine: c.execute(
-                "INSERT INTO states VALUES(?, ?, ?, 'running')", (machine, number, number + 1)) and None)
+            archive.states._database.submit(lambda c, number=number, machine=machine: put(
+                c, machine, number, number + 1, "running"))
         await archive.journal.settled(archive.journal.last_sequence)
 
     with_store(path, use)

@@ -12,6 +12,8 @@ from edgeagent.store.audit.chain import Head
 _HEAD, _LEFT, _BROKEN = "audit.head", "audit.left", "audit.broken"
 """Head of the record beside this store; head of the one beside the store that a backup was made of; what is wrong."""
 
+_UNREADABLE = "whether it was broken before cannot be told: what the store remembers of that is damaged on disk"
+
 
 class Anchors(msgspec.Struct, frozen=True):
     """What a store remembers of its record; each None where there is nothing.
@@ -27,8 +29,14 @@ class Anchors(msgspec.Struct, frozen=True):
 
 
 def find(connection: sqlite3.Connection) -> Anchors:
-    """Read what the store remembers, inside somebody's query; what is no head is none."""
-    return Anchors(_read(connection, _HEAD), _read(connection, _LEFT), meta.get(connection, _BROKEN) or None)
+    """Read what the store remembers, inside somebody's query; what is no head is none.
+
+    Where the disk changed what was wrong, or that nothing was, something is.
+    """
+    broken = meta.get(connection, _BROKEN)
+    if broken is None and meta.is_kept(connection, _BROKEN):
+        broken = _UNREADABLE
+    return Anchors(_read(connection, _HEAD), _read(connection, _LEFT), broken or None)
 
 
 def put(connection: sqlite3.Connection, head: Head, broken: str | None) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, TypeVar
 
 from edgeagent.errors import AgentRefused, AgentUnreachable
+from edgeagent.store.checksums import fits
 from edgeagent.tools.proving import damage, oracle
 from edgeagent.tools.proving.client import Client
 from edgeagent.tools.proving.consumer import Consumer
@@ -23,10 +26,14 @@ _FIRST_BOARDS_S = 300.0
 _SHOWN = 200
 _LOOK_S = 0.2
 _TRIES = 20
+_READING_S = 300.0
 
 _MAY_MISS = {"boards": "Board.", "traces": "Board.GetTrace", "jobs": "Command.Get", "recipes": "Recipe.Get",
              "checkpoints": "Recipe.Get"}  # fmt: skip
 """Table → how the answers begin that its damage may leave without a row; a machine's recipe is in its checkpoint."""
+
+_COUNTED = ("endings", "states")
+"""Tables that are added up: a damage there is told once the whole file was read, a minute after the start."""
 
 T = TypeVar("T")
 
@@ -115,6 +122,36 @@ async def _rows(client: Client, wanted: dict[str, Any] | None) -> dict[str, Any]
     return told
 
 
+async def _read_whole(agent: Agent) -> None:
+    """Until the agent tells that it found the damage, and took the row out or healed the store."""
+    for _ in range(round(_READING_S / _LOOK_S)):
+        if "taken out" in agent.log or "put aside" in agent.log:
+            return
+        await asyncio.sleep(_LOOK_S)
+    raise ProofFailed("its log does not tell of the damage")
+
+
+def miscounted(before: Path, now: Path) -> list[str]:
+    """What a store counts that the one of before did not: another end of a board, another state at a time."""
+    ended = {(row["machine"], row["recipe"], row["result"], row["id"]) for row in _counted(before, "endings")}
+    ids = {id_ for *_, id_ in ended}
+    faults = [f"board {row['id']} is counted as {row['result']}" for row in _counted(now, "endings")
+              if not fits("endings", row) or (row["id"] in ids
+                  and (row["machine"], row["recipe"], row["result"], row["id"]) not in ended)]  # fmt: skip
+    stays = {(row["machine"], row["from_ns"]): row for row in _counted(before, "states")}
+    for row in _counted(now, "states"):
+        was = stays.get((row["machine"], row["from_ns"]), row)
+        if not fits("states", row) or row["state"] != was["state"] or row["to_ns"] > was["to_ns"]:
+            faults.append(f"from {row['from_ns']} on {row['machine']} is counted as {row['state']}")
+    return faults
+
+
+def _counted(store: Path, table: str) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(store)) as connection:
+        connection.row_factory = sqlite3.Row
+        return [dict(row) for row in connection.execute(f"SELECT * FROM {table}")]  # noqa: S608  names of ours
+
+
 async def _again(ask: Callable[[], Awaitable[T]]) -> T:
     """Ask, and again where the agent asks for it: it may be about to mend its store."""
     for _ in range(_TRIES):
@@ -134,6 +171,8 @@ async def _damaged(agent: Agent, whole: Whole, table: str, log: Path) -> tuple[s
         client = await agent.client()
         stream, events, gaps = await _again(client.journal)
         rows = await _rows(client, whole.rows)
+        if table in _COUNTED:
+            await _read_whole(agent)
         client.close()
         await asyncio.to_thread(log.write_bytes, whole.log)
         consumer = Consumer("mes", log)
@@ -145,6 +184,7 @@ async def _damaged(agent: Agent, whole: Whole, table: str, log: Path) -> tuple[s
         return "", [str(error)]
     await agent.end()
     faults, gone = held(whole, stream, events, gaps)
+    faults += miscounted(whole.folder / agent.store.name, agent.store)
     changed = [name for name, (_, row) in rows.items() if row is not None and row != whole.rows[name][1]]
     faults += [f"{name} is told otherwise than it was" for name in changed]
     missing = [name for name, (_, row) in rows.items() if row is None and whole.rows[name][1] is not None]

@@ -92,7 +92,7 @@ def fill_earlier(store: Path, layout: int, count: int) -> None:
             crc = checksum(str(sequence), TOPIC, MACHINE, body)
             connection.execute("INSERT INTO events(sequence, topic, machine, crc, body) VALUES(?, ?, ?, ?, ?)",
                                (sequence, TOPIC, MACHINE, crc, body))  # fmt: skip
-        connection.executemany("INSERT INTO meta VALUES(?, ?)", [
+        connection.executemany("INSERT INTO meta(key, value) VALUES(?, ?)", [
             ("journal.stream", "0123456789abcdef"), ("journal.last", str(count))])  # fmt: skip
         connection.execute("COMMIT")
 
