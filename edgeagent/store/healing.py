@@ -138,7 +138,8 @@ def take_up(store: Path) -> None:
     salvaged = None
     if not log.exists() or not log.stat().st_size:
         with suppress(sqlite3.Error), closing(connect_reader(laid)) as connection:
-            salvaged = find(connection)
+            # Once the damaged store is aside its name is known, also where it cannot be read here any more.
+            salvaged = find(connection, None if store.exists() else store)
     if salvaged is None:  # the damaged store is still there, and is looked at again
         _discard(laid)
         return

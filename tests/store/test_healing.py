@@ -482,6 +482,26 @@ def test_where_nothing_tells_the_last_number_none_is_given_anew(store, rows):
     assert len(events) > len(rows["events"]) // 2, "those that can be read are there, under their numbers"
 
 
+def test_a_store_that_is_aside_already_is_healed_also_where_the_new_one_does_not_tell_so(store, rows):
+    zero(store, damage.pages(store)["alarms"][-1])
+    assert "was damaged" in damage_told(store)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        assert connection.execute("UPDATE meta SET value = '{' WHERE key = 'salvage'").rowcount == 1
+    store.rename(store.with_name("s.db.healed"))  # as a crash between the two leaves it
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
+    found = damage.rows_of(store)
+    for table in ("boards", "traces", "events", "endings"):
+        assert found[table] == rows[table], table
+
+
 def test_of_a_disk_that_damages_everything_a_few_files_are_remembered(store, caplog):
     earlier = None
     for number in range(30):
