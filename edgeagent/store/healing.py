@@ -16,9 +16,8 @@ from functools import cache
 from pathlib import Path
 
 from edgeagent.errors import StoreDamaged, StoreError
-from edgeagent.store import rescue, salvage, standing
+from edgeagent.store import rescue, salvage
 from edgeagent.store.connection import connect_reader, connect_reader_to, connect_writer, reading
-from edgeagent.store.mark import Mark
 from edgeagent.store.salvaged import Salvaged, find
 from edgeagent.store.schema import MIGRATIONS
 from edgeagent.store.swapping import aside, swap
@@ -98,9 +97,7 @@ def heal(store: Path, reason: str, *, is_open: bool = False) -> None:
         salvage.begin(store, into, salvaged)
         if is_open and not salvaged.tables:
             raise StoreDamaged(f"{store}: {salvaged.reason}: it is healed at the next start")
-        if not standing.has_stream(into):
-            reached = Mark(store).read()
-            standing.leave(into, reached.last if reached else 0)
+        salvage.leave_unread(store, into)
         into.execute("COMMIT")
         into.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     swap(laid, store, salvaged.aside, with_mark=False)
@@ -141,7 +138,8 @@ def take_up(store: Path) -> None:
     salvaged = None
     if not log.exists() or not log.stat().st_size:
         with suppress(sqlite3.Error), closing(connect_reader(laid)) as connection:
-            salvaged = find(connection)
+            # Once the damaged store is aside its name is known, also where it cannot be read here any more.
+            salvaged = find(connection, None if store.exists() else store)
     if salvaged is None:  # the damaged store is still there, and is looked at again
         _discard(laid)
         return

@@ -14,6 +14,8 @@ ROWS = 50
 
 _STEPS = 10_000
 """Row numbers that are tried one by one in a damaged place."""
+_POWER = 50
+"""No number of an event has more binary digits."""
 LAST = (1 << 63) - 1
 """The greatest row number there can be."""
 _LONGEST = 64 << 20
@@ -187,6 +189,18 @@ def _ordered(rows: list[Row], width: int, place: Row, is_falling: bool) -> list[
 def _is_key(key: Row) -> bool:
     """Whether a key is one that was ever written: behind a NULL, a fraction or bytes nobody can go on reading."""
     return all(isinstance(part, int | str) for part in key)
+
+
+def beyond(connection: sqlite3.Connection, it: Layout) -> int:
+    """A number that is not below any that a row has, rather too great where the end cannot be read; 0 for no rows."""
+    query = f"SELECT rowid FROM {it.table} WHERE rowid <= ? ORDER BY rowid DESC LIMIT 1"  # noqa: S608  as above
+    for power in range(_POWER, -1, -1):
+        rows = _rows(connection, query, (1 << power,))
+        if rows is not None and power == _POWER:
+            return rows[0][0] if rows else 0
+        if rows is not None:  # twice as far is a damaged place, as the end is
+            return 1 << power + 2
+    return 0
 
 
 def count(connection: sqlite3.Connection, it: Layout, until: int = LAST) -> int | None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from edgeagent.errors import StoreError
-from edgeagent.store import events, overlay, rescue
+from edgeagent.store import events, overlay, rescue, standing
 from edgeagent.store.backlog import Work
 from edgeagent.store.checksums import fits, with_checksum
 from edgeagent.store.filling import add_checksums, count_again, fill
+from edgeagent.store.mark import Mark
 from edgeagent.store.rescue import Layout, Read, Row
 from edgeagent.store.salvaged import Salvaged, Table, anew, find, keep
 from edgeagent.store.transaction import at_one_moment
@@ -81,6 +82,21 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged, most_event
         salvaged.earlier, salvaged.is_counted = earlier, salvaged.is_counted and earlier.is_counted
         _give_up(salvaged, _MOST_FILES)
     keep(into, salvaged)
+
+
+def leave_unread(source: Path, into: sqlite3.Connection) -> None:
+    """Leave a stream that cannot be read, beyond every number that is still to be taken over; in a transaction."""
+    if standing.has_stream(into):
+        return
+    if (reached := Mark(source).read()) is not None:
+        standing.leave(into, reached.last)
+        return
+    last = 0
+    with suppress(sqlite3.Error):
+        connection, layouts = _open(source, into)
+        with closing(connection):
+            last = rescue.beyond(connection, layouts["events"]) if "events" in layouts else 0
+    standing.leave(into, last)
 
 
 def _give_up(salvaged: Salvaged, most: int) -> None:

@@ -16,7 +16,6 @@ from time import monotonic
 from edgeagent.store import healing, rescue, salvage, standing
 from edgeagent.store.backlog import T, Work
 from edgeagent.store.connection import connect_reader_to, decoded
-from edgeagent.store.mark import Mark
 from edgeagent.store.migration import take
 from edgeagent.store.room import Room
 from edgeagent.store.salvaged import Salvaged, Table, keep
@@ -59,7 +58,7 @@ class StandIn:
             raise
 
     def _fill(self, store: Path) -> None:
-        into, reached = self._connection, Mark(store).read()
+        into = self._connection
         into.execute(f"PRAGMA max_page_count = {_MOST_PAGES}")
         for number, step in enumerate(MIGRATIONS, 1):
             take(into, step, number)
@@ -70,8 +69,7 @@ class StandIn:
             salvage.begin(store, into, salvaged, _MOST_EVENTS)
             salvaged.tables.setdefault("events", Table())
             keep(into, salvaged)
-        if not standing.has_stream(into):
-            standing.leave(into, reached.last if reached else 0)
+        salvage.leave_unread(store, into)
         into.execute("COMMIT")
 
     def connect(self) -> sqlite3.Connection:

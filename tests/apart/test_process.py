@@ -170,7 +170,8 @@ def test_a_value_does_not_wait_for_the_end_of_a_long_line_of_events(tmp_path: Pa
             its.go.touch()
             await until(lambda: len(its.said("event")) == EVENTS)
             names = [json.loads(line) for line in its.file.read_text().splitlines()]
-            [value] = (place for place, (name, told) in enumerate(names) if name == "values" and told[1][0][1] == 175.4)
+            value = next(place for place, (name, told) in enumerate(names)
+                         if name == "values" and told[1][0][1] == 175.4)  # fmt: skip
             after = sum(name == "event" for name, _ in names[value:])
             assert after > EVENTS // 2, "only what was on its way goes before it"
 

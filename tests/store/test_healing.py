@@ -458,6 +458,50 @@ def test_where_it_cannot_be_read_how_far_it_is_taken_over_all_of_it_is_once_more
         assert found[table] == rows[table], table
 
 
+def test_where_nothing_tells_the_last_number_none_is_given_anew(store, rows):
+    data, of = store.read_bytes(), damage.pages(store)
+    leaves = [page for page in of["events"] if data[(page - 1) * damage.PAGE] == 13]
+    zero(store, of["meta"][0])
+    zero(store, leaves[-1])
+    store.with_name("s.db.mark").write_text("rubbish")
+
+    async def go() -> tuple[list[int], int]:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        told = archive.journal.append([scanned("x")])
+        await archive.journal.settled(told)
+        await archive.care.salvage()
+        events, _ = await damage._read(archive)
+        await asyncio.to_thread(database.close)
+        return events, told
+
+    events, told = asyncio.run(go())
+    assert told > max(rows["events"])[0]
+    assert events[-1] == told
+    assert len(events) > len(rows["events"]) // 2, "those that can be read are there, under their numbers"
+
+
+def test_a_store_that_is_aside_already_is_healed_also_where_the_new_one_does_not_tell_so(store, rows):
+    zero(store, damage.pages(store)["alarms"][-1])
+    assert "was damaged" in damage_told(store)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        assert connection.execute("UPDATE meta SET value = '{' WHERE key = 'salvage'").rowcount == 1
+    store.rename(store.with_name("s.db.healed"))  # as a crash between the two leaves it
+
+    async def go() -> None:
+        database = Database(store, retry_s=0.01)
+        database.open()
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        await asyncio.to_thread(database.close)
+
+    asyncio.run(go())
+    found = damage.rows_of(store)
+    for table in ("boards", "traces", "events", "endings"):
+        assert found[table] == rows[table], table
+
+
 def test_of_a_disk_that_damages_everything_a_few_files_are_remembered(store, caplog):
     earlier = None
     for number in range(30):
