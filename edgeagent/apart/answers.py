@@ -64,6 +64,7 @@ class Answers:
         self._tasks: list[asyncio.Task[None]] = []
         self._session: Session | None = None
         self._is_due = False
+        self._is_held_back = False
         self._is_followed = False
         self.failure = ""
         self.over: asyncio.Future[str] = loop.create_future()
@@ -125,6 +126,12 @@ class Answers:
         for machine, feed in self._feeds.items():
             if self.channel.keeps_up and (changes := feed.take()):
                 self.channel.tell("values", machine, changes)
+        self._is_held_back = not self.channel.keeps_up
+
+    def _send_values_first(self) -> None:
+        """Let no long line of events keep back values that are shown as good meanwhile."""
+        if self._is_held_back:
+            self._send_values()
 
     async def _rpc(self, message: bytes, session: int | None) -> bytes | None:
         caller = ITSELF if session is None else self._guests.caller(session)
@@ -173,10 +180,12 @@ class Answers:
     def _push(self, notification: bytes) -> Awaitable[object] | None:
         if self.channel.is_gone:
             raise ConnectionResetError("the OPC UA process is gone")
+        self._send_values_first()
         self.channel.tell("event", notification)
         return None if self.channel.keeps_up else self.channel.drained()
 
     def _push_at_once(self, notification: bytes) -> bool:
+        self._send_values_first()
         keeps_up = self.channel.keeps_up
         if keeps_up:
             self.channel.tell("event", notification)

@@ -54,7 +54,7 @@ class TrackerMemory(msgspec.Struct):
     last_mm: float = 0.0
     last_mm_s: float = 0.0
     ran_mm_s: float = 0.0
-    """The belt's speed when it ran last."""
+    """The belt's highest speed while boards are inside; 0 where it was never seen to run."""
     outage_s: float = 0.0
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""
@@ -209,8 +209,9 @@ class Tracker:
             self.doubt(f"nobody looked at the inlet for {silent_s:.1f} s, in which a board could have entered")
 
     def _could_mm(self, gap_ns: int) -> float:
-        """How far the belt under boards can have moved unseen, though it stands: it may have run as it did last."""
-        return self.memory.ran_mm_s * gap_ns / 1e9 if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
+        """How far the belt under boards can have moved unseen, though it stands: it may have run as fast as ever."""
+        mm_s = (self.memory.ran_mm_s or math.inf) if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
+        return mm_s * gap_ns / 1e9
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
@@ -231,7 +232,7 @@ class Tracker:
         reach_mm = max(gap_mm, max(speed, memory.last_mm_s) * gap_ns / 1e9)
         is_open = max(reach_mm, self._could_mm(gap_ns)) >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9
         memory.last_ns, memory.last_mm, memory.last_mm_s = now_ns, travel, speed if speed > 0 else 0.0
-        memory.ran_mm_s = memory.last_mm_s or memory.ran_mm_s
+        memory.ran_mm_s = max(memory.last_mm_s, memory.ran_mm_s if self.boards else 0.0)
         if not self.boards:
             memory.outage_s = memory.outage_mm = 0.0
         elif gap_ns > 1.5 * self._period_ns and gap_mm > memory.outage_mm:
@@ -312,8 +313,7 @@ class Tracker:
 
         That happens when an outage hid the gap between them; when exactly the first was out is then not known.
         """
-        leaving = next((board for board in self.boards if board.leaving), None)
-        if leaving is None:
+        if (leaving := next((board for board in self.boards if board.leaving), None)) is None:
             return
         behind = next((b for b in self.boards if b.number > leaving.number and b.slot >= 0), None)
         yield self._left(leaving, edge.time_ns)

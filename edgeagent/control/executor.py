@@ -124,7 +124,7 @@ class Executor:
             await asyncio.wait((first,))
         self._deciding[asked.id] = decided = asyncio.get_running_loop().create_future()
         try:
-            known = await self._archive.requests.get(asked.id, self._archive.steady.now_ns() - KEPT_NS)
+            known = await self._archive.requests.known(asked.id, self._archive.steady.now_ns() - KEPT_NS)
             if known is None:
                 return await self._first(function, parameters, asked, caller, commanded)
             if known.is_as(asked):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
+
+log = logging.getLogger(__name__)
 
 
 class Transport(Protocol):
@@ -21,6 +24,9 @@ class Transport(Protocol):
     def write(self, data: bytes) -> None:
         """Send after what waits."""
 
+    def abort(self) -> None:
+        """End the connection at once."""
+
 
 class Straight:
     """The way to a peer's socket past the transport, open while nothing waits in that; never with TLS.
@@ -31,16 +37,14 @@ class Straight:
 
     Attributes:
         frame: as given.
-        go_on: sends what the socket did not take, once it can.
     """
 
-    __slots__ = ("_descriptor", "_is_over", "_transport", "frame", "go_on")
+    __slots__ = ("_descriptor", "_is_over", "_transport", "frame")
 
     def __init__(
         self, transport: Transport, frame: Callable[[bytes], bytes], is_over: Callable[[], bool] | None = None
     ) -> None:
         self.frame = frame
-        self.go_on = transport.write
         self._transport = transport
         self._is_over = is_over
         is_plain = transport.get_extra_info("ssl_object") is None
@@ -52,3 +56,11 @@ class Straight:
         if transport.get_write_buffer_size() or transport.is_closing() or (is_over is not None and is_over()):
             return -1
         return self._descriptor
+
+    def go_on(self, data: bytes) -> None:
+        """Send what the socket did not take, once it can; where that fails, the connection ends and nothing else."""
+        try:
+            self._transport.write(data)
+        except Exception:
+            log.exception("what is left of an event cannot be sent; the connection is ended")
+            self._transport.abort()

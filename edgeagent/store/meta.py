@@ -50,11 +50,13 @@ def is_kept(connection: sqlite3.Connection, key: str) -> bool:
 
 def put(connection: sqlite3.Connection, key: str, value: str) -> None:
     """Keep a text inside somebody's transaction, in any layout."""
-    row: dict[str, str | int] = {"key": key, "value": value}
-    if connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'crc'").fetchone():
-        row["crc"] = checksum_of("meta", row)
-    query = f"INSERT OR REPLACE INTO meta({', '.join(row)}) VALUES({', '.join('?' * len(row))})"
-    connection.execute(query, tuple(row.values()))
+    row = key, value, checksum_of("meta", {"key": key, "value": value})
+    try:
+        connection.execute("INSERT OR REPLACE INTO meta(key, value, crc) VALUES(?, ?, ?)", row)
+    except sqlite3.OperationalError:
+        if connection.execute("SELECT 1 FROM pragma_table_info('meta') WHERE name = 'crc'").fetchone():
+            raise
+        connection.execute("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", row[:2])
 
 
 def unseal(text: str) -> str | None:

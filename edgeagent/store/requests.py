@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from edgeagent.errors import StoreError
 from edgeagent.model.users import Certificate
+from edgeagent.store import salvaged
 from edgeagent.store.checksums import checksum, is_whole
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
+_ONE = "SELECT crc, id, body FROM requests WHERE id = ? AND at_ns >= ?"
 _decode = msgspec.json.decode
 
 
@@ -63,15 +66,32 @@ class Requests:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, id: str, since_ns: int = 0) -> Asked | None:  # noqa: A002
-        """Read one; None where there is none, it is older than a time, or damaged.
+    async def get(self, id: str) -> Asked | None:  # noqa: A002
+        """Read one; None where there is none, or it is damaged.
 
         Raises:
             StoreError: the file cannot be read.
         """
-        query = "SELECT crc, id, body FROM requests WHERE id = ? AND at_ns >= ?"
-        row = await self._database.read(lambda c: c.execute(query, (id, since_ns)).fetchone())
+        row = await self._database.read(lambda c: c.execute(_ONE, (id, 0)).fetchone())
         return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
+
+    async def known(self, id: str, since_ns: int) -> Asked | None:  # noqa: A002
+        """Read one that may come once more; None where it was not asked for from a time on.
+
+        Raises:
+            StoreError: the file cannot be read, or nobody knows: it is damaged, or may still be taken over.
+        """
+        def work(connection: sqlite3.Connection) -> Any:
+            row = connection.execute(_ONE, (id, since_ns)).fetchone()
+            if row is None:
+                salvaged.require(connection, "requests")
+            return row
+
+        row = await self._database.read(work)
+        if row is not None and not is_whole(row):
+            raise StoreError("what was asked for under this requestId is damaged on disk: see what became of it, then "
+                             "ask under another one")  # fmt: skip
+        return None if row is None else _decode(row[2], type=Asked)
 
     def forget(self, before_ns: int) -> None:
         """Delete those from before a time; nobody waits for it."""

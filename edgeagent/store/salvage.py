@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -33,6 +34,8 @@ _NEWEST = 20_000
 """Events that are taken over before the agent begins."""
 _LATER = 200
 """Rows that are written in one transaction beside the agent."""
+_MOST_FILES = 8
+"""Damaged files that are remembered at a time."""
 _MOST_RANGES = 20
 """Ranges of lost events that are remembered by their numbers."""
 
@@ -76,7 +79,16 @@ def begin(source: Path, into: sqlite3.Connection, salvaged: Salvaged, most_event
         earlier = anew(into, source)
     if earlier and not earlier.is_done:
         salvaged.earlier, salvaged.is_counted = earlier, salvaged.is_counted and earlier.is_counted
+        _give_up(salvaged, _MOST_FILES)
     keep(into, salvaged)
+
+
+def _give_up(salvaged: Salvaged, most: int) -> None:
+    """Remember no more than so many files: a disk that damages everything has no end of them."""
+    *_, last = islice(salvaged.each(), most)
+    for it in last.earlier.each() if last.earlier else ():
+        _log.error("%s: is not taken over to its end: too much was damaged since", it.aside)
+    last.earlier = None
 
 
 class Salvage:

@@ -49,8 +49,7 @@ def find(connection: sqlite3.Connection, reached: Reached | None) -> Standing:
         if last and not is_left:
             _log.error("the name of the journal's stream is missing: stream %s begins after %d", stream, last)
     elif not goes_on(connection, reached):
-        if reached is not None and reached.stream == stream:
-            last = max(last, reached.last)
+        last = max(last, reached.last if reached else 0)  # also of a stream that began in memory alone
         before, stream = stream, _begin(connection)
         meta.put(connection, _WRITTEN, str(newest))
         meta.put(connection, _REFUSED, str(last))

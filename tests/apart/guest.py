@@ -2,7 +2,8 @@
 
     python guest.py FILE MODE SOCKET
 
-MODE: "ask" asks and hears everything; "end" ends at once, "fail" says why; "silent", "large", "ahead", "deaf" go wrong.
+MODE: "ask" asks and hears everything; "end" ends at once, "fail" says why; "late" hears nothing until FILE.go is there;
+"silent", "large", "ahead", "deaf" go wrong.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tests.publish.known import TOKEN
 
 
 async def main(file: Path, mode: str, number: int) -> int:
-    link = await AgentLink.over_socket(socket.socket(fileno=number))
+    link, go = await AgentLink.over_socket(socket.socket(fileno=number)), file.with_name(f"{file.name}.go")
     with file.open("a") as out:
 
         def say(what: str, told: Any) -> None:
@@ -45,7 +46,12 @@ async def main(file: Path, mode: str, number: int) -> int:
         link.follow(4711 if mode == "ahead" else 0)
         if mode == "deaf":
             time.sleep(3600)  # noqa: ASYNC251  it is to be deaf
+        if mode == "late":
+            link.hold(True)
+            say("held", [])
         while not link.over.done():
+            if mode == "late" and go.exists():
+                link.hold(False)
             if mode != "silent":
                 link.report(Load(sessions=1, resident_bytes=1 << 40 if mode == "large" else 1 << 20))
             await asyncio.wait((link.over,), timeout=0.05)

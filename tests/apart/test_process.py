@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -21,11 +23,13 @@ from edgeagent.clock import Clock
 from edgeagent.model.callers import NO_ROLE
 from edgeagent.model.points import Quality
 from edgeagent.model.samples import Row
+from edgeagent.publish.opcua.frames import Channel
 from edgeagent.publish.opcua.port import OpcuaSettings
 from tests.fakes import FakeMachine
 from tests.publish.known import MES, Known
 from tests.publish.serving import Served, ours, serving
 
+EVENTS = 5000
 ROOT = Path(__file__).resolve().parents[2]
 GUEST = """
 import sys, types, runpy
@@ -59,7 +63,7 @@ class Beside:
 
     def __init__(self, served: Served, folder: Path, mode: str, known: Known) -> None:
         self.served = served
-        self.file = folder / "guest.jsonl"
+        self.file, self.go = folder / "guest.jsonl", folder / "guest.jsonl.go"
         self.known = known
         self.clock = Clock()
         self.machine = Fed()
@@ -156,6 +160,27 @@ def test_values_come_all_at_once_and_then_as_they_change_and_events_from_the_fir
     run(body())
 
 
+def test_a_value_does_not_wait_for_the_end_of_a_long_line_of_events(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with beside(tmp_path, "late") as its:
+            await its.hear("held")
+            its.served.happen(EVENTS)
+            await until(lambda: not channel_of(its).keeps_up)
+            its.machine.read(175.43, its.clock)
+            its.go.touch()
+            await until(lambda: len(its.said("event")) == EVENTS)
+            names = [json.loads(line) for line in its.file.read_text().splitlines()]
+            [value] = (place for place, (name, told) in enumerate(names) if name == "values" and told[1][0][1] == 175.4)
+            after = sum(name == "event" for name, _ in names[value:])
+            assert after > EVENTS // 2, "only what was on its way goes before it"
+
+    def channel_of(its: Beside) -> Channel:
+        assert its.process._answers is not None
+        return its.process._answers.channel
+
+    run(body())
+
+
 def test_a_process_that_ends_is_started_anew_and_its_sessions_are_over(tmp_path: Path) -> None:
     async def body() -> None:
         async with beside(tmp_path, "end") as its:
@@ -216,6 +241,32 @@ def test_a_process_that_hears_nothing_any_more_is_killed_at_the_end(
 
     run(body())
     assert not [each for each in Path("/proc").iterdir() if _is_guest_of(tmp_path, each)]
+
+
+KILLED = """
+import subprocess, sys
+process = subprocess.Popen((*sys.argv[2:], sys.argv[1]), pass_fds=(int(sys.argv[1]),), start_new_session=True)
+print(process.pid, flush=True)
+process.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends it")
+def test_a_process_that_does_not_see_that_the_agent_was_killed_ends_with_it() -> None:
+    near, far = socket.socketpair()
+    with near, far:  # as long as this end is open, it is not told
+        command = (sys.executable, "-P", "-c", KILLED, str(far.fileno()), *process.COMMAND)
+        with subprocess.Popen(command, pass_fds=(far.fileno(),), stdout=subprocess.PIPE, text=True) as agent:
+            assert agent.stdout
+            status = Path("/proc", agent.stdout.readline().strip(), "status")
+            asyncio.run(until(lambda: _ignores(signal.SIGTERM, status)))
+            agent.kill()
+        asyncio.run(until(lambda: not status.exists() or "State:\tZ" in status.read_text()))
+
+
+def _ignores(number: int, status: Path) -> bool:
+    [ignored] = (line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigIgn"))
+    return bool(int(ignored, 16) >> number - 1 & 1)
 
 
 def _is_guest_of(folder: Path, process: Path) -> bool:

@@ -87,6 +87,47 @@ def test_a_belt_that_stood_before_and_after_an_absence_may_have_run_meanwhile():
     assert stood(5.0) == stood(100.0) == stood(3600.0) == ("uncertain", True), "one can have left and another come"
 
 
+def test_a_belt_that_stopped_slowly_may_have_run_as_fast_as_before():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    for share in (0.3, 0.05, 0.01, 0.0):
+        tunnel.speed = share * Tunnel().speed
+        tunnel.run(1)
+    tunnel.away(5)
+    tunnel.restart()
+    tunnel.beat()
+    assert tunnel.pipeline.boards()[0].identity == "uncertain"
+
+
+def test_how_fast_a_belt_was_that_an_earlier_version_saw_nobody_knows():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    tunnel.speed = 0.0
+    tunnel.run(2)
+    tunnel.away(5)
+    memory = msgspec.msgpack.decode(tunnel.pipeline.checkpoint())
+    [lane] = memory["lanes"].values()
+    del lane["tracker"]["ran_mm_s"]
+    rows = [row for _, row in tunnel.pipeline.history.rows()]
+    tunnel.pipeline = Pipeline.restored(tunnel.machine, tunnel.row, msgspec.msgpack.encode(memory), 0, rows)
+    tunnel.beat()
+    assert tunnel.pipeline.boards()[0].identity == "uncertain"
+
+
+def test_a_belt_that_stands_in_sight_leaves_nobody_in_doubt():
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.insert()
+    tunnel.run(100)
+    tunnel.speed = 0.0
+    tunnel.run(300)
+    assert tunnel.pipeline.boards()[0].identity == "certain"
+
+
 def test_a_belt_that_started_while_nobody_looked_may_have_done_so_at_once():
     tunnel = Tunnel()
     tunnel.run(1)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 
 import pytest
 
 from edgeagent.clock import iso
 from edgeagent.config import ControlTable
 from edgeagent.control.executor import KEPT_NS
+from edgeagent.errors import StoreError
 from edgeagent.model.callers import Caller
+from edgeagent.store.salvaged import Salvaged, Table, keep
 from tests.control.bench import ENGINEER, SETPOINT, bench
 
 SET = "Configuration.SetObjectParameter"
@@ -94,6 +97,26 @@ def test_a_repeated_request_is_known_after_a_restart(tmp_path):
         await it.ended(first["id"])
         await it.die_and_start_again()
         assert await it.set(178.0, requestId="a") == first
+        assert len(it.reach.wrote) == 1
+
+    on_bench(tmp_path, work)
+
+
+@pytest.mark.parametrize("why", ["is damaged on disk", "being taken over from a damaged file"])
+def test_a_request_that_may_have_been_asked_for_before_is_not_run_once_more(tmp_path, why):
+    def damaged(connection: sqlite3.Connection) -> None:
+        connection.execute("UPDATE requests SET crc = crc + 1")
+
+    def to_come(connection: sqlite3.Connection) -> None:
+        connection.execute("DELETE FROM requests")
+        keep(connection, Salvaged("", "", "a trial", {"requests": Table()}))
+
+    async def work(it):
+        it.grant()
+        await it.ended((await it.set(178.0, requestId="a"))["id"])
+        await it.archive.database.write(damaged if "on disk" in why else to_come)
+        with pytest.raises(StoreError, match=why):
+            await it.set(178.0, requestId="a")
         assert len(it.reach.wrote) == 1
 
     on_bench(tmp_path, work)

@@ -380,10 +380,7 @@ async def killed(it, when):
 
     it.reach.write = stuck
     id_ = await started(it, settlingSeconds=60)
-    async with asyncio.timeout(20):
-        while not (reached.is_set() or (when is None and it.unit.recipe()[0].name == "LEAD-FREE")):
-            it.run(0.1)
-            await asyncio.sleep(0)
+    await it.until(lambda: reached.is_set() or (when is None and it.unit.recipe()[0].name == "LEAD-FREE"))
     it.reach.write = write
     await it.die_and_start_again()
     return id_

@@ -31,6 +31,7 @@ class Transport:
         self.far.setblocking(False)
         self.waiting = b""
         self.closing = False
+        self.fails = False
         self.extra: dict[str, Any] = {"socket": self.near}
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
@@ -43,7 +44,12 @@ class Transport:
         return self.closing
 
     def write(self, data: bytes) -> None:
+        if self.fails:
+            raise OSError("no more can be watched")
         self.waiting += data
+
+    def abort(self) -> None:
+        self.closing = True
 
     def flush(self) -> None:
         try:
@@ -136,6 +142,30 @@ def test_what_a_socket_does_not_take_goes_on_in_its_transport_and_nothing_overta
             assert told(got) == [(n, n - 1) for n in range(1, served.journal.last_sequence + 1)]
             stuck.close()
             reads.close()
+
+    asyncio.run(main())
+
+
+def test_a_transport_that_takes_no_rest_ends_its_own_connection_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as served:
+            fails, stuck, reads = (Transport() for _ in range(3))
+            for transport in (fails, stuck, reads):
+                await resting(served, transport)
+            fails.fails = True
+            heard, got = b"", b""
+            while not stuck.waiting:
+                served.journal.append([event("Status.MachineStatusChanged", reason="x" * 1000)])
+                await happened(served)
+                heard += reads.heard()
+            assert fails.closing
+            while stuck.waiting:
+                stuck.flush()
+                got += stuck.heard()
+            assert got == heard
+            assert told(got) == [(n, n - 1) for n in range(1, served.journal.last_sequence + 1)]
+            for transport in (fails, stuck, reads):
+                transport.close()
 
     asyncio.run(main())
 

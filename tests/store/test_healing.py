@@ -461,6 +461,20 @@ def test_where_it_cannot_be_read_how_far_it_is_taken_over_all_of_it_is_once_more
         assert found[table] == rows[table], table
 
 
+def test_of_a_disk_that_damages_everything_a_few_files_are_remembered(store, caplog):
+    earlier = None
+    for number in range(30):
+        earlier = Salvaged("2026-11-21T12:00:00Z", f"file {number}", "a trial", earlier=earlier)
+    with closing(sqlite3.connect(store)) as connection, connection:
+        keep(connection, earlier)
+    zero(store, damage.pages(store)["alarms"][-1])
+    assert "file 29" in damage_told(store)
+    with closing(sqlite3.connect(store)) as connection:
+        found = find(connection)
+    assert found and [it.aside for it in found.each()][1:] == [f"file {number}" for number in range(29, 22, -1)]
+    assert "file 22: is not taken over to its end" in caplog.text
+
+
 def damage_told(store: Path) -> str:
     """Open it, and go before anything is taken over beside the agent."""
     async def go() -> str:

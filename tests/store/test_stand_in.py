@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -155,6 +155,35 @@ def test_a_damaged_end_begins_a_new_stream_on_a_full_disk_that_goes_on_once_ther
         zero_root(path, "meta")
         disk.fill()
         asyncio.run(go(path, disk, before))
+
+
+def test_a_stream_that_began_without_room_and_was_lost_gives_no_number_anew(tmp_path: Path) -> None:
+    async def begin(path: Path) -> tuple[str, int]:
+        database, archive, audit = await begun(path)
+        waits = database.waits
+        await audit.close()
+        if waits:
+            with suppress(StoreError):
+                archive.journal.append([scanned("it is never written")])
+                await asyncio.to_thread(database.close)
+        else:
+            await asyncio.to_thread(database.close)
+        return archive.journal.stream, archive.journal.last_sequence - bool(waits)
+
+    with small_disk(tmp_path) as disk:
+        path = disk.folder / "s.db"
+        damage.make(path, 30)
+        before, reached = Path(f"{path}.mark").read_text().split()[:2]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("DELETE FROM events WHERE sequence > 50")
+            connection.execute("UPDATE meta SET value = '50' WHERE key = 'journal.last'")
+        zero_root(path, "alarms")
+        disk.fill()
+        lost = asyncio.run(begin(path))
+        disk.empty()
+        found = asyncio.run(begin(path))
+        assert len({before, lost[0], found[0]}) == 3
+        assert lost[1] == found[1] == int(reached)
 
 
 def test_a_new_store_begins_on_a_full_disk_and_is_made_once_there_is_room(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ _MORE_LIKELY_KILLED = "500"
 
 def main() -> int:
     """Serve over the inherited socket whose number is the last argument; return the exit code."""
+    kernel.end_with_parent()  # one that hangs would keep the port from the next agent
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # systemd sends them to all; it ends with the agent, and after it
     _step_back()

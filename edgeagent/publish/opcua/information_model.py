@@ -40,14 +40,17 @@ class InformationModel:
     Args:
         session: the session that calls at this moment, as the agent knows it; None where there is none.
         owns: whether a subscription belongs to who calls at this moment.
+        contested: numbers that no node gets.
     """
 
     node_ids: NodeIds
     alarms: Alarms
 
     def __init__(
-        self, server: UaServer, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool]
+        self, server: UaServer, port: AgentPort, session: Callable[[], int | None], owns: Callable[[int], bool],
+        contested: frozenset[int] = frozenset(),
     ) -> None:  # fmt: skip
+        self._contested = contested
         self._server = server
         self._port = port
         self._session = session
@@ -65,7 +68,7 @@ class InformationModel:
         self._is_held = False
 
     async def start(self) -> None:
-        """Make everything, and follow what the agent tells from now on."""
+        """Make everything, and follow what the agent tells from now on; raises Contested."""
         companions = await self._add_types()
         snapshot = await self._port.call("Event.Snapshot", {}, None)
         self._last = snapshot["stream"], snapshot["sequence"]
@@ -81,7 +84,9 @@ class InformationModel:
                 self._historic[self.node_ids.of_node(key)] = Point(machine, column)
             await self._methods.add_to(self._node(nodes.node), machine.id, self.node_ids.of_node)
             await self._standing.add(nodes)
-            await self.alarms.add(nodes, standing[machine.id]["alarms"])
+        self.node_ids.require_order_is_nothing()
+        for machine_id, nodes in self._machines.items():  # conditions come and go: they give way to what stays
+            await self.alarms.add(nodes, standing[machine_id]["alarms"])
         self._notify_at_the_server()
         history_capabilities.describe(self._server.iserver.aspace, MOST_VALUES)
         self._server.iserver.history_manager = History(  # type: ignore[assignment]
@@ -111,7 +116,7 @@ class InformationModel:
         indexes = [await self._server.register_namespace(uri) for uri in uris]
         companions = Companions(*indexes[:2])
         companion.add_types(space, companions)
-        self.node_ids = NodeIds(*indexes[2:])
+        self.node_ids = NodeIds(indexes[2], indexes[3], self._contested)
         own_types.add_types(space, self.node_ids)
         self.alarms = Alarms(self._port, space, self.node_ids, self._events, self._session, self._owns)
         self.alarms.offer_methods()

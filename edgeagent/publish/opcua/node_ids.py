@@ -2,7 +2,8 @@
 
 Types have numbers from a stored list, to which new ones are appended: `python -m edgeagent.publish.opcua.node_ids`.
 What a machine has depends on its map, which anybody may write, so that the number of each of its nodes is made from its
-name: "RO0001/zone/1/top/temperature".
+name: "RO0001/zone/1/top/temperature". A number that two names would have is given to neither: who had it would depend
+on which machine is configured first, and a client would read another value than it was set up for.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import blake2b
 from importlib import resources
+from itertools import count
 from pathlib import Path
 
 from asyncua import ua
@@ -43,16 +45,27 @@ def extended(numbers: dict[str, int], names: Iterable[str]) -> dict[str, int]:
     return longer
 
 
+class Contested(Exception):
+    """Two names would have one number: all is to be made anew with numbers that nobody has."""
+
+    def __init__(self, numbers: frozenset[int]) -> None:
+        super().__init__(f"{len(numbers)} numbers are those of two names")
+        self.numbers = numbers
+
+
 class NodeIds:
     """Gives each of our nodes its NodeId.
 
     Args:
         types, machines: indexes of the two namespaces in this server.
+        contested: numbers that nobody gets.
     """
 
-    def __init__(self, types: int, machines: int) -> None:
+    def __init__(self, types: int, machines: int, contested: frozenset[int] = frozenset()) -> None:
         self.types = types
         self.machines = machines
+        self._contested = contested
+        self._shared: set[int] = set()
         self._stored = stored()
         self._taken: dict[int, str] = {}
 
@@ -62,11 +75,20 @@ class NodeIds:
 
     def of_node(self, name: str) -> ua.NodeId:
         """The NodeId of a node of a machine, the same for the same name."""
-        digest = blake2b(name.encode(), digest_size=8).digest()
-        number = _FIRST + int.from_bytes(digest, "big") % (_END - _FIRST)
-        while self._taken.setdefault(number, name) != name:
-            number += 1
+        for turn in count():
+            digest = blake2b(name.encode(), digest_size=8, salt=turn.to_bytes(2, "big") if turn else b"").digest()
+            number = _FIRST + int.from_bytes(digest, "big") % (_END - _FIRST)
+            if number in self._contested:
+                continue
+            if self._taken.setdefault(number, name) == name:
+                break
+            self._shared.add(number)
         return _numeric(number, self.machines)
+
+    def require_order_is_nothing(self) -> None:
+        """Refuse what was given where it depends on the order of the names; raises Contested."""
+        if self._shared:
+            raise Contested(self._contested | self._shared)
 
     def name(self, node_id: ua.NodeId) -> str | None:
         """The name that a machine's node was given its number for."""

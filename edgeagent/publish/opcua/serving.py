@@ -6,6 +6,7 @@ from pathlib import Path
 
 from edgeagent.publish.opcua.caller import calling, calling_session
 from edgeagent.publish.opcua.information_model import InformationModel
+from edgeagent.publish.opcua.node_ids import Contested
 from edgeagent.publish.opcua.port import AgentPort, Load
 from edgeagent.publish.opcua.server import UaServer
 
@@ -18,8 +19,11 @@ class Serving:
 
     def __init__(self, port: AgentPort) -> None:
         self._port = port
-        self._server = UaServer(port)
-        self._model = InformationModel(self._server, port, calling, _owns)
+        self._begin(frozenset())
+
+    def _begin(self, contested: frozenset[int]) -> None:
+        self._server = UaServer(self._port)
+        self._model = InformationModel(self._server, self._port, calling, _owns, contested)
 
     async def start(self) -> str:
         """Make everything and listen; return the endpoint.
@@ -28,8 +32,15 @@ class Serving:
             OSError: it cannot listen there.
             Unreadable: its certificate or its key cannot be read.
         """
-        await self._server.init()
-        await self._model.start()
+        while True:
+            await self._server.init()
+            try:
+                await self._model.start()
+            except Contested as found:
+                await self._server.stop()
+                self._begin(found.numbers)
+            else:
+                break
         await self._server.start()
         return self._server.endpoint.geturl()
 

@@ -7,7 +7,7 @@ from importlib import resources
 
 import pytest
 
-from edgeagent.publish.opcua.node_ids import NodeIds, extended, stored
+from edgeagent.publish.opcua.node_ids import Contested, NodeIds, extended, stored
 from edgeagent.publish.opcua.own_types import names
 
 SETTLED = (
@@ -48,6 +48,30 @@ def test_two_names_never_share_a_number(monkeypatch: pytest.MonkeyPatch) -> None
     made = {node_ids.of_node(f"RO0001/{number}") for number in range(80)}
     assert len(made) == 80
     assert made == {node_ids.of_node(f"RO0001/{number}") for number in range(80)}
+
+
+def test_a_number_that_two_names_would_have_is_given_to_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgeagent.publish.opcua.node_ids._END", (1 << 20) + 2000)
+    former, later = ([f"{machine}/{number}" for number in range(100)] for machine in ("RO0001", "RO0002"))
+    alone, before, after = numbers(later), numbers(former + later), numbers(later + former)
+    assert before == after, "the order is nothing"
+    assert len(set(before.values())) == 200
+    owners = {number: name for name, number in alone.items()}
+    assert all(owners.get(number, name) == name for name, number in before.items()), "none has another meaning"
+    assert alone != {name: before[name] for name in later}, "some would have"
+
+
+def numbers(names: list[str]) -> dict[str, int]:
+    contested: frozenset[int] = frozenset()
+    while True:
+        node_ids = NodeIds(4, 5, contested)
+        made = {name: int(node_ids.of_node(name).Identifier) for name in names}  # type: ignore[arg-type]
+        try:
+            node_ids.require_order_is_nothing()
+        except Contested as found:
+            contested = found.numbers
+        else:
+            return made
 
 
 def test_a_number_leads_back_to_its_name() -> None:
