@@ -17,6 +17,10 @@ class Edge(msgspec.Struct, frozen=True):
     travel_mm: float
     blur_mm: float
 
+    def hidden_mm(self, least_mm: float) -> float:
+        """The travel in which the change lies, where an outage hid that; 0 where it is less than `least_mm`."""
+        return self.blur_mm if self.blur_mm >= least_mm else 0.0
+
 
 class BarrierMemory(msgspec.Struct):
     """What survives a restart."""

@@ -328,14 +328,14 @@ class Tracker:
         """Find whose leading edge reached the outlet: the one nearest to its expected place; those before it are lost.
 
         A board can be late, because it slips on the belt, but hardly early; it is expected as late as the last one was.
+        Where an outage hid its entry, it may be anywhere in the travel of that.
         """
         since = travel - edge.travel_mm
-        offsets = [
-            (self.place(board) - since - self._lane.outlet_mm, board)
-            for board in self.boards if board.slot >= 0 and not board.leaving
-        ]  # fmt: skip
+        least = self._settings.min_board_mm
+        offsets = [(self.place(board) - since - self._lane.outlet_mm, board, board.entry.hidden_mm(least))
+                   for board in self.boards if board.slot >= 0 and not board.leaving]  # fmt: skip
         early, late = self._settings.match_mm + edge.blur_mm, self._settings.lost_mm + edge.blur_mm
-        near = [(offset, board) for offset, board in offsets if -early <= offset <= late]
+        near = [(at, it) for at, it, hidden in offsets if -early - hidden <= at <= late + hidden]
         if not near:
             reason = "it came out and nobody saw it enter"
             if self.memory.outage_mm:
@@ -348,10 +348,10 @@ class Tracker:
         for _, earlier in near:
             if earlier.number < board.number:
                 yield self._lost(earlier, "the board behind it came out in its place")
-        doubt = self._settings.match_mm + edge.blur_mm
-        board.uncertain |= abs(offset) > doubt or any(abs(other) <= doubt for other, b in near if b is not board)
+        board.uncertain |= abs(offset) > early or any(abs(at) <= early + it.entry.hidden_mm(least)
+                                                      for at, it in near if it is not board)  # fmt: skip
         board.leaving, board.offset_mm = edge, offset
-        self.memory.late_mm = max(0.0, offset)
+        self.memory.late_mm = self.memory.late_mm if board.entry.hidden_mm(least) else max(0.0, offset)
         self._core.move(board.slot, self._lane.outlet_mm + since)
 
     def _touching(self, now_ns: int) -> Iterator[Happening]:

@@ -356,6 +356,23 @@ def test_an_outage_that_could_hide_a_board_makes_identities_uncertain():
     assert record(tunnel).samples.longest_gap_seconds == pytest.approx(10.1)
 
 
+@pytest.mark.parametrize("before_s", [0.0, 8.0, 17.0])
+@pytest.mark.parametrize("at_exit_s", [0.0, 12.0])
+def test_a_board_whose_entry_an_outage_hid_comes_out_wherever_in_the_outage_it_came_in(before_s, at_exit_s):
+    """Its place is known no better than its entry."""
+    tunnel = Tunnel()
+    tunnel.run(1)
+    tunnel.boards.append([-1.0 - 13 * before_s, 300.0])
+    tunnel.miss(18)
+    tunnel.run(4710 / 13 + before_s - 18 - at_exit_s / 2)
+    tunnel.miss(at_exit_s)
+    tunnel.run(120)
+    assert [e.data.board.id for e in tunnel.only("Board.ProcessStarted")] == [record(tunnel).id]
+    assert record(tunnel).identity == "uncertain"
+    assert not tunnel.only("Board.Lost")
+    assert not tunnel.only("Board.Unexpected")
+
+
 def test_an_exit_that_an_outage_hid_is_lost_and_the_reason_says_so():
     tunnel = Tunnel()
     tunnel.run(1)

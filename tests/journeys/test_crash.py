@@ -48,8 +48,7 @@ class OvenTime:
         self._seen.append((the_plant.machine.time, the_plant.clock.wall_ns() / 1e9))
 
     def on_the_clock(self, oven_s: float) -> tuple[float, float]:
-        """The first and the last moment at which it can have been, by the looks before and after; the oven may have been
-        behind at either of them."""
+        """The first and the last moment at which it can have been; the oven may be behind at either look."""
         after = next(place for place, (seen_s, _) in enumerate(self._seen) if seen_s >= oven_s)
         first, last = sorted(wall_s + oven_s - seen_s for seen_s, wall_s in self._seen[after - 1 : after + 1])
         return first, last
