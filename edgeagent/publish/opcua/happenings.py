@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -49,15 +49,29 @@ class Happening:
         """Whether it is of this type, or of one that is derived from it."""
         return type_ in self.types
 
-    def to_event_fields(self, select_clauses: Sequence[ua.SimpleAttributeOperand]) -> list[ua.Variant]:
-        """The fields that a subscription wants; null for one that the event has not."""
-        return [self.fields.get(_wanted(clause), _NULL) for clause in select_clauses]
+    def to_event_fields(self, wanted: Iterable[str]) -> list[ua.Variant]:
+        """The fields of these names; null for one that the event has not."""
+        return [self.fields.get(name, _NULL) for name in wanted]
 
 
 CONDITION_ID = "NodeId"
 """The field by which a condition's event tells its condition."""
 
+_LONGEST_NAME = 64
+"""No field has a longer name."""
+
 _NULL = ua.Variant()
+
+
+def wanted_fields(select_clauses: Iterable[ua.SimpleAttributeOperand]) -> tuple[str, ...]:
+    """Names of the fields that a client wants, "" for what no event has: an item keeps them, and not the clauses."""
+    once: dict[str, str] = {}
+    names = map(_wanted, select_clauses)
+    return tuple(once.setdefault(name, name) if _may_be_one(name) else "" for name in names)
+
+
+def _may_be_one(name: str) -> bool:
+    return len(name) <= _LONGEST_NAME and name.isascii()
 
 
 def _wanted(clause: ua.SimpleAttributeOperand) -> str:

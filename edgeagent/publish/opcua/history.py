@@ -16,6 +16,7 @@ from asyncua import ua
 
 from edgeagent.errors import CommandRefused
 from edgeagent.publish.opcua.event_history import EventHistory, Span
+from edgeagent.publish.opcua.happenings import wanted_fields
 from edgeagent.publish.opcua.methods import STATUS
 from edgeagent.publish.opcua.port import AgentPort, HistoricRow, ServedMachine
 from edgeagent.publish.opcua.services.items import Refused, check_event_filter
@@ -151,8 +152,8 @@ class History:
         since = None if node.ContinuationPoint else self._since(details, place.is_backward)
         span = Span(since, place.next, place.end_ns, place.is_backward)
         found, following = await self._events.read(machines, span, details.Filter, wanted, self._session())
-        clauses = details.Filter.SelectClauses
-        lists = [ua.HistoryEventFieldList(EventFields=event.to_event_fields(clauses)) for event in found]
+        fields = wanted_fields(details.Filter.SelectClauses)
+        lists = [ua.HistoryEventFieldList(EventFields=event.to_event_fields(fields)) for event in found]
         point = None if following is None else self._sealed(place, following)
         status = _C.Good if lists else _C.GoodNoData
         return ua.HistoryReadResult(_status(status), point, ua.HistoryEvent(Events=lists))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_its_events_are_dropped_without_a_word() -> None:
     asyncio.run(test())
 
 
-def test_its_subscriptions_count_up_and_cannot_be_modified() -> None:
+def test_its_subscriptions_count_up_keep_loggers_and_cannot_be_modified() -> None:
     async def test() -> None:
         subscriptions = SubscriptionService(AddressSpace(), stock())
         asked = ua.CreateSubscriptionParameters(RequestedPublishingInterval=200.0)
@@ -79,6 +80,7 @@ def test_its_subscriptions_count_up_and_cannot_be_modified() -> None:
         made = [await subscriptions.create_subscription(asked, publish, ua.NodeId(1)) for _ in range(2)]
         numbers = [each.SubscriptionId for each in made]
         assert numbers == [78, 79]
+        assert "asyncua.server.monitored_item_service.79" in logging.root.manager.loggerDict
         change = ua.ModifySubscriptionParameters(numbers[0], 1000.0)
         assert subscriptions.modify_subscription(change).RevisedPublishingInterval == 200.0
         await subscriptions.delete_subscriptions(numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
@@ -325,6 +326,39 @@ def event_item(subscription: int, where: list[ua.ContentFilterElement], selected
     item.RequestedParameters.Filter = ua.EventFilter([operand] * selected, ua.ContentFilter(where))
     request.Parameters.ItemsToCreate = [item]
     return request
+
+
+def test_an_item_for_events_keeps_the_names_of_its_fields_alone(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            number = (await wire.ask(subscribe())).Parameters.SubscriptionId
+            request = event_item(number, [], 5)
+            base, value = ua.NodeId(ua.ObjectIds.BaseEventType), ua.AttributeIds.Value
+            names = ["Message", "", "x" * 65, "\u00e9", "ActiveState"]
+            clauses = [ua.SimpleAttributeOperand(base, [ua.QualifiedName(name)], value) for name in names]
+            request.Parameters.ItemsToCreate[0].RequestedParameters.Filter.SelectClauses = clauses
+            [made] = (await wire.ask(request)).Results
+            assert made.StatusCode.is_good()
+            [item] = its.subscriptions[number].monitored_item_srv._monitored_items.values()
+            assert item.filter is None
+            assert item.fields == ("Message", "", "", "", "ActiveState")
+            await wire.close()
+
+    run(test())
+
+
+def test_a_subscription_leaves_no_logger_behind(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            before = set(logging.root.manager.loggerDict)
+            wire = await its.wire()
+            number = (await wire.ask(subscribe())).Parameters.SubscriptionId
+            assert number in its.subscriptions
+            assert not {each for each in set(logging.root.manager.loggerDict) - before if str(number) in each}
+            await wire.close()
+
+    run(test())
 
 
 def element(*indices: int) -> ua.ContentFilterElement:

@@ -1,11 +1,12 @@
 """Monitored items: their filters checked as they are made, their values cut and stamped as they were asked for.
 
-Needed for asyncua 2.1.0 because it believes any filter, returns the whole value with all timestamps, and searches all
-items for each that is changed or deleted.
+Needed for asyncua 2.1.0 because it believes any filter, returns the whole value with all timestamps, searches all items
+for each that is changed or deleted, and makes a logger for each subscription, which stays for ever.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredIt
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
 from edgeagent.publish.opcua.event_filter import Filter
-from edgeagent.publish.opcua.happenings import Happening
+from edgeagent.publish.opcua.happenings import Happening, wanted_fields
 from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.nodes import standard
 from edgeagent.publish.opcua.services import reading
@@ -41,6 +42,9 @@ _EVALUATED = frozenset((
     ua.FilterOperator.OfType,
 ))  # fmt: skip
 
+_log = logging.getLogger("asyncua.server.monitored_item_service")
+"""Of all subscriptions; while it is there, nothing but its manager knows the loggers below it."""
+
 
 class Refused(Exception):
     """An item cannot be monitored so; with the status that says why."""
@@ -51,10 +55,15 @@ class Refused(Exception):
 
 
 class Item(MonitoredItemData):
-    """One monitored item: what asyncua holds, and how its values are shown."""
+    """One monitored item: what asyncua holds, and how its values are shown.
+
+    Attributes:
+        fields: of an event, that its client wants.
+    """
 
     stamps = ua.TimestampsToReturn.Both
     part: reading.Range = ()
+    fields: tuple[str, ...] = ()
 
 
 class Items(CheapItems):
@@ -65,6 +74,8 @@ class Items(CheapItems):
 
     def __init__(self, subscription: UaSubscription, space: AddressSpace) -> None:
         super().__init__(subscription, space)
+        logging.root.manager.loggerDict.pop(self.logger.name, None)
+        self.logger = _log
         self._begun: Item | None = None
 
     def __len__(self) -> int:
@@ -94,9 +105,7 @@ class Items(CheapItems):
         try:
             if is_event:
                 result = self._create_events_monitored_item(asked)
-                item.where_clause_evaluator = Filter(
-                    self.logger, self.aspace, asked.RequestedParameters.Filter.WhereClause
-                )
+                self._listen(item, asked.RequestedParameters.Filter)
             else:
                 asked.RequestedParameters.Filter = self._evaluated(wanted, asked.RequestedParameters.Filter)
                 result = await self._create_data_change_monitored_item(asked)
@@ -118,19 +127,25 @@ class Items(CheapItems):
         except Refused as refused:
             return ua.MonitoredItemModifyResult(refused.status)
         item.client_handle, item.stamps = parameters.ClientHandle, stamps
-        item.filter = self._evaluated(item.read_value_id, parameters.Filter)
         item.queue_size = self._size(parameters.QueueSize, is_event)
         if is_event:
-            item.where_clause_evaluator = Filter(self.logger, self.aspace, parameters.Filter.WhereClause)
+            self._listen(item, parameters.Filter)
+        else:
+            item.filter = self._evaluated(item.read_value_id, parameters.Filter)
         result = ua.MonitoredItemModifyResult()
         result.RevisedSamplingInterval = self.isub.data.RevisedPublishingInterval
         result.RevisedQueueSize = item.queue_size
         return result
 
+    def _listen(self, item: Item, asked: ua.EventFilter) -> None:
+        """Let an item want these events; the select clauses, about 400 bytes each, are not kept."""
+        item.filter, item.fields = None, wanted_fields(asked.SelectClauses)
+        item.where_clause_evaluator = Filter(self.logger, self.aspace, asked.WhereClause)
+
     def told(self, number: int, happening: Happening) -> ua.EventFieldList:
         """What an item is told of a happening, if it is told."""
         item = self._monitored_items[number]
-        return ua.EventFieldList(item.client_handle or 0, happening.to_event_fields(item.filter.SelectClauses))
+        return ua.EventFieldList(item.client_handle or 0, happening.to_event_fields(item.fields))
 
     def refresh(self, number: int, happenings: Iterable[tuple[Happening, bool]]) -> None:
         """Tell an item what it wants of these, as its client takes them; with each, whether it is the last one."""
