@@ -33,7 +33,7 @@ _CODED_MM = 60.0
 """A board whose edge is not further in may not have been a board yet in the last checkpoint."""
 
 _AWRY_MM, _OUTLET_MM = 50.0, 4600.0
-_LOOKS, _LOOK_S = 25, 0.1
+_LOOKS, _LOOK_S = 100, 0.1
 _TOO_LONG_S = 0.8 * BOARD_MM / BELT_MM_S
 """Oven seconds: an agent that was away for longer may not have seen a board's edge."""
 
