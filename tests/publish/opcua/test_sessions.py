@@ -139,6 +139,8 @@ def test_session_tokens_cannot_be_guessed(serve: Serve, run: Run) -> None:
             tokens = {bytes(wire.token.Identifier) for wire in wires}
             assert len(tokens) == 3
             assert {len(token) for token in tokens} == {32}
+            numbers = [int.from_bytes(token, "big") for token in tokens]
+            assert all((one ^ other).bit_count() > 64 for one in numbers for other in numbers if one != other)
             for wire in wires:
                 await wire.close()
 
