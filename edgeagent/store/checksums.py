@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 _Row = Mapping[str, Any]
@@ -23,8 +23,8 @@ _PARTS: dict[str, Callable[[_Row], tuple[Any, ...]]] = {
     "history": lambda row: (row["machine"], str(row["t_ns"]), row["body"]),
     "alarms": _kept,
     "jobs": _kept,
-    "requests": _kept,
-    "recipes": _kept,
+    "requests": lambda row: (row["id"], str(row["at_ns"]), row["body"]),
+    "recipes": lambda row: (row["id"], str(row["deleted_ns"]), row["body"]),
     "aside": _kept,
     "consumers": lambda row: (
         row["name"], row["owner"], row["topics"], row["machines"], row["stream"],
@@ -37,6 +37,8 @@ _PARTS: dict[str, Callable[[_Row], tuple[Any, ...]]] = {
 }  # fmt: skip
 """Table → the parts of a row that its checksum is made of."""
 
+_FORMER_PARTS = {"requests": _kept, "recipes": _kept}
+"""As `_PARTS`, in earlier layouts."""
 
 GIVEN_LATER = ("consumers", "gone", "had", "endings", "states", "meta")
 """Tables whose rows had no checksum in the first layouts."""
@@ -50,23 +52,19 @@ def checksum(*parts: bytes | str) -> int:
     return crc
 
 
-def is_whole(row: Sequence[int | str | bytes]) -> bool:
-    """Say whether a row, as a checksum and its parts, is as it was written."""
-    crc, *parts = row
-    return crc == checksum(*(part for part in parts if not isinstance(part, int)))
-
-
 def checksum_of(table: str, row: _Row) -> int:
     """The checksum of a row of a table, by its columns."""
     return checksum(*_PARTS[table](row))
 
 
 def with_checksum(table: str, row: dict[str, Any]) -> dict[str, Any]:
-    """A row of a damaged file; one of a layout that gave it no checksum is believed, and given it."""
-    if table not in GIVEN_LATER or row.get("crc") is not None:
-        return row
+    """A row of any layout with the checksum of today's; one of a layout that gave it none is believed."""
     try:
-        return {**row, "crc": checksum_of(table, row)}
+        if table in _FORMER_PARTS:
+            is_former = row["crc"] == checksum(*_FORMER_PARTS[table](row))
+        else:
+            is_former = table in GIVEN_LATER and row.get("crc") is None
+        return {**row, "crc": checksum_of(table, row)} if is_former else row
     except (KeyError, TypeError, AttributeError, UnicodeEncodeError):
         return row
 
@@ -82,11 +80,11 @@ def fits(table: str, row: _Row) -> bool:
 
 
 def damaged(connection: sqlite3.Connection) -> dict[str, int]:
-    """Read every row that has a checksum; tells by table how many are damaged, and nothing of tables without damage."""
+    """Read every row, of any layout, that has a checksum; tells by table how many are damaged, if any."""
     counts = {}
     there = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for table in _PARTS.keys() & there:
         cursor = connection.execute(f"SELECT * FROM {table}")  # noqa: S608  names of ours
         names = [column[0] for column in cursor.description]
-        counts[table] = sum(not fits(table, dict(zip(names, row, strict=True))) for row in cursor)
+        counts[table] = sum(not fits(table, with_checksum(table, dict(zip(names, row, strict=True)))) for row in cursor)
     return {table: count for table, count in counts.items() if count}

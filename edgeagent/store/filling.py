@@ -13,7 +13,7 @@ from edgeagent.model.events import TOPICS, Event
 from edgeagent.store import events
 from edgeagent.store.alarms import noted
 from edgeagent.store.boards import has_left
-from edgeagent.store.checksums import checksum_of
+from edgeagent.store.checksums import with_checksum
 from edgeagent.store.counters import Ending, ending
 
 ENDINGS = (
@@ -58,13 +58,23 @@ def count_again(connection: sqlite3.Connection) -> None:
 def add_checksums(tables: Iterable[str], connection: sqlite3.Connection) -> None:
     """Give the rows of tables that have no checksums theirs, inside somebody's transaction."""
     for table in tables:
-        cursor = connection.execute(f"SELECT * FROM {table} WHERE crc IS NULL")  # noqa: S608  names of ours
-        names = [column[0] for column in cursor.description]
-        key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))]
-        query = f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
-        while some := cursor.fetchmany(_ROWS):
-            rows = [dict(zip(names, row, strict=True)) for row in some]
-            connection.executemany(query, [(checksum_of(table, row), *(row[name] for name in key)) for row in rows])
+        _give_checksums(connection, table, "crc IS NULL")
+
+
+def renew_checksums(tables: Iterable[str], connection: sqlite3.Connection) -> None:
+    """Give rows whose checksum is one of earlier layouts that of today's, inside somebody's transaction."""
+    for table in tables:
+        _give_checksums(connection, table, "TRUE")
+
+
+def _give_checksums(connection: sqlite3.Connection, table: str, where: str) -> None:
+    cursor = connection.execute(f"SELECT * FROM {table} WHERE {where}")  # noqa: S608  names of ours
+    names = [column[0] for column in cursor.description]
+    key = [name for (name,) in connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))]
+    query = f"UPDATE {table} SET crc = ? WHERE {' AND '.join(f'{name} = ?' for name in key)}"  # noqa: S608
+    while some := cursor.fetchmany(_ROWS):
+        rows = [with_checksum(table, dict(zip(names, row, strict=True))) for row in some]
+        connection.executemany(query, [(row["crc"], *(row[name] for name in key)) for row in rows])
 
 
 def _count(connection: sqlite3.Connection, it: Ending) -> None:

@@ -13,7 +13,7 @@ from edgeagent.clock import instant_ns, iso
 from edgeagent.errors import CommandRefused
 from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import meta
-from edgeagent.store.checksums import checksum
+from edgeagent.store.checksums import checksum_of, fits
 
 if TYPE_CHECKING:
     from edgeagent.model.boards import RecipeName
@@ -62,10 +62,11 @@ class Made(NamedTuple):
         """Write it."""
         it, id_ = self.recipe, row_id(self.recipe)
         connection.executemany("DELETE FROM recipes WHERE id = ?", [(id_,) for id_ in self.gone])
+        crc = checksum_of("recipes", {"id": id_, "deleted_ns": None, "body": self.body})
         connection.execute(
             "INSERT OR REPLACE INTO recipes(id, machine, name, version, made_ns, deleted_ns, crc, body) "
             "VALUES(?, ?, ?, ?, ?, NULL, ?, ?)",
-            (id_, it.machine, it.name, it.version, instant_ns(it.made_at), checksum(id_, self.body), self.body),
+            (id_, it.machine, it.name, it.version, instant_ns(it.made_at), crc, self.body),
         )
 
 
@@ -79,8 +80,17 @@ class Deleted(NamedTuple):
 
     def insert(self, connection: sqlite3.Connection) -> None:
         """Write it."""
-        query = "UPDATE recipes SET deleted_ns = ? WHERE machine = ? AND name = ? AND deleted_ns IS NULL"
-        connection.execute(query, (self.at_ns, self.machine, self.name))
+        of_all = "SELECT id FROM recipes WHERE machine = ? AND name = ? AND deleted_ns IS NULL"
+        for (id_,) in connection.execute(of_all, (self.machine, self.name)).fetchall():
+            self._mark(connection, id_)
+
+    def _mark(self, connection: sqlite3.Connection, id_: str) -> None:
+        """Mark one version; one that is damaged stays so."""
+        body, crc = connection.execute("SELECT body, crc FROM recipes WHERE id = ?", (id_,)).fetchone()
+        row = {"id": id_, "deleted_ns": None, "crc": crc, "body": body}
+        if fits("recipes", row):
+            crc = checksum_of("recipes", row | {"deleted_ns": self.at_ns})
+        connection.execute("UPDATE recipes SET deleted_ns = ?, crc = ? WHERE id = ?", (self.at_ns, crc, id_))
 
 
 class Settled(NamedTuple):
@@ -256,15 +266,17 @@ def row_id(recipe: StoredRecipe) -> str:
 def _load(connection: sqlite3.Connection) -> tuple[list[StoredRecipe], list[tuple[str, str, int]]]:
     found, damaged = [], []
     decode = msgspec.json.Decoder(StoredRecipe).decode
-    query = "SELECT id, machine, name, version, deleted_ns, crc, body FROM recipes ORDER BY machine, name, version"
-    for id_, machine, name, version, deleted_ns, crc, body in connection.execute(query):
+    query = "SELECT machine, name, version, id, deleted_ns, crc, body FROM recipes ORDER BY machine, name, version"
+    for machine, name, version, *rest in connection.execute(query):
+        row = dict(zip(("id", "deleted_ns", "crc", "body"), rest, strict=True))
         try:
-            recipe = decode(body)
+            recipe = decode(row["body"]) if fits("recipes", row) else None
         except msgspec.DecodeError:
             recipe = None
-        if recipe is None or checksum(id_, body) != crc:
+        if recipe is None:
             damaged.append((machine, name, version))
             _log.error("version %d of recipe %s of %s is damaged on disk and is left out", version, name, machine)
             continue
-        found.append(msgspec.structs.replace(recipe, deleted_at=iso(deleted_ns)) if deleted_ns else recipe)
+        deleted_ns = row["deleted_ns"]
+        found.append(recipe if deleted_ns is None else msgspec.structs.replace(recipe, deleted_at=iso(deleted_ns)))
     return found, damaged

@@ -11,12 +11,12 @@ from msgspec import UNSET, Raw, UnsetType
 from edgeagent.errors import StoreError
 from edgeagent.model.users import Certificate
 from edgeagent.store import salvaged
-from edgeagent.store.checksums import checksum, is_whole
+from edgeagent.store.checksums import checksum_of, fits
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
 
-_ONE = "SELECT crc, id, body FROM requests WHERE id = ? AND at_ns >= ?"
+_COLUMNS = ("id", "at_ns", "crc", "body")
 _decode = msgspec.json.decode
 
 
@@ -72,8 +72,8 @@ class Requests:
         Raises:
             StoreError: the file cannot be read.
         """
-        row = await self._database.read(lambda c: c.execute(_ONE, (id, 0)).fetchone())
-        return None if row is None or not is_whole(row) else _decode(row[2], type=Asked)
+        row = await self._database.read(lambda connection: _row(connection, id))
+        return None if row is None or not fits("requests", row) else _decode(row["body"], type=Asked)
 
     async def known(self, id: str, since_ns: int) -> Asked | None:  # noqa: A002
         """Read one that may come once more; None where it was not asked for from a time on.
@@ -81,22 +81,21 @@ class Requests:
         Raises:
             StoreError: the file cannot be read, or nobody knows: it is damaged, or may still be taken over.
         """
-        def work(connection: sqlite3.Connection) -> Any:
-            row = connection.execute(_ONE, (id, since_ns)).fetchone()
+        def work(connection: sqlite3.Connection) -> dict[str, Any] | None:
+            row = _row(connection, id)
             if row is None:
                 salvaged.require(connection, "requests")
             return row
 
         row = await self._database.read(work)
-        if row is not None and not is_whole(row):
+        if row is not None and not fits("requests", row):
             raise StoreError("what was asked for under this requestId is damaged on disk: see what became of it, then "
                              "ask under another one")  # fmt: skip
-        return None if row is None else _decode(row[2], type=Asked)
+        return None if row is None or row["at_ns"] < since_ns else _decode(row["body"], type=Asked)
 
     def forget(self, before_ns: int) -> None:
-        """Delete those from before a time; nobody waits for it."""
-        query = "DELETE FROM requests WHERE at_ns < ?"
-        self._database.submit(lambda c: c.execute(query, (before_ns,)) and None, replaces="forget requests")
+        """Delete those from before a time, but for damaged ones: how old they are nobody knows; nobody waits for it."""
+        self._database.submit(lambda connection: _forget(connection, before_ns), replaces="forget requests")
 
 
 class AskedNote:
@@ -114,5 +113,19 @@ class AskedNote:
         if self._is_deleted:
             connection.execute("DELETE FROM requests WHERE id = ?", (self._id,))
             return
-        row: tuple[Any, ...] = (self._id, self._at_ns, checksum(self._id, self._body), self._body)
-        connection.execute("INSERT OR REPLACE INTO requests(id, at_ns, crc, body) VALUES(?, ?, ?, ?)", row)
+        row = {"id": self._id, "at_ns": self._at_ns, "body": self._body}
+        connection.execute("INSERT OR REPLACE INTO requests(id, at_ns, body, crc) VALUES(?, ?, ?, ?)",
+                           (*row.values(), checksum_of("requests", row)))  # fmt: skip
+
+
+def _row(connection: sqlite3.Connection, id: str) -> dict[str, Any] | None:  # noqa: A002
+    """One by its columns, whole or not."""
+    found = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE id = ?", (id,)).fetchone()  # noqa: S608
+    return None if found is None else dict(zip(_COLUMNS, found, strict=True))
+
+
+def _forget(connection: sqlite3.Connection, before_ns: int) -> None:
+    query = f"SELECT {', '.join(_COLUMNS)} FROM requests WHERE at_ns < ?"  # noqa: S608  names of ours
+    rows = (dict(zip(_COLUMNS, row, strict=True)) for row in connection.execute(query, (before_ns,)))
+    known = [(row["id"],) for row in rows if fits("requests", row)]
+    connection.executemany("DELETE FROM requests WHERE id = ?", known)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from edgeagent.store.filling import add_checksums, fill
+from edgeagent.store.filling import add_checksums, fill, renew_checksums
 
 
 class Step(NamedTuple):
@@ -95,4 +95,5 @@ MIGRATIONS: tuple[Step, ...] = (
     ALTER TABLE states ADD COLUMN crc INTEGER;
     ALTER TABLE meta ADD COLUMN crc INTEGER;
     """, partial(add_checksums, ("endings", "states", "meta"))),
+    Step("", partial(renew_checksums, ("requests", "recipes"))),
 )

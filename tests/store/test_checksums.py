@@ -20,8 +20,8 @@ from tests.store.samples import NOON, board, left, with_store
 from tests.store.test_counters import lost
 
 ROWS = 24
-UNKNOWN = {"recipes": ("deleted_ns",), "requests": ("at_ns",), "events": ("sequence",)}
-"""What is in a column alone; the number of an event is its place in the file, which `test_healing` changes."""
+UNKNOWN = {"events": ("sequence",)}
+"""The number of an event is its place in the file, which `test_healing` changes."""
 
 
 @pytest.fixture(scope="module")

@@ -128,6 +128,30 @@ def test_what_is_counted_in_layout_6_is_counted_still(tmp_path, is_damaged):
         assert all(row[-1] for row in rows), table
 
 
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_recipes_and_requests_of_layout_7_are_given_checksums_of_all_their_columns(tmp_path, is_damaged):
+    for suffix in ("", ".mark"):
+        shutil.copy(FIXTURES / f"layout-7.db{suffix}", tmp_path / f"s.db{suffix}")
+    with closing(sqlite3.connect(tmp_path / "s.db")) as connection, connection:
+        connection.execute("UPDATE requests SET body = X'7B7D' WHERE id LIKE '%r1'")
+    if is_damaged:
+        overwrite(tmp_path / "s.db", "states")
+
+    async def use(database):
+        archive = await Archive.open(database, Clock())
+        await archive.care.salvage()
+        assert [(it.name, it.version, it.deleted_at is not None) for it in archive.recipes.all()] == [
+            ("LEAD-FREE", 1, True), ("LEAD-FREE", 2, True), ("SAC305-A", 1, False)]
+        asked = [await archive.requests.get(f"mes\nr{n}") for n in range(3)]
+        assert [it and it.job for it in asked] == ["j0", None, "j2"]
+        assert await database.read(damaged) == ({} if is_damaged else {"requests": 1})
+        await database.write(lambda c: c.execute("UPDATE requests SET at_ns = at_ns - 1") and None)
+        assert (await database.read(damaged))["requests"] == (2 if is_damaged else 3)
+
+    with_store(tmp_path / "s.db", use)
+    assert layout(tmp_path / "s.db") == len(MIGRATIONS)
+
+
 def test_a_damaged_store_of_layout_5_is_taken_over_with_its_consumers(tmp_path):
     for suffix in ("", ".mark"):
         shutil.copy(FIXTURES / f"layout-5.db{suffix}", tmp_path / f"s.db{suffix}")
@@ -228,8 +252,8 @@ def test_the_newest_two_backups_stay(old, monkeypatch):
     for number in range(3):
         grown(monkeypatch, *(Step(f"CREATE TABLE later_{n}(x TEXT) STRICT") for n in range(number)))
         with_store(old, lambda database: database.write(lambda c: None))
-    assert sorted(file.name for file in old.parent.iterdir() if "before" in file.name) == [
-        f"s.db.before-layout-{len(MIGRATIONS) + n}" for n in (1, 2)]
+    assert {file.name for file in old.parent.iterdir() if "before" in file.name} == {
+        f"s.db.before-layout-{len(MIGRATIONS) + n}" for n in (1, 2)}
 
 
 def test_a_kill_at_any_moment_leaves_a_file_that_the_next_start_takes_up(old, tmp_path_factory):

@@ -79,6 +79,32 @@ def test_a_damaged_version_is_left_out_told_and_its_number_not_used_again(tmp_pa
     with_store(tmp_path / "s.db", use)
 
 
+def test_a_deleted_recipe_whose_mark_the_disk_took_away_is_not_there_again(tmp_path, caplog):
+    async def use(database):
+        them = await kept(database, recipe(), recipe(1, "B"))
+        await database.write(them.delete("RO0001", "A", NOON).insert)
+        await database.write(lambda c: c.execute("UPDATE recipes SET deleted_ns = NULL WHERE name = 'A'") and None)
+        await database.write(lambda c: c.execute("UPDATE recipes SET deleted_ns = 1 WHERE name = 'B'") and None)
+        them = await Recipes.open(database)
+        assert them.newest("RO0001") == ()
+        assert them.damaged == (("RO0001", "A", 1), ("RO0001", "B", 1))
+        assert "version 1 of recipe A of RO0001 is damaged" in caplog.text
+
+    with_store(tmp_path / "s.db", use)
+
+
+def test_a_damaged_version_stays_damaged_when_its_recipe_is_deleted(tmp_path):
+    async def use(database):
+        them = await kept(database, recipe(), recipe(2))
+        await database.write(lambda c: c.execute("UPDATE recipes SET body = X'7B7D' WHERE version = 2") and None)
+        await database.write(them.delete("RO0001", "A", NOON).insert)
+        them = await Recipes.open(database)
+        assert them.damaged == (("RO0001", "A", 2),)
+        assert them.get("RO0001", "A", 1).deleted_at is not None
+
+    with_store(tmp_path / "s.db", use)
+
+
 def test_when_all_room_is_taken_a_deleted_version_that_no_board_names_gives_way(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "MOST", 4)
 
