@@ -1,9 +1,11 @@
 """What an event costs that is on disk before it is told: `bench_durable.py [ROUNDS] [FOLDER] [--sync-ms N]`.
 
 The journal's `append` and `settled`: one after the other, in groups of 100, by many callers at once. Beside it stand
-the same records appended to a file that is synced, and put into a bare SQLite file (WAL, FULL). All take turns in each
-round, so that a busy computer meets them alike; a ratio is of one round, and their median counts. Then what an event
-takes from `append` until it is told, how fast one who is 100,000 events behind catches up, the memory of consumers.
+the same records appended to a file that is synced, by who asks and by a thread that tells the loop of it, put into a
+bare SQLite file (WAL, FULL), and written as the journal does, without thread and loop. All take turns in each round, so
+that a busy computer meets them alike; a ratio is of one round, and their median counts. Rounds count once the
+write-ahead logs have their length: a file that grows is slower to sync. Then what an event takes from `append` until it
+is told, how fast one who is 100,000 events behind catches up, the memory of consumers.
 
 `--sync-ms N` stands in for a slower disk: every fsync and fdatasync of the whole process sleeps N ms more after the
 disk is done, for the plain file and the bare SQLite file as for the journal (`slow_sync.c`, which needs gcc). Nothing
@@ -21,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -29,15 +32,20 @@ import msgspec
 import uvloop
 
 from edgeagent.clock import Clock, iso
-from edgeagent.model.events import ConfigurationChanged, Event
+from edgeagent.model.events import ConfigurationChanged, Event, StoredEvent
 from edgeagent.publish.delivery import Delivery
-from edgeagent.store import Database, Journal
+from edgeagent.store import Database, Journal, standing
+from edgeagent.store import events as table
+from edgeagent.store.bell import Bell
+from edgeagent.store.connection import connect_writer
 from edgeagent.tools.proving.consumer import Consumer
 from edgeagent.tools.proving.filling import fill
 from edgeagent.tools.proving.ground import Ground
 
 TEXT = "x" * 400
 SINGLES, GROUPS, GROUP, CALLERS = 200, 20, 100, 50
+UNCOUNTED = 1000
+"""Singles before the first round: as many pages at least as a write-ahead log has before it begins anew."""
 BEHIND, CONSUMERS = 100_000, 100
 SYNC_NS = "SYNC_NS"
 """Environment of `slow_sync.c`."""
@@ -65,6 +73,54 @@ class Appending:
     def put(self, count: int) -> None:
         os.write(self.descriptor, b"".join(record(number) for number in range(count)))
         os.fsync(self.descriptor)
+
+
+class Threaded:
+    """The same file, by a thread that is rung for each record and tells the loop of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._bell, self._number = Appending(folder), Bell(), 0
+        self._loop = asyncio.get_running_loop()
+        self._done: asyncio.Future[None] | None = None
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            self._bell.wait()
+            if self._done is None:
+                return
+            self._file.put(1)
+            self._loop.call_soon_threadsafe(self._done.set_result, None)
+
+    async def rate(self, times: int) -> float:
+        """Records per second."""
+        begun = time.perf_counter()
+        for _ in range(times):
+            self._done = self._loop.create_future()
+            self._bell.ring()
+            await self._done
+        return times / (time.perf_counter() - begun)
+
+    def close(self) -> None:
+        self._done = None
+        self._bell.ring()
+        self._thread.join()
+
+
+class Direct:
+    """What the journal writes of an event, by who asks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.connection, self._last = connect_writer(folder / "direct"), 0
+
+    def put(self, count: int) -> None:
+        stored = [StoredEvent(self._last + 1 + n, "Configuration.Changed", "M", record(n)) for n in range(count)]
+        self._last += count
+        self.connection.execute("BEGIN IMMEDIATE")
+        table.insert(self.connection, stored)
+        standing.keep(self.connection, self._last, is_refused=False)
+        self.connection.execute("COMMIT")
 
 
 class Bare:
@@ -107,12 +163,17 @@ async def rates(folder: Path, rounds: int) -> None:
     database = Database(folder / "store.sqlite3")
     database.open()
     journal = await Journal.open(database)
-    plain, bare = Appending(folder), Bare(folder)
+    plain, bare, direct, threaded = Appending(folder), Bare(folder), Direct(folder), Threaded(folder)
+    for put in (bare.put, direct.put):
+        rate(put, UNCOUNTED, 1)
+    await settled(journal, UNCOUNTED, 1)
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
         for name, value in (
             ("append and fsync, singly", rate(plain.put, SINGLES, 1)),
+            ("the same by a thread, singly", await threaded.rate(SINGLES)),
             ("bare SQLite, singly", rate(bare.put, SINGLES, 1)),
+            ("the journal's rows, singly", rate(direct.put, SINGLES, 1)),
             ("journal, singly", await settled(journal, SINGLES, 1)),
             (f"journal, {CALLERS} callers at once", await by_many(journal, SINGLES * 5)),
             ("append and fsync, 100", rate(plain.put, GROUPS, GROUP)),
@@ -120,6 +181,7 @@ async def rates(folder: Path, rounds: int) -> None:
             ("journal, 100", await settled(journal, GROUPS, GROUP)),
         ):
             found.setdefault(name, []).append(value)
+    threaded.close()
     print(f"{'':34} events/s  of append and fsync")
     for name, values in found.items():
         against = found["append and fsync, 100" if name.endswith("100") else "append and fsync, singly"]
