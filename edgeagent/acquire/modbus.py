@@ -91,9 +91,11 @@ class TcpConnection:
         """Transaction number of the last question, over all connections."""
         self._unanswered = 0
         self._turnstile = Turnstile()
+        self._answer: asyncio.Future[ModbusPDU] | None = None
+        """Of the last question; done, but while one is on the wire."""
         # Retries, reconnecting and back-off are the poller's: the library's are off.
         self._client = AsyncModbusTcpClient(host, port=port, timeout=timeout_s, retries=0, reconnect_delay=0,
-                                            trace_packet=tap and _tapped(tap))
+                                            trace_packet=tap and _tapped(tap), trace_connect=self._turned)
         for answer in _ANSWERS:
             self._client.register(answer)
 
@@ -122,12 +124,21 @@ class TcpConnection:
         """Use the connection no longer; the last one closes it."""
         self._users.discard(user)
         if not self._users:
-            self._client.close()
+            self._close()
 
     def drop(self) -> None:
         """Close the socket for all units: what comes next on it is not to be believed."""
         self._users.clear()
+        self._close()
+
+    def _close(self) -> None:
         self._client.close()
+        self._turned(is_connected=False)
+
+    def _turned(self, is_connected: bool) -> None:
+        """Wait no longer for an answer that cannot come any more."""
+        if not is_connected and self._answer:
+            _give_up(self._answer)
 
     async def ask(
         self, user: ModbusTcp, request: ModbusPDU, is_urgent: bool = False, allows: Allows = always
@@ -158,7 +169,7 @@ class TcpConnection:
         return answer
 
     async def _exchange(self, request: ModbusPDU, timeout_s: float) -> ModbusPDU:
-        """Send a request and wait for its answer.
+        """Send a request and wait for its answer; raises TimeoutError, also where the connection is lost before.
 
         As the library's `execute` does it, but without a lock, where the turnstile stands already, and without
         `wait_for`, which makes a second future and one more turn of the loop.
@@ -168,7 +179,7 @@ class TcpConnection:
         ctx.recv_buffer = b""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[ModbusPDU] = loop.create_future()
-        ctx.response_future = answer
+        ctx.response_future = self._answer = answer
         ctx.pdu_send(request)
         late = loop.call_later(timeout_s, _give_up, answer)
         try:

@@ -49,6 +49,9 @@ def lock(path: Path) -> int:
             f"{path}: already open in another edgeagent (process {owner or 'unknown'}): "
             "stop that one, or give this one a file of its own"
         ) from error
+    except OSError:
+        os.close(descriptor)
+        raise
     with suppress(OSError):  # on a full disk: who holds it is told as unknown
         os.truncate(descriptor, 0)
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
@@ -122,7 +125,7 @@ def connect_writer(path: Path, *, is_alone: bool = False) -> sqlite3.Connection:
         connection.execute(_CACHE)
         connection.execute("PRAGMA journal_size_limit = 16777216")
         migrate(connection, path)
-    except (sqlite3.Error, StoreError):
+    except BaseException:
         connection.close()
         raise
     return connection

@@ -312,8 +312,7 @@ class Database:
         try:
             if not stand_in.is_worth_a_try():
                 return False
-            self._writer = healing.connect(self.path)
-            stand_in.hand_over(self._writer)
+            self._writer = stand_in.hand_over(self.path)
         except (StoreError, OSError, sqlite3.Error) as error:
             _log.warning("%s: %s; not yet: %s", self.path, stand_in.reason, error)
             return False

@@ -97,11 +97,21 @@ class StandIn:
         """Forget what is in memory."""
         self._connection.close()
 
-    def hand_over(self, into: sqlite3.Connection) -> None:
-        """Let the stream go on in the file, once there is one, in a transaction of its own."""
-        into.execute("BEGIN IMMEDIATE")
-        standing.follow(self._connection, into)
-        into.execute("COMMIT")
+    def hand_over(self, store: Path) -> sqlite3.Connection:
+        """Connect the writer to the file, healed and of today's layout, and let the stream go on there.
+
+        Raises:
+            StoreError, sqlite3.Error, OSError: there is still no room for it.
+        """
+        into = healing.connect(store)
+        try:
+            into.execute("BEGIN IMMEDIATE")
+            standing.follow(self._connection, into)
+            into.execute("COMMIT")
+        except BaseException:
+            into.close()
+            raise
+        return into
 
 
 def _needs(store: Path) -> str:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from edgeagent.acquire.modbus import ModbusTcp, TcpConnection
-from edgeagent.acquire.source import Block
+from edgeagent.acquire.source import Block, Words
 from edgeagent.acquire.wires import Wires
 from edgeagent.clock import Clock
 from edgeagent.config import ModbusTcpTable
@@ -201,6 +201,44 @@ def test_a_connection_that_broke_is_not_opened_again_behind_the_callers_back():
             assert gateway.connects == 2
             first.close()
             await asyncio.sleep(0.01)
+
+    asyncio.run(go())
+
+
+ENDS = {
+    "the device closes it": lambda device, source: device.holds.set(),
+    "this side closes it": lambda device, source: source.close(),
+    "the device sends what is no answer": lambda device, source: device.holds.set(),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_a_question_whose_connection_is_lost_ends_then_and_its_answer_is_taken_for_no_other(how):
+    async def go():
+        async with asyncio.timeout(60), connected(timeout_s=3600.0) as (device, source):
+            device.holds = asyncio.Event()
+            device.answer = lambda q: frame(tid(q), 1, b"\x65\x06" + bytes(6)) if "no answer" in how else b""
+            asked = asyncio.create_task(source.read(Block("input", 100, 1)))
+            await device.was_asked(1)
+            ENDS[how](device, source)
+            with pytest.raises(Broken, match="the connection was lost"):
+                await asked
+            assert not source.connected
+            device.holds = None
+            device.answer = lambda q: right(device.requests[0]) + right(q)
+            await source.connect()
+            assert await source.read(Block("input", 200, 1)) == b"\x00\xc8"
+
+    asyncio.run(go())
+
+
+def test_a_write_whose_connection_is_lost_ends_then_and_nobody_knows_whether_it_was_done():
+    async def go():
+        async with asyncio.timeout(60), connected(timeout_s=3600.0) as (device, source):
+            device.answer = lambda q: b""
+            with pytest.raises(Silent, match="the connection was lost; it may be written or not"):
+                await source.write(Words("holding", 7, (3,)))
+            assert len(device.requests) == 1
 
     asyncio.run(go())
 

@@ -312,14 +312,41 @@ def test_the_command_leaves_nothing_behind_when_it_is_stopped(tmp_path):
     assert said.endswith("stopped before its end\n")
     assert not list(tmp_path.iterdir())
     assert str(tmp_path) not in Path("/proc/mounts").read_text()
-    assert not [line for line in command_lines() if str(tmp_path).encode() in line]
+    assert not [line for _, line in command_lines() if str(tmp_path).encode() in line]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends them")
+def test_the_oven_and_the_agent_of_a_command_that_is_killed_end_with_it(tmp_path):
+    command = [sys.executable, "-P", "-m", "edgeagent", "prove", "--folder", str(tmp_path), "--scenario", "hundred"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not list(tmp_path.glob("*/hundred/agent/store.sqlite3")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        its = [Path("/proc", number) for number, line in command_lines()
+               if number != str(process.pid) and str(tmp_path).encode() in line]
+        assert len(its) == 2
+        process.kill()
+    deadline = time.monotonic() + 60
+    try:
+        while left := [each for each in its if runs(each)]:
+            assert time.monotonic() < deadline, f"{len(left)} of them go on"
+            time.sleep(0.05)
+    finally:
+        for each in filter(runs, its):
+            os.kill(int(each.name), signal.SIGKILL)
+
+
+def runs(process):
+    with suppress(OSError):
+        return "State:\tZ" not in (process / "status").read_text()
+    return False
 
 
 def command_lines():
-    """What runs on this computer now."""
+    """What runs on this computer now: numbers, and what began it."""
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            yield (process / "cmdline").read_bytes()
+            yield process.name, (process / "cmdline").read_bytes()
 
 
 def test_the_command_prints_what_it_tried_and_leaves_nothing_behind(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 import sqlite3
@@ -16,6 +17,7 @@ from edgeagent.errors import StoreError
 from edgeagent.store import Database
 from edgeagent.store.connection import holder, lock
 from edgeagent.store.schema import MIGRATIONS
+from tests.store.descriptors import FOLDER, open_below
 from tests.store.samples import with_store
 
 
@@ -288,6 +290,17 @@ def test_whoever_only_looks_who_has_the_store_open_does_not_keep_an_agent_from_i
     os.close(descriptor)
     assert holder(tmp_path / "s.db") == ""
     os.close(looking)
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="what is open is seen through /proc")
+def test_a_lock_that_the_disk_does_not_give_is_not_left_open(tmp_path, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError, match="No locks"):
+        lock(tmp_path / "s.db")
+    assert open_below(tmp_path) == []
 
 
 def test_a_second_opener_in_the_same_process_is_refused_until_the_first_closes(tmp_path):

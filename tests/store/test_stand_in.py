@@ -21,6 +21,7 @@ from edgeagent.store.consumers import Consumer
 from edgeagent.store.room import Room
 from edgeagent.store.schema import MIGRATIONS
 from tests.store import damage
+from tests.store.descriptors import open_below
 from tests.store.samples import NOON, scanned
 from tests.store.small_disk import KINDS, SmallDisk, small_disk
 from tests.surroundings import beside_the_tests
@@ -196,6 +197,28 @@ def test_a_new_store_begins_on_a_full_disk_and_is_made_once_there_is_room(tmp_pa
         await until_well(database, audit)
         assert (archive.journal.stream, await all_events(archive)) == (stream, [1])
         await audit.close()
+        await asyncio.to_thread(database.close)
+
+    with small_disk(tmp_path) as disk:
+        Path(f"{disk.folder / 's.db'}.lock").touch()
+        disk.fill()
+        asyncio.run(go(disk.folder / "s.db", disk))
+
+
+def test_a_file_that_the_stream_cannot_go_on_in_is_not_left_open(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def go(path: Path, disk: SmallDisk) -> None:
+        database = Database(path, 0.02, Room(path, 1 << 20))
+        database.open()
+        assert database._stand_in
+        database._stand_in.close()  # the memory that the stream is in cannot be read any more
+        disk.empty()
+        async with asyncio.timeout(60):
+            while "not yet: Cannot operate on a closed database" not in caplog.text:  # noqa: ASYNC110  a thread's log
+                await asyncio.sleep(0.02)
+        assert open_below(disk.folder) == ["s.db.lock"]
+        assert database.waits
         await asyncio.to_thread(database.close)
 
     with small_disk(tmp_path) as disk:

@@ -61,9 +61,13 @@ class Segment:
         self.path = path
         flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | (os.O_CREAT | os.O_EXCL if is_new else 0)
         self._descriptor = os.open(path, flags, 0o600)
-        self.size = os.fstat(self._descriptor).st_size
-        if is_new:
-            sync_folder(path.parent)
+        try:
+            self.size = os.fstat(self._descriptor).st_size
+            if is_new:
+                sync_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
 
     def append(self, data: bytes) -> None:
         """Write at the end and return when it is on disk.

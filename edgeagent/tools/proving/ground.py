@@ -14,6 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+from edgeagent._core import kernel
 from edgeagent.errors import EdgeAgentError
 from edgeagent.tools.proving.client import Client
 
@@ -44,10 +45,9 @@ class Oven:
 
     async def start(self) -> None:
         """Start it; it is warm and empty then."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-P", "-m", "edgeagent.tools.proving.oven", str(self.truth), str(self.speed),
-            str(self._seed), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        self._process = await _begun(
+            "edgeagent.tools.proving.oven", str(self.truth), str(self.speed), str(self._seed),
+            stdin=asyncio.subprocess.PIPE)  # fmt: skip
         self.port = (await self._answer())["port"]
 
     async def order(self, **every_s: float) -> tuple[float, dict[str, float]]:
@@ -128,9 +128,7 @@ port = {port}
     async def begin(self) -> None:
         """Begin a process; nobody knows yet whether it will be up."""
         with self._log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "edgeagent", "run", str(self._file),
-                stdout=asyncio.subprocess.PIPE, stderr=log, start_new_session=True)  # fmt: skip
+            self._process = await _begun("edgeagent", "run", str(self._file), stderr=log)
 
     async def up(self, patience_s: float = _PATIENCE_S) -> None:
         """Wait until it has told its addresses.
@@ -242,6 +240,13 @@ class Ground:
         await asyncio.gather(*(process.kill() for process in self._processes))
         while self.leaves:
             self.leaves.pop()()
+
+
+async def _begun(module: str, *arguments: str, **streams: Any) -> asyncio.subprocess.Process:
+    """Begin a process that ends with this one, also where this one is killed, on Linux."""
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-P", "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, start_new_session=True,
+        preexec_fn=kernel.end_with_parent, **streams)  # fmt: skip
 
 
 async def comes(condition: Callable[[], bool], patience_s: float = _PATIENCE_S) -> bool:

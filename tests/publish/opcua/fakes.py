@@ -25,6 +25,8 @@ FINGERPRINT = "ab" * 32
 
 NOW_NS = 1_795_298_000_000_000_000
 
+_MOST_ASKED = 1000
+
 Answer = Callable[[dict[str, Any], int | None], Any]
 
 
@@ -58,7 +60,7 @@ class FakePort:
     """Implements `AgentPort`.
 
     Attributes:
-        asked: (function, parameters, session) of each call.
+        asked: (function, parameters, session) of the last calls.
         answers: function → what it answers: a value, or a callable of parameters and session that may raise
             CommandRefused and may be a coroutine function; a function that is not here is refused as notFound.
         opened: session → identity, for those that are open. ended: sessions that were closed.
@@ -95,6 +97,7 @@ class FakePort:
 
     async def call(self, function: str, parameters: dict[str, Any], session: int | None) -> Any:
         self.asked.append((function, parameters, session))
+        del self.asked[:-_MOST_ASKED]
         if session is not None and session not in self.opened:
             raise CommandRefused("unauthenticated", "This session is over.")
         if function not in self.answers:

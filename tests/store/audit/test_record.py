@@ -22,9 +22,10 @@ from edgeagent.store import Audit
 from edgeagent.store.audit import record as record_module
 from edgeagent.store.audit.accepting import Accepted, accepted_file, lay
 from edgeagent.store.audit.chain import unseal
-from edgeagent.store.audit.segments import raw_lines, segment_files
+from edgeagent.store.audit.segments import Segment, raw_lines, segment_files
 from edgeagent.store.audit.verification import verify
 from tests.store.audit.records import command, recorded, refusal, with_audit
+from tests.store.descriptors import FOLDER, open_below
 from tests.store.samples import with_store
 from tests.surroundings import beside_the_tests
 
@@ -325,6 +326,17 @@ def test_values_that_are_no_json_raise_and_nothing_is_written(tmp_path):
 
     with_audit(store, use)
     assert {entry.kind for entry in entries(store)} == {"record"}
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="what is open is seen through /proc")
+def test_a_segment_whose_name_the_disk_does_not_keep_is_not_left_open(tmp_path, monkeypatch):
+    def refuse(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        Segment(tmp_path / "segment", is_new=True)
+    assert open_below(tmp_path) == []
 
 
 def test_after_a_failed_fsync_the_entry_is_not_there(tmp_path, monkeypatch):
