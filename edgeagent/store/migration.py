@@ -77,7 +77,10 @@ def _back_up(connection: sqlite3.Connection, path: Path, layout: int) -> Path:
         if (found := re.fullmatch(re.escape(f"{path.name}.before-layout-") + r"(\d+)", file.name))
     }  # fmt: skip
     for number in sorted(earlier)[:-_KEPT]:
-        earlier[number].unlink()
+        try:
+            earlier[number].unlink()
+        except OSError as error:
+            _log.warning("%s: is an old backup that cannot be deleted: %s; delete it by hand", earlier[number], error)
     return backup
 
 
