@@ -122,7 +122,7 @@ class Pushes:
     async def _standing(self, line: Line) -> PushStanding:
         place, head, aside = line.place, line.head, line.set_aside()
         return PushStanding(
-            target=line.name, url=line.url, state=line.state, reason=line.reason, since=iso(line.since_ns),
+            target=line.name, url=line.url, state=line.state, reason=_why(line), since=iso(line.since_ns),
             last_success=None if line.last_success_ns is None else iso(line.last_success_ns),
             next_try_seconds=None if line.next_try_s is None else round(line.next_try_s, 1),
             stream=place.stream if place else None, acknowledged=place.acknowledged if place else None,
@@ -135,3 +135,8 @@ class Pushes:
         if head is None:
             return None
         return max(0.0, round((self._clock.wall_ns() - instant_ns(head.happened)) / 1e9, 1))
+
+
+def _why(line: Line) -> str | None:
+    """Why a line is stopped, and what the MES said about it; None where it is not."""
+    return f"{line.reason} ({line.said})" if line.reason and line.said else line.reason

@@ -189,6 +189,19 @@ def test_what_others_say_is_cut_and_holds_no_control_characters(run: Run) -> Non
     run(main())
 
 
+def test_an_mes_that_compresses_what_it_may_is_understood(run: Run) -> None:
+    def compressed(_: Post) -> web.Response:
+        response = web.Response(status=422, text="no lane 2 here")
+        response.enable_compression()  # as far as the request accepts it
+        return response
+
+    async def main() -> None:
+        async with an_mes(compressed) as mes, poster(url_of(mes)) as it:
+            assert (await it.post(b"[]")).said == "no lane 2 here"
+
+    run(main())
+
+
 def test_a_redirect_is_not_followed(run: Run) -> None:
     async def main() -> None:
         async with an_mes() as other:
