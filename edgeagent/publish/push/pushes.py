@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from edgeagent.clock import Clock, instant_ns, iso
 from edgeagent.config import PushTable
-from edgeagent.errors import CommandRefused, EdgeAgentError
+from edgeagent.errors import CommandRefused, EdgeAgentError, StoreError
 from edgeagent.model.audit import AuditEntry
 from edgeagent.model.callers import Caller
 from edgeagent.model.functions.push import OfPush, PushesStanding, PushStanding, RetryPush, SkipPush
@@ -106,7 +106,10 @@ class Pushes:
     ) -> None:  # fmt: skip
         """Do what is on record already, and record what came of it; nothing is done that cannot be recorded."""
         values = {name: value for name in wanted.__struct_fields__ if (value := getattr(wanted, name))}
-        await self._audit.write(self._entry(function, caller, kind="command", values=values))
+        try:
+            await self._audit.write(self._entry(function, caller, kind="command", values=values))
+        except StoreError as error:
+            raise CommandRefused("busy", f"It cannot be recorded, so it is not done: {error}.") from None
         try:
             await do()
         except EdgeAgentError as error:
