@@ -251,6 +251,25 @@ def test_a_token_is_sent_and_a_new_one_counts_at_once_also_for_a_line_that_waits
     run(main())
 
 
+def test_a_token_of_which_somebody_mends_the_rights_counts_at_once(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        class Long(Hasty):
+            def failed(self, asked_s: float | None = None) -> float:
+                return 3600.0
+
+        token = secret(tmp_path / "mes.token", "good")
+        token.chmod(0o644)
+        async with an_mes() as mes, line_to(mes, tmp_path, Long(), token="file:mes.token") as it:
+            it.happen(1)
+            await until(lambda: it.line.state == "stopped")
+            assert "chmod 600" in it.line.fault()
+            token.chmod(0o600)
+            async with asyncio.timeout(20):
+                await until(lambda: mes.taken == [1])
+
+    run(main())
+
+
 @pytest.mark.parametrize(("content", "mode", "reason"), [
     ("", 0o600, "does not hold a token"), ("two words", 0o600, "does not hold a token"),
     ("tökén", 0o600, "does not hold a token"), ("good", 0o644, "may be read or changed by others"),
