@@ -278,7 +278,8 @@ class Line:
             self._due.append(batch)
 
     async def _post(self, batch: Batch) -> Answer:
-        headers = {"Idempotency-Key": f'"{batch.key(self._journal.stream)}"'}
+        key = batch.key(self._journal.stream)
+        headers = {"Idempotency-Key": f'"{key}"'} if key else {}
         if batch[0].aside is not None:
             headers["Edgeagent-Redelivered"] = "true"
         answer = await self._poster.post(batch.body, headers)

@@ -559,6 +559,7 @@ def test_a_silence_is_filled_with_heartbeats_where_they_are_wanted(tmp_path: Pat
             await until(lambda: any(post.events[0]["method"] == "Event.Heartbeat" for post in mes.posts))
             beat = mes.posts[-1].events[0]["params"]
             assert beat["data"] == {"stream": it.archive.journal.stream, "lastSequence": 1}
+            assert "Idempotency-Key" not in mes.posts[-1].headers, "no event is taken for known because of it"
             assert mes.taken == [1]
             mes.does = lambda _: 503
             await until(lambda: it.line.state == "stopped")
