@@ -1,5 +1,8 @@
 """The agent's own alarms, as events, in the history, and over a restart."""
 
+import re
+from pathlib import Path
+
 from edgeagent.clock import Clock
 from edgeagent.own_alarms import OwnAlarms
 from edgeagent.store import Checkpoints, Journal
@@ -132,3 +135,12 @@ def test_what_somebody_ended_is_cleared_at_once_and_by_that_person(tmp_path):
     told, history = with_alarms(tmp_path / "s.db", use)
     assert told == [("Alarm.Raised", "RO0001"), ("Alarm.Cleared", "RO0001")]
     assert [(it.alarm.object, it.cleared_by) for it in history] == [("agent/heat", "mes")]
+
+
+def test_every_alarm_of_the_agent_is_in_the_table_of_the_documents():
+    house = Path(__file__).parents[1]
+    source = (house / "edgeagent/wellbeing.py").read_text()
+    codes = set(re.findall(r'"([a-z]+[A-Z]\w+)"', source))
+    table = set(re.findall(r"^\| `(\w+)` \| `agent/", (house / "docs/reliability.md").read_text(), re.MULTILINE))
+    assert len(codes) > 10
+    assert codes == table - {"heatsUnfollowed"}

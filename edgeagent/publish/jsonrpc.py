@@ -141,8 +141,8 @@ class Dispatcher:
         except MachineError as error:
             answer = refusal("unreachable", f"The machine does not answer: {error}", ident)
         except StoreError as error:
-            log.warning("%s: the records cannot be read: %s", call.method, error)
-            answer = refusal("busy", "The records cannot be read now; ask again.", ident)
+            log.warning("%s: the records cannot be read or written: %s", call.method, error)
+            answer = refusal("busy", "The records cannot be read or written now; ask again.", ident)
         except Exception:
             incident = secrets.token_hex(4)
             log.exception("%s failed, incident %s", call.method, Detail(incident))

@@ -129,7 +129,8 @@ class Retention:
             if most and (excess := sizes.classes[name].bytes - most) > 0:
                 freed = await self._trim(name, None, excess)
                 if name == "boards" and freed < excess:
-                    return self._too_much(sizes.classes[name].bytes - freed, most, "store.retention.boards.megabytes")
+                    used = sizes.classes[name].bytes - freed
+                    return await self._too_much(used, most, "store.retention.boards.megabytes")
         return None
 
     async def _fit_whole(self) -> str | None:
@@ -142,16 +143,21 @@ class Retention:
                     if not await self._trim(name, None, sizes.used - most, is_forced=is_forced):
                         break
                     sizes = await self._measure()
-        return self._too_much(sizes.used, most, "store.megabytes") if most and sizes.used > most else None
+        return await self._too_much(sizes.used, most, "store.megabytes") if most and sizes.used > most else None
 
-    def _too_much(self, used: int, most: int, key: str) -> str:
+    async def _too_much(self, used: int, most: int, key: str) -> str:
         boards = [kind for kind in self._journal.kinds() if kind[1] in RECORDED]
-        waiting = ", ".join(consumer.name for consumer in self.holders(boards)[:3])
+        waiting = ", ".join([it.name for it in self.holders(boards) if await self._waits(it, boards)][:3])
         why = f"these have not acknowledged them: {waiting}" if waiting else "no consumer has acknowledged them"
         return (
             f"{used / _MB:.0f} MB are kept, more than {key} ({most // _MB}), and board records are not deleted before "
             f"an MES had them ({why}): let the MES acknowledge them, delete consumers that nobody needs, or raise {key}"
         )
+
+    async def _waits(self, consumer: Consumer, kinds: Collection[Kind]) -> bool:
+        """Whether a consumer has not acknowledged all that there is of some machines and topics."""
+        topics = tuple(sorted({kind[1] for kind in kinds if consumer.wants(kind)}))
+        return await self._journal.count(consumer.acknowledged, topics, consumer.machines) > 0
 
     def _audit_fault(self) -> str | None:
         most = self._limits.retention.audit.megabytes

@@ -39,6 +39,9 @@ async def run(options: argparse.Namespace, stop: asyncio.Event) -> bool:
         ConfigError, StoreError, OSError: it cannot be read.
     """
     store = stores.named(options)
+    if not store.exists() and not (store.parent.is_dir() and segment_files(store)):
+        raise StoreError(
+            f"{store}: neither a store nor an audit record is there: name the store with --config FILE or --store FILE")
     if options.what == "verify":
         return await asyncio.to_thread(_verify, store, options)
     if options.what == "export":

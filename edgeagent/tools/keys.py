@@ -62,7 +62,8 @@ def init(
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if there := [name for name in made if (folder / name).exists()]:
-            raise StoreError(f"{folder / there[0]} is there already; nothing is overwritten")
+            raise StoreError(f"{folder / there[0]} is there already; nothing is overwritten: name another folder with "
+                             "--folder; a client's files are made together with their CA, with --client")  # fmt: skip
         for name, (_, content) in made.items():
             _write(folder / name, content)
     except OSError as error:

@@ -42,8 +42,8 @@ def _target(it: dict[str, Any], width: int | None) -> Iterator[str]:
     yield tables.printable(f"{it['target']} ({it['url']}) is {it['state']} since {tables.local(it['since'])}")
     if it["reason"]:
         yield f"  why: {tables.printable(it['reason'])}"
-    if it["nextTrySeconds"] is not None:
-        yield f"  tries again in {it['nextTrySeconds']:g} s; at once with edgeagent push retry"
+    if it["state"] == "stopped":
+        yield f"  {_next_try(it)}"
     behind = f"  {it['lag']} events are not delivered" if it["lag"] else "  everything is delivered"
     if it["head"]:
         behind += f"; next is event {it['head']}, of {it['lagSeconds']:g} s ago"
@@ -56,3 +56,11 @@ def _target(it: dict[str, Any], width: int | None) -> Iterator[str]:
                   f"{'to be sent again; ' if each['again'] else ''}{each['reason']}") for each in it["setAside"]]
         yield from (f"    {line}" for line in tables.table(rows, width - 4 if width else None, whole=1))
         yield "  to send them again: edgeagent push retry --all, or --sequence N"
+
+
+def _next_try(it: dict[str, Any]) -> str:
+    if it["nextTrySeconds"] is not None:
+        return f"tries again in {it['nextTrySeconds']:g} s; at once with edgeagent push retry"
+    if it["head"] is not None or it["lag"]:
+        return "tries now; edgeagent push status tells what comes of it"
+    return "tries again with the next event"

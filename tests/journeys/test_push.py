@@ -57,6 +57,7 @@ def test_a_stopped_line_is_an_alarm_is_told_everywhere_and_is_helped_from_the_co
         async with an_mes(lambda _: web.Response(status=401, text="who are you?")) as mes, pushing(tmp_path, mes) as it:
             line_ = await stopped(it, capsys)
             head = line_["head"]
+            assert line_["reason"] == "HTTP 401: it does not know the token (who are you?)"
             await until(lambda: it.unit().alarms())
             assert await alarms(it) == [("agent/push/mes", "pushStopped")]
             alive, parts = it.agent.health.ready()

@@ -216,3 +216,9 @@ JSON = st.recursive(
 def test_no_json_breaks_the_dispatcher(message: Any) -> None:
     got = answer(json.dumps(message).encode())
     assert got is None or json.loads(got)
+
+
+def test_a_store_that_takes_or_gives_nothing_is_told_as_that_without_its_place() -> None:
+    error = json.loads(answer(b'{"jsonrpc":"2.0","id":1,"method":"store"}') or b"")["error"]
+    assert error["message"] == "The records cannot be read or written now; ask again."
+    assert (error["data"]["kind"], error["data"]["retry"]) == ("busy", True)

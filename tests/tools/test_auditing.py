@@ -43,6 +43,15 @@ def test_verify_tells_the_head_and_fails_where_the_record_is_not_whole(store, ca
     assert (told["whole"], told["wholeTo"]["sequence"], len(told["faults"])) == (False, 4, 1)
 
 
+def test_where_nothing_is_nothing_is_whole(store, tmp_path, capsys):
+    for nowhere in (tmp_path / "mistyped.db", tmp_path / "mistyped" / "s.db"):
+        for what in ("verify", "export", "accept"):
+            assert audit(what, "--store", nowhere, *(("--reason", "x") if what == "accept" else ())) == 1
+            assert f"{nowhere}: neither a store nor an audit record is there" in capsys.readouterr().err
+    store.unlink(missing_ok=True)
+    assert audit("verify", "--store", store) == 0, "the record of a store that is gone"
+
+
 def test_a_head_is_checked_as_it_is_typed(store, capsys):
     with pytest.raises(SystemExit):
         audit("verify", "--store", store, "--head", "5")

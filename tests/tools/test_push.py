@@ -33,6 +33,11 @@ def test_a_stopped_line_tells_why_where_and_when_it_tries_again() -> None:
     assert "  31 events are not delivered; next is event 8, of 90 s ago" in told
 
 
+def test_a_stopped_line_that_tries_now_or_owes_nothing_says_so() -> None:
+    assert "  tries now; edgeagent push status tells what comes of it" in text(state="stopped", reason="no", lag=3)
+    assert "  tries again with the next event" in text(state="stopped", reason="no")
+
+
 def test_what_is_set_aside_is_a_table_without_control_characters() -> None:
     told = text(setAsideCount=120, setAside=[SET_ASIDE])
     assert "  120 set aside, the newest 1:" in told

@@ -133,6 +133,7 @@ def test_keys_are_for_their_owner_alone_are_never_overwritten_and_fit_each_other
     assert {stat.S_IMODE(Path(file).stat().st_mode) for file in made} == {0o600}
     before = {file: Path(file).read_bytes() for file in made}
     assert main(command) == 1
+    assert "is there already; nothing is overwritten: name another folder with --folder" in capsys.readouterr().err
     assert {file: Path(file).read_bytes() for file in made} == before
     decode = ssl._ssl._test_decode_cert  # type: ignore[attr-defined]
     names = {value for _, value in decode(str(tmp_path / "tls/server.pem"))["subjectAltName"]}

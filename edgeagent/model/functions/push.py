@@ -39,9 +39,10 @@ class SkipPush(Parameters, frozen=True):
 class PushStanding(Result, frozen=True):
     """How a target stands.
 
-    `reason` says why it is stopped, `head` is the event that goes next, `lag` counts events that are wanted and not
-    acknowledged (up to 100 000), `lagSeconds` is how long ago the first of them happened, `setAsideCount` counts all
-    that are set aside; `setAside` are the newest of them.
+    `reason` says why it is stopped and what the MES said about it, `nextTrySeconds` is null where it is not stopped,
+    tries now, or tries with the next event. `head` is the event that goes next, `lag` counts events that are wanted
+    and not acknowledged (up to 100 000), `lagSeconds` is how long ago the first of them happened, `setAsideCount`
+    counts all that are set aside; `setAside` are the newest of them.
     """
 
     target: str

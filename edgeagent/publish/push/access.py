@@ -58,7 +58,7 @@ class Access:
             self.context()
 
     def stamp(self) -> Stamp:
-        """Changes whenever one of the files does."""
+        """Changes whenever one of the files does, or who may read it."""
         try:
             return tuple(_stamp(self._file(key)) for key in _FILES if getattr(self._table, key) is not None)
         except AccessFault:  # a credential that systemd did not give: until the next start
@@ -145,7 +145,7 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
         found = file.stat()
     except OSError:
         return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_ctime_ns
 
 
 def faults(tables: Sequence[PushTable], folder: Path) -> Iterator[tuple[int, str, str, str]]:

@@ -30,6 +30,7 @@ class Item(NamedTuple):
 
     Attributes:
         sequence: of the event; of a gap, its last. done: when it is taken, nothing up to this number is owed.
+        topic: of the event; empty for a heartbeat.
         aside: where it comes from, when it was set aside and is sent once more.
     """
 
@@ -66,8 +67,10 @@ class Batch(tuple[Item, ...]):
         middle = len(self) // 2
         return Batch(self[:middle]), Batch(self[middle:])
 
-    def key(self, stream: str) -> str:
-        """The same for the same events: what an MES may tell a repetition by."""
+    def key(self, stream: str) -> str | None:
+        """The same for the same events: what an MES may tell a repetition by; None for what repeats nothing."""
+        if not self[0].topic:
+            return None
         aside = self[0].aside
         return f"{aside.stream if aside else stream}/{self[0].sequence}-{self[-1].sequence}"
 

@@ -54,7 +54,7 @@ class Line:
         topics, machines: what the target is told of; all machines for None.
         told: called with what `fault` says whenever the state is another one.
         state: "starting"; "delivering"; "waiting", all is delivered; "stopped", the MES does not take what is next.
-        reason: why it is stopped; None where it is not.
+        reason: why it is stopped; None where it is not. said: what the MES said about it; it may differ each time.
         since_ns, last_success_ns: wall time of the state's beginning, and of the last POST that was taken.
         posts: outcome → how many. delivered: events that were taken.
     """
@@ -71,6 +71,7 @@ class Line:
         self.told: Callable[[str | None], object] = lambda _: None
         self.state: PushTerm = "starting"
         self.reason: str | None = None
+        self.said = ""
         self.since_ns = clock.wall_ns()
         self.last_success_ns: int | None = None
         self.posts: Counter[str] = Counter()
@@ -119,9 +120,11 @@ class Line:
 
     @property
     def next_try_s(self) -> float | None:
-        """Seconds until a stopped line tries again; None where it is not stopped, or tries now."""
+        """Seconds until a stopped line tries again; None where it is not stopped, tries now, or with the next event."""
+        if self.state != "stopped" or self._hears_commits or self._wake.is_set():
+            return None
         left = self._next_try_at - _now()
-        return left if self.state == "stopped" and left > 0 else None
+        return left if left > 0 else None
 
     async def lag(self) -> int:
         """Count the events that are wanted and not acknowledged, up to 100 000. Raises StoreError."""
@@ -275,7 +278,8 @@ class Line:
             self._due.append(batch)
 
     async def _post(self, batch: Batch) -> Answer:
-        headers = {"Idempotency-Key": f'"{batch.key(self._journal.stream)}"'}
+        key = batch.key(self._journal.stream)
+        headers = {"Idempotency-Key": f'"{key}"'} if key else {}
         if batch[0].aside is not None:
             headers["Edgeagent-Redelivered"] = "true"
         answer = await self._poster.post(batch.body, headers)
@@ -355,6 +359,7 @@ class Line:
         said = f" ({answer.said})" if answer.said else ""
         log.warning("push %s is stopped: %s%s", self.name, answer.reason, Detail(said))
         self._become("stopped", answer.reason)
+        self.said = answer.said
         return _Rest(self._back_off.failed(answer.wait_s))
 
     def _succeeded(self) -> None:
@@ -369,7 +374,7 @@ class Line:
         before = self.state, self.reason
         if state != self.state:
             self.since_ns = self._clock.wall_ns()
-        self.state, self.reason = state, reason
+        self.state, self.reason, self.said = state, reason, ""
         if before != (state, reason):
             self.told(self.fault())
 

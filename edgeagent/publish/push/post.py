@@ -84,7 +84,8 @@ class Poster:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=1, ssl=context or False, ttl_dns_cache=30),
             timeout=aiohttp.ClientTimeout(total=self._timeout_s), cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"Content-Type": "application/json", "User-Agent": f"edgeagent/{__version__}"},
+            headers={"Content-Type": "application/json", "User-Agent": f"edgeagent/{__version__}",
+                     "Accept-Encoding": "identity"},
             trace_configs=[traced], auto_decompress=False, trust_env=False, read_bufsize=_MOST_ANSWER,
         )  # fmt: skip
 

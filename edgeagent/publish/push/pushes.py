@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from edgeagent.clock import Clock, instant_ns, iso
 from edgeagent.config import PushTable
-from edgeagent.errors import CommandRefused, EdgeAgentError
+from edgeagent.errors import CommandRefused, EdgeAgentError, StoreError
 from edgeagent.model.audit import AuditEntry
 from edgeagent.model.callers import Caller
 from edgeagent.model.functions.push import OfPush, PushesStanding, PushStanding, RetryPush, SkipPush
@@ -106,7 +106,10 @@ class Pushes:
     ) -> None:  # fmt: skip
         """Do what is on record already, and record what came of it; nothing is done that cannot be recorded."""
         values = {name: value for name in wanted.__struct_fields__ if (value := getattr(wanted, name))}
-        await self._audit.write(self._entry(function, caller, kind="command", values=values))
+        try:
+            await self._audit.write(self._entry(function, caller, kind="command", values=values))
+        except StoreError as error:
+            raise CommandRefused("busy", f"It cannot be recorded, so it is not done: {error}.") from None
         try:
             await do()
         except EdgeAgentError as error:
@@ -122,7 +125,7 @@ class Pushes:
     async def _standing(self, line: Line) -> PushStanding:
         place, head, aside = line.place, line.head, line.set_aside()
         return PushStanding(
-            target=line.name, url=line.url, state=line.state, reason=line.reason, since=iso(line.since_ns),
+            target=line.name, url=line.url, state=line.state, reason=_why(line), since=iso(line.since_ns),
             last_success=None if line.last_success_ns is None else iso(line.last_success_ns),
             next_try_seconds=None if line.next_try_s is None else round(line.next_try_s, 1),
             stream=place.stream if place else None, acknowledged=place.acknowledged if place else None,
@@ -135,3 +138,8 @@ class Pushes:
         if head is None:
             return None
         return max(0.0, round((self._clock.wall_ns() - instant_ns(head.happened)) / 1e9, 1))
+
+
+def _why(line: Line) -> str | None:
+    """Why a line is stopped, and what the MES said about it; None where it is not."""
+    return f"{line.reason} ({line.said})" if line.reason and line.said else line.reason

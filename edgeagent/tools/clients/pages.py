@@ -68,8 +68,9 @@ s, the connection is dead. An event may come twice after a lost connection: `str
 for ever.
 
 A slow reader costs others nothing. Of values that change it gets the newest only. A connection that takes nothing for
-a minute is ended, and what it missed comes when it goes on at its place: over TCP the last line is an error of kind
-`tooMany` with the id null, a WebSocket is closed with the code 1013 and the reason.
+a minute is ended, and what it missed comes when it goes on at its place. If it reads on within 10 s more, it finds the
+reason at the end: over TCP the last line is an error of kind `tooMany` with the id null, a WebSocket is closed with the
+code 1013 and the reason. Later the connection breaks off, in the middle of a message perhaps: throw that one away.
 
 ### Let the agent keep the place
 

@@ -202,10 +202,12 @@ def test_what_speaks_of_anything_but_the_events_stops_the_line_and_is_tried_agai
             it.happen(1)
             await until(lambda: it.line.state == "stopped")
             assert f"HTTP {status}" in it.line.fault()
+            assert it.line.said == ("/elsewhere" if status < 400 else "no, not yet")
             it.happen(1)
             await until(lambda: mes.taken == [1, 2])
             assert [numbers[0] for numbers in asked[:4]] == [1, 1, 1, 1], "no event overtakes another"
             assert it.line.fault() is None
+            assert not it.line.said
             assert not it.line.set_aside()
             assert all(post.request.path == "/events" for post in mes.posts)
 
@@ -530,7 +532,22 @@ def test_a_retry_is_made_at_once_when_somebody_asks(tmp_path: Path, run: Run) ->
             await until(lambda: it.line.next_try_s)
             mes.does = lambda _: 204
             it.line.retry()
+            assert it.line.next_try_s is None, "it tries now"
             await until(lambda: mes.taken == [1])
+
+    run(main())
+
+
+def test_a_stopped_line_that_owes_nothing_waits_for_no_time(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        async with an_mes(lambda _: 503) as mes, line_to(mes, tmp_path) as it:
+            it.happen(1)
+            await until(lambda: it.line.state == "stopped" and it.line.head)
+            await it.line.skip(1, "nobody wants it", "test")
+            asked = len(mes.posts)
+            await until(lambda: it.line._next_try_at > asyncio.get_running_loop().time() + 1000)
+            assert it.line.next_try_s is None
+            assert len(mes.posts) == asked
 
     run(main())
 
@@ -542,6 +559,7 @@ def test_a_silence_is_filled_with_heartbeats_where_they_are_wanted(tmp_path: Pat
             await until(lambda: any(post.events[0]["method"] == "Event.Heartbeat" for post in mes.posts))
             beat = mes.posts[-1].events[0]["params"]
             assert beat["data"] == {"stream": it.archive.journal.stream, "lastSequence": 1}
+            assert "Idempotency-Key" not in mes.posts[-1].headers, "no event is taken for known because of it"
             assert mes.taken == [1]
             mes.does = lambda _: 503
             await until(lambda: it.line.state == "stopped")

@@ -189,6 +189,19 @@ def test_what_others_say_is_cut_and_holds_no_control_characters(run: Run) -> Non
     run(main())
 
 
+def test_an_mes_that_compresses_what_it_may_is_understood(run: Run) -> None:
+    def compressed(_: Post) -> web.Response:
+        response = web.Response(status=422, text="no lane 2 here")
+        response.enable_compression()  # as far as the request accepts it
+        return response
+
+    async def main() -> None:
+        async with an_mes(compressed) as mes, poster(url_of(mes)) as it:
+            assert (await it.post(b"[]")).said == "no lane 2 here"
+
+    run(main())
+
+
 def test_a_redirect_is_not_followed(run: Run) -> None:
     async def main() -> None:
         async with an_mes() as other:
@@ -234,6 +247,25 @@ def test_a_token_is_sent_and_a_new_one_counts_at_once_also_for_a_line_that_waits
             assert "does not know the token" in it.line.fault()
             secret(token, "new")
             await until(lambda: mes.taken == [1])
+
+    run(main())
+
+
+def test_a_token_of_which_somebody_mends_the_rights_counts_at_once(tmp_path: Path, run: Run) -> None:
+    async def main() -> None:
+        class Long(Hasty):
+            def failed(self, asked_s: float | None = None) -> float:
+                return 3600.0
+
+        token = secret(tmp_path / "mes.token", "good")
+        token.chmod(0o644)
+        async with an_mes() as mes, line_to(mes, tmp_path, Long(), token="file:mes.token") as it:
+            it.happen(1)
+            await until(lambda: it.line.state == "stopped")
+            assert "chmod 600" in it.line.fault()
+            token.chmod(0o600)
+            async with asyncio.timeout(20):
+                await until(lambda: mes.taken == [1])
 
     run(main())
 
