@@ -54,8 +54,11 @@ class Tracker:
         return self._lane.inlet_mm + self._core.travel_mm - board.entry.travel_mm
 
     def update(self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool) -> Iterator[Happening]:
-        """Take one beat, after the core has moved the boards; a barrier that was not read is None."""
-        if inlet is None and outlet is None:
+        """Take one beat, after the core has moved the boards; a barrier that was not read is None.
+
+        A beat that does not know the belt's speed is none: what a barrier saw in it has no place.
+        """
+        if (inlet is None and outlet is None) or self._core.lane_state()[1] != now_ns:
             return
         unseen_mm = self._unseen_mm(now_ns)
         if inlet is not None:

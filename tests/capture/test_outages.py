@@ -272,6 +272,22 @@ def test_a_hand_in_the_inlet_of_a_belt_that_stood_over_an_outage_is_no_board(sto
     assert not tunnel.only("Board.ProcessStarted")
 
 
+@pytest.mark.parametrize("way_mm", [1.0, 14.0])
+@pytest.mark.parametrize("silent_s", [1.0, 3.0, 12.0, 30.0])
+def test_a_silence_of_the_belt_alone_is_an_outage(silent_s, way_mm):
+    tunnel = scanned()
+    tunnel.boards.append([-way_mm, 180.0])
+    for _ in range(round(10 * silent_s)):
+        tunnel.beat_without("conveyor/1/speed")
+    tunnel.run(1)
+    is_short = silent_s < 3
+    assert (tunnel.pipeline.status(tunnel.now_ns).lanes[0].doubt is None) == is_short
+    tunnel.run(420)
+    for event in tunnel.only("Board.ProcessCompleted"):
+        assert event.record.identity == ("certain" if is_short else "uncertain")
+        assert event.record.length_mm in (None, pytest.approx(180, abs=8))
+
+
 def test_a_tracker_of_an_earlier_version_is_taken_up():
     tunnel = scanned()
     tunnel.insert()
