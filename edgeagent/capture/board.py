@@ -20,6 +20,7 @@ class Board(msgspec.Struct, kw_only=True):
         entry: the edge of its leading side at the inlet.
         length_mm: None while entering; `length_known` is False when an outage hid its end.
         leaving: the edge at the outlet, once it was seen there; offset_mm is how far off the expected place that was.
+        adrift: the belt may have moved it by a gap more than was seen.
         held: it stands at a blocked outlet; queued: it did, or stood behind one that did.
     """
 
@@ -31,6 +32,7 @@ class Board(msgspec.Struct, kw_only=True):
     leaving: Edge | None = None
     offset_mm: float | None = None
     uncertain: bool = False
+    adrift: bool = False
     held: bool = False
     queued: bool = False
 

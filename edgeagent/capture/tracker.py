@@ -176,6 +176,7 @@ class Tracker:
             memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
         for board in self.boards:
             board.uncertain |= is_open
+            board.adrift |= unseen_mm >= self._settings.min_gap_mm
 
     def _hidden_mm(self, seen: BarrierMemory, now_ns: int, travel: float, unseen_mm: float) -> float:
         """How far what covers a barrier can have moved while nobody looked at that; 0 where that hides no gap."""
@@ -282,8 +283,8 @@ class Tracker:
         if (leaving := next((board for board in self.boards if board.leaving), None)) is None:
             return
         behind = next((b for b in self.boards if b.number > leaving.number and b.slot >= 0), None)
-        first, late = (abs(self._past_mm(board) - travel + edge.travel_mm) if board else math.inf
-                       for board in (leaving, behind))  # fmt: skip
+        first, late = (max(0.0, abs(self._past_mm(board) - travel + edge.travel_mm) - edge.blur_mm / 2)
+                       if board else math.inf for board in (leaving, behind))  # fmt: skip
         yield self._left(leaving, edge.time_ns)
         if behind and leaving.uncertain and behind.uncertain and late <= min(first, self._settings.match_mm):
             behind.offset_mm = self._past_mm(behind) - travel + edge.travel_mm
@@ -319,7 +320,7 @@ class Tracker:
             if earlier.number < board.number:
                 yield self._lost(earlier, "the board behind it came out in its place")
         expected_mm = self.memory.late_mm
-        if not board.uncertain:
+        if not (board.uncertain or board.adrift):
             self.memory.late_mm = max(0.0, offset)
         board.uncertain |= abs(offset) > early or any(abs(at) <= early + it.entry.hidden_mm(least)
                                                       for at, it in near if it is not board)  # fmt: skip

@@ -94,7 +94,7 @@ class Blind(Line):
 
 @pytest.mark.parametrize(("trial", "seed"), [
     (LONG, 48), (LONG_CHANGING, 1), (LONG_CHANGING, 8), (SHORT, 4), (SHORT, 12), (SHORT_CHANGING, 0),
-    (SHORT_CHANGING, 8), (LONG_CHANGING, 6),
+    (SHORT_CHANGING, 8), (SHORT_CHANGING, 22), (LONG_CHANGING, 6),
 ])  # fmt: skip
 def test_who_is_certain_over_an_outage_is_the_board_that_it_is_told_to_be(trial, seed):
     line = Blind(seed, trial)
@@ -239,6 +239,17 @@ def test_a_short_board_close_behind_an_uncertain_one_does_not_leave_with_it():
     tunnel.run(320)
     exits = [second(event.record.exited_at) for event in tunnel.only("Board.ProcessCompleted")]
     assert exits[1] - exits[0] == pytest.approx(53 / 13, abs=0.2)
+
+
+def test_two_boards_whose_ends_one_outage_hid_are_both_out():
+    tunnel = scanned()
+    tunnel.insert(180)
+    tunnel.boards.append([-193.0, 60.0])
+    tunnel.run(366)
+    tunnel.miss(20)
+    tunnel.run(60)
+    assert len(tunnel.only("Board.ProcessCompleted")) == 2
+    assert not tunnel.only("Board.Lost")
 
 
 def test_one_that_nobody_saw_enter_is_not_for_certain_the_board_close_behind_it():
