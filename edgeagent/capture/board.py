@@ -56,6 +56,8 @@ class TrackerMemory(msgspec.Struct):
     """Belt travel at which an outage ended that can have hidden one board after another at the inlet."""
     open_mm: float = -math.inf
     """Belt travel at which an outage ended that can have hidden the entry of a whole board."""
+    far_mm: float = -math.inf
+    """Belt travel that the belt can have come to in that outage."""
     is_endless: bool = False
     """How long the outage before the next beat is nobody knows."""
     late_mm: float = 0.0

@@ -320,8 +320,9 @@ class LaneWatch:
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
         if self._state.held:
             ready = False
-        open_mm = self._memory.tracker.open_mm
-        code, off_mm = self.scanner.take(board.entry.travel_mm, open_mm) if self.scanner else (None, 0.0)
+        tracked, least_mm = self._memory.tracker, self._machine.map.capture.min_board_mm
+        code, off_mm = self.scanner.take(
+            board.entry.travel_mm, tracked.open_mm, tracked.far_mm, least_mm) if self.scanner else (None, 0.0)
         board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
         passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
         if self._state.held:

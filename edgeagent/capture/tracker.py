@@ -148,7 +148,8 @@ class Tracker:
         silent_s = (now_ns - seen.last_ns) / 1e9 if seen.last_ns else 0.0
         moved_mm = travel - seen.last_mm + unseen_mm if seen.last_ns else 0.0
         if silent_s > STOOD_S or moved_mm >= self._settings.min_board_mm:
-            self.memory.open_mm = travel
+            before_mm = self.memory.far_mm if math.isfinite(self.memory.far_mm) else travel
+            self.memory.open_mm, self.memory.far_mm = travel, max(before_mm, travel + unseen_mm)
             how_long = "an unknown time" if self.memory.is_endless else f"{silent_s:.1f} s"
             self.doubt(f"nobody looked at the inlet for {how_long}, in which a board could have entered")
 

@@ -140,6 +140,17 @@ def test_the_code_of_a_board_whose_entry_an_outage_hid_is_not_for_certain_that_o
     assert told(tunnel) == [("HIDDEN", "uncertain")], "nobody saw when the next was scanned"
 
 
+def test_a_code_read_in_an_outage_too_short_for_its_board_to_enter_is_certain():
+    tunnel = scanned()
+    scan(tunnel, 1, "NEXT")
+    tunnel.boards.append([-150.0, 180.0])
+    tunnel.miss(5)
+    tunnel.beat()
+    tunnel.feed("scanner")
+    tunnel.run(15)
+    assert told(tunnel) == [("NEXT", "certain")]
+
+
 def test_a_code_read_behind_an_outage_is_certain():
     tunnel = scanned()
     tunnel.miss(18)
@@ -305,9 +316,9 @@ def test_a_tracker_of_an_earlier_version_is_taken_up():
     tunnel.run(100)
     memory = msgspec.msgpack.decode(tunnel.pipeline.checkpoint())
     [lane] = memory["lanes"].values()
-    for name in ("open_mm", "is_endless"):
+    for name in ("open_mm", "far_mm", "is_endless"):
         del lane["tracker"][name]
-    for name in ("last_mm", "blind_mm"):
+    for name in ("last_mm", "blind_mm", "blind_since_mm"):
         del lane["scanner"][name]
     rows = [row for _, row in tunnel.pipeline.history.rows()]
     tunnel.pipeline = Pipeline.restored(tunnel.machine, tunnel.row, msgspec.msgpack.encode(memory), 0, rows)
