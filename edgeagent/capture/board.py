@@ -48,7 +48,7 @@ class TrackerMemory(msgspec.Struct):
     last_mm: float = 0.0
     last_mm_s: float = 0.0
     ran_mm_s: float = 0.0
-    """The belt's highest speed since the lane was empty; 0 where it was never seen to run."""
+    """The belt's highest speed since a board entered the empty lane; 0 where it was never seen to run."""
     outage_s: float = 0.0
     outage_mm: float = 0.0
     """The longest outage that boards inside have seen: seconds, and belt travel in it."""

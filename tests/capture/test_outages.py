@@ -310,6 +310,17 @@ def test_a_silence_of_the_belt_alone_is_an_outage(silent_s, way_mm):
         assert event.record.length_mm in (None, pytest.approx(180, abs=8))
 
 
+@pytest.mark.parametrize("speed", [30.0, 78.0, 300.0])
+def test_beats_without_a_miss_hide_nothing_however_fast_the_belt(speed):
+    tunnel = Tunnel(speed)
+    tunnel.run(1)
+    for _ in range(3):
+        tunnel.insert(180)
+        tunnel.run(400 * 6 / speed)
+    tunnel.run(5500 * 6 / speed)
+    assert [event.record.identity for event in tunnel.only("Board.ProcessCompleted")] == ["certain"] * 3
+
+
 def test_a_tracker_of_an_earlier_version_is_taken_up():
     tunnel = scanned()
     tunnel.insert()
