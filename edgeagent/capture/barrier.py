@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 
@@ -21,6 +23,10 @@ class Edge(msgspec.Struct, frozen=True):
         """The travel in which the change lies, where an outage hid that; 0 where it is less than `least_mm`."""
         return self.blur_mm if self.blur_mm >= least_mm else 0.0
 
+    def blurred(self, mm: float) -> Edge:
+        """The same, when nobody knows how much of these millimetres the belt has moved since."""
+        return msgspec.structs.replace(self, blur_mm=self.blur_mm + mm)
+
 
 class BarrierMemory(msgspec.Struct):
     """What survives a restart."""
@@ -39,15 +45,22 @@ class Barrier:
     A change counts once the new level has been steady for `debounce_ns` and the belt has moved on by `covered_mm`
     (something that long covers the barrier) or `free_mm` (a gap that long) since the change began. It began when the
     level first left the old one, however much it bounced; it is forgotten when the old level is steady again.
+    What covers the barrier now came no more than `longest_mm` ago, however long nobody looked.
     """
 
-    def __init__(self, memory: BarrierMemory, debounce_ns: int, covered_mm: float, free_mm: float) -> None:
+    def __init__(
+        self, memory: BarrierMemory, debounce_ns: int, covered_mm: float, free_mm: float, longest_mm: float
+    ) -> None:
         self.memory = memory
         self._debounce_ns = debounce_ns
         self._needed_mm = {True: covered_mm, False: free_mm}
+        self._reach_mm = {True: longest_mm, False: math.inf}
 
-    def update(self, level: bool, time_ns: int, travel_mm: float) -> Edge | None:
+    def update(self, level: bool, time_ns: int, travel_mm: float, unseen_mm: float = 0.0) -> Edge | None:
         """Take one good reading.
+
+        Args:
+            unseen_mm: how much farther than `travel_mm` says the belt can have moved since the last one.
 
         Returns:
             The edge that this reading confirms. The first steady level after the start is taken without an edge.
@@ -66,11 +79,18 @@ class Barrier:
                 m.changed = None
             return None
         if m.changed is None:
-            m.changed = Edge(level, (before_ns + time_ns) // 2, (before_mm + travel_mm) / 2, travel_mm - before_mm)
+            moved_mm, longest_mm = travel_mm - before_mm, self._reach_mm[level]
+            m.changed = Edge(level, (before_ns + time_ns) // 2, travel_mm - min(moved_mm, longest_mm) / 2,
+                             min(moved_mm + unseen_mm, longest_mm))
         if not steady or travel_mm - m.changed.travel_mm < self._needed_mm[level]:
             return None
         edge, m.changed, m.covered = m.changed, None, level
         return edge
+
+    def blur(self, mm: float) -> None:
+        """Know the place of a change that is not confirmed yet so much worse."""
+        if self.memory.changed:
+            self.memory.changed = self.memory.changed.blurred(mm)
 
     def release(self) -> None:
         """Take the barrier for free: what covered it was taken away by hand; what covers it on from here is new."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import msgspec
 
 from edgeagent._core.capture import Capture
+from edgeagent.capture.board import Board, Entered, Left, Lost, TrackerMemory
 from edgeagent.capture.facts import Facts
 from edgeagent.capture.record import Recorder
 from edgeagent.capture.settings import SettingsWatch
 from edgeagent.capture.state import BlockedWatch, StateMemory
-from edgeagent.capture.tracker import Board, Entered, Left, Lost, Tracker, TrackerMemory
+from edgeagent.capture.tracker import Tracker
 from edgeagent.capture.watch import ScannerMemory, ScannerWatch
 from edgeagent.clock import iso, set_by
 from edgeagent.model.boards import (
@@ -232,7 +233,7 @@ class LaneWatch:
         """Look at the lane's scanner when its group is new."""
         if self.scanner is None or self.scanner.group != group:
             return None
-        return self.scanner.update(self._row, self._core.travel_mm)
+        return self.scanner.update(self._row, self._core.travel_mm, self._memory.tracker.open_mm)
 
     def note_alarm(self, code: str) -> None:
         """An alarm was raised while boards are inside."""
@@ -319,7 +320,9 @@ class LaneWatch:
         ready = None if self._state.state == "unknown" else self._state.state in ("ready", "running")
         if self._state.held:
             ready = False
-        code, off_mm = self.scanner.take(board.entry.travel_mm) if self.scanner else (None, 0.0)
+        tracked, least_mm = self._memory.tracker, self._machine.map.capture.min_board_mm
+        code, off_mm = self.scanner.take(
+            board.entry.travel_mm, tracked.open_mm, tracked.far_mm, least_mm) if self.scanner else (None, 0.0)
         board.uncertain |= off_mm > self._machine.map.capture.max_board_mm
         passport = Passport(new_id(entered), code, entered, self._settings.recipe, ready, list(standing[:_NOTES]))
         if self._state.held:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from edgeagent.capture.barrier import Barrier, BarrierMemory, Edge
-from edgeagent.capture.doubt import BEGAN, STOOD_S, Doubt, lasting, rested
+from edgeagent.capture.board import Board, Entered, Happening, Left, Lost, TrackerMemory, Unexpected
+from edgeagent.capture.doubt import STOOD_S, Doubt, lasting, rested
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,86 +18,6 @@ if TYPE_CHECKING:
     from edgeagent._core.ring import Ring
     from firmware_iface.registers import Capture as CaptureSettings
     from firmware_iface.registers import Lane
-
-
-class Board(msgspec.Struct, kw_only=True):
-    """A board in the tunnel.
-
-    Attributes:
-        number: counts the lane's boards; the pipeline keeps names and codes under it.
-        slot: its place in the core; -1 while it is still entering and its length is not known.
-        entry: the edge of its leading side at the inlet.
-        length_mm: None while entering; `length_known` is False when an outage hid its end.
-        leaving: the edge at the outlet, once it was seen there; offset_mm is how far off the expected place that was.
-        held: it stands at a blocked outlet; queued: it did, or stood behind one that did.
-    """
-
-    number: int
-    entry: Edge
-    slot: int = -1
-    length_mm: float | None = None
-    length_known: bool = True
-    leaving: Edge | None = None
-    offset_mm: float | None = None
-    uncertain: bool = False
-    held: bool = False
-    queued: bool = False
-
-
-class TrackerMemory(msgspec.Struct):
-    """What survives a restart."""
-
-    inlet: BarrierMemory = msgspec.field(default_factory=BarrierMemory)
-    outlet: BarrierMemory = msgspec.field(default_factory=BarrierMemory)
-    boards: list[Board] = msgspec.field(default_factory=list)
-    count: int = 0
-    last_ns: int = 0
-    last_mm: float = 0.0
-    last_mm_s: float = 0.0
-    ran_mm_s: float = 0.0
-    """The belt's highest speed while boards are inside; 0 where it was never seen to run."""
-    outage_s: float = 0.0
-    outage_mm: float = 0.0
-    """The longest outage that boards inside have seen: seconds, and belt travel in it."""
-    hidden_mm: float = -math.inf
-    """Belt travel at which an outage ended that can have hidden one board after another at the inlet."""
-    late_mm: float = 0.0
-    """How late the last board reached the outlet, in mm of belt."""
-    doubt: Doubt | None = BEGAN
-    """Why something may be inside beside these boards; None where nothing can be."""
-    booked_out_mm: float = -math.inf
-    """Belt travel at which a board was last booked out by hand."""
-
-
-class Entered(NamedTuple):
-    """A board entered: its leading edge is sure to be one."""
-
-    board: Board
-
-
-class Left(NamedTuple):
-    """A board came out; `time_ns` is when its trailing edge left the outlet."""
-
-    board: Board
-    time_ns: int
-
-
-class Lost(NamedTuple):
-    """A board did not come out in time."""
-
-    board: Board
-    reason: str
-
-
-class Unexpected(NamedTuple):
-    """Something stands or came where no board was known to be; position in mm from the entrance."""
-
-    time_ns: int
-    position_mm: float
-    reason: str
-
-
-Happening = Entered | Left | Lost | Unexpected
 
 
 class Tracker:
@@ -116,8 +37,10 @@ class Tracker:
         self._ring = ring
         self._period_ns = period_ns
         debounce_ns = settings.debounce_ms * 1_000_000
-        self._inlet = Barrier(memory.inlet, debounce_ns, settings.min_board_mm, settings.min_gap_mm)
-        self._outlet = Barrier(memory.outlet, debounce_ns, settings.min_board_mm, settings.min_gap_mm)
+        self._inlet, self._outlet = (
+            Barrier(seen, debounce_ns, settings.min_board_mm, settings.min_gap_mm, settings.max_board_mm)
+            for seen in (memory.inlet, memory.outlet)
+        )
 
     @property
     def boards(self) -> list[Board]:
@@ -131,12 +54,16 @@ class Tracker:
         return self._lane.inlet_mm + self._core.travel_mm - board.entry.travel_mm
 
     def update(self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool) -> Iterator[Happening]:
-        """Take one beat, after the core has moved the boards; a barrier that was not read is None."""
-        if inlet is None and outlet is None:
+        """Take one beat, after the core has moved the boards; a barrier that was not read is None.
+
+        A beat that does not know the belt's speed is none: what a barrier saw in it has no place.
+        """
+        if (inlet is None and outlet is None) or self._core.lane_state()[1] != now_ns:
             return
+        unseen_mm = self._unseen_mm(now_ns)
         if inlet is not None:
-            self._doubt_silence(now_ns)
-        for happening in self._happenings(now_ns, inlet, outlet, blocked):
+            self._doubt_silence(now_ns, unseen_mm)
+        for happening in self._happenings(now_ns, inlet, outlet, blocked, unseen_mm):
             if isinstance(happening, Unexpected):
                 self.doubt(happening.reason)
             elif isinstance(happening, Lost):
@@ -154,6 +81,7 @@ class Tracker:
         """Nobody knows who is who inside, and what else is there."""
         for board in self.boards:
             board.uncertain = True
+        self.memory.is_endless = True
         self.doubt(reason)
 
     def book_out(self, board: Board, now_ns: int, reason: str) -> Lost:
@@ -185,33 +113,45 @@ class Tracker:
         return self._lane.outlet_mm - self._lane.inlet_mm + self._settings.lost_mm
 
     def _happenings(
-        self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool
+        self, now_ns: int, inlet: bool | None, outlet: bool | None, blocked: bool, unseen_mm: float
     ) -> Iterator[Happening]:
         memory, travel = self.memory, self._core.travel_mm
         if memory.last_ns:
-            self._notice_outage(now_ns, travel, inlet, outlet)
+            self._notice_outage(now_ns, travel, unseen_mm)
         else:
             memory.last_ns, memory.last_mm = now_ns, travel
         if inlet is not None:
-            yield from self._at_inlet(inlet, now_ns, travel)
+            yield from self._at_inlet(inlet, now_ns, travel, unseen_mm)
         if outlet is not None:
-            yield from self._at_outlet(outlet, now_ns, travel)
+            yield from self._at_outlet(outlet, now_ns, travel, unseen_mm)
             yield from self._touching(now_ns)
         self._hold(blocked)
         yield from self._overdue()
 
-    def _doubt_silence(self, now_ns: int) -> None:
+    def _unseen_mm(self, now_ns: int) -> float:
+        """How much farther than its odometer says the belt can have moved since the last look.
+
+        It may have stopped or started at any moment; under boards it may have run as fast as ever, though it stands.
+        """
+        memory = self.memory
+        if memory.is_endless:
+            return math.inf
+        gap_ns = now_ns - memory.last_ns if memory.last_ns else 0
+        mm_s = max(memory.last_mm_s, self._core.lane_state()[2])
+        if gap_ns > 1.5 * self._period_ns and (self.boards or memory.inlet.covered or memory.inlet.changed):
+            mm_s = max(mm_s, memory.ran_mm_s or math.inf)
+        return max(0.0, mm_s * gap_ns / 1e9 - (self._core.travel_mm - memory.last_mm))
+
+    def _doubt_silence(self, now_ns: int, unseen_mm: float) -> None:
         """Doubt what is inside when a board could have entered while nobody looked at the inlet."""
         seen, travel = self.memory.inlet, self._core.travel_mm
         silent_s = (now_ns - seen.last_ns) / 1e9 if seen.last_ns else 0.0
-        moved_mm = max(travel - seen.last_mm, self._could_mm(now_ns - self.memory.last_ns)) if seen.last_ns else 0.0
+        moved_mm = travel - seen.last_mm + unseen_mm if seen.last_ns else 0.0
         if silent_s > STOOD_S or moved_mm >= self._settings.min_board_mm:
-            self.doubt(f"nobody looked at the inlet for {silent_s:.1f} s, in which a board could have entered")
-
-    def _could_mm(self, gap_ns: int) -> float:
-        """How far the belt under boards can have moved unseen, though it stands: it may have run as fast as ever."""
-        mm_s = (self.memory.ran_mm_s or math.inf) if self.boards and gap_ns > 1.5 * self._period_ns else 0.0
-        return mm_s * gap_ns / 1e9
+            before_mm = self.memory.far_mm if math.isfinite(self.memory.far_mm) else travel
+            self.memory.open_mm, self.memory.far_mm = travel, max(before_mm, travel + unseen_mm)
+            how_long = "an unknown time" if self.memory.is_endless else f"{silent_s:.1f} s"
+            self.doubt(f"nobody looked at the inlet for {how_long}, in which a board could have entered")
 
     def shift(self, shift_ns: int) -> None:
         """Move all remembered times, after a restart of the computer."""
@@ -223,52 +163,68 @@ class Tracker:
             if board.leaving:
                 board.leaving = msgspec.structs.replace(board.leaving, time_ns=board.leaving.time_ns + shift_ns)
 
-    def _notice_outage(self, now_ns: int, travel: float, inlet: bool | None, outlet: bool | None) -> None:
+    def _notice_outage(self, now_ns: int, travel: float, unseen_mm: float) -> None:
         """Doubt who is who when the belt moved a board's length while nobody looked, or may have."""
         memory = self.memory
         gap_ns, gap_mm = now_ns - memory.last_ns, travel - memory.last_mm
         speed = self._core.lane_state()[2]
-        # The belt may have stopped or started at any moment of it: as far as it can have gone.
-        reach_mm = max(gap_mm, max(speed, memory.last_mm_s) * gap_ns / 1e9)
-        is_open = max(reach_mm, self._could_mm(gap_ns)) >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9
+        is_open = gap_mm + unseen_mm >= self._settings.min_board_mm or gap_ns > STOOD_S * 1e9
         memory.last_ns, memory.last_mm, memory.last_mm_s = now_ns, travel, speed if speed > 0 else 0.0
-        memory.ran_mm_s = max(memory.last_mm_s, memory.ran_mm_s if self.boards else 0.0)
+        memory.ran_mm_s, memory.is_endless = max(memory.last_mm_s, memory.ran_mm_s), False
         if not self.boards:
             memory.outage_s = memory.outage_mm = 0.0
         elif gap_ns > 1.5 * self._period_ns and gap_mm > memory.outage_mm:
             memory.outage_s, memory.outage_mm = gap_ns / 1e9, gap_mm
         for board in self.boards:
             board.uncertain |= is_open
-        if reach_mm >= self._settings.min_gap_mm:
-            self._doubt_covered(travel, inlet, outlet)
+            board.adrift |= unseen_mm >= self._settings.min_gap_mm
 
-    def _doubt_covered(self, travel: float, inlet: bool | None, outlet: bool | None) -> None:
-        """Doubt what covered a barrier before an outage of a gap's length and covers it now: one board could have
-        followed another, if the first one's end can have been there."""
-        entering = next((board for board in self.boards if board.slot < 0), None)
-        since = entering.entry if entering else self.memory.inlet.changed
-        shortest_mm = self._settings.min_board_mm + self._settings.min_gap_mm
-        if inlet and since and since.covered and travel - since.travel_mm >= shortest_mm:
-            self.memory.hidden_mm = travel
-            if entering:
-                entering.uncertain, entering.length_known = True, False
-        if outlet and (self.memory.outlet.covered or self.memory.outlet.changed):
-            out = [place for place, board in enumerate(self.boards) if self._may_be_out(board)]
-            for board in self.boards[: out[-1] + 2 if out else 0]:
-                board.uncertain = True
+    def _hidden_mm(self, seen: BarrierMemory, now_ns: int, travel: float, unseen_mm: float) -> float:
+        """How far what covers a barrier can have moved while nobody looked at that; 0 where that hides no gap."""
+        reach_mm = min(travel - seen.last_mm + unseen_mm, self._settings.max_board_mm)
+        is_outage = seen.last_ns and (now_ns - seen.last_ns > 1.5 * self._period_ns or math.isinf(unseen_mm))
+        return reach_mm if is_outage and reach_mm >= self._settings.min_gap_mm else 0.0
+
+    def _doubt_entering(self, since: Edge, travel: float, unseen_mm: float) -> None:
+        """Doubt what covers the inlet, or did, when its end and the board behind it can have been hidden."""
+        if travel + unseen_mm - since.travel_mm < self._settings.min_board_mm + self._settings.min_gap_mm:
+            return
+        self.memory.hidden_mm = travel
+        self.doubt("one board could have followed another at the inlet while nobody looked")
+        for board in self.boards:
+            if board.slot < 0:
+                board.uncertain, board.length_known = True, False
+
+    def _doubt_leaving(self) -> None:
+        """Doubt who covers the outlet, and who is next, when the end of the first can have been hidden."""
+        out = [place for place, board in enumerate(self.boards) if self._may_be_out(board)]
+        for board in self.boards[: out[-1] + 2 if out else 0]:
+            board.uncertain = True
 
     def _may_be_out(self, board: Board) -> bool:
         """Whether a board's trailing edge can have left the outlet by now, as nearly as its place is known."""
         length = board.length_mm if board.length_mm is not None and board.length_known else 0.0
         return board.slot >= 0 and self.place(board) - length >= self._lane.outlet_mm - self._settings.match_mm
 
-    def _at_inlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
-        was_unknown = self.memory.inlet.covered is None
-        edge = self._inlet.update(level, now_ns, travel)
-        if was_unknown and self.memory.inlet.covered:
-            yield Unexpected(now_ns, self._lane.inlet_mm, "it covered the inlet when watching began")
+    def _at_inlet(self, level: bool, now_ns: int, travel: float, unseen_mm: float) -> Iterator[Happening]:
+        seen = self.memory.inlet
+        was_unknown, pending = seen.covered is None, seen.changed
         entering = next((board for board in self.boards if board.slot < 0), None)
+        since = entering.entry if entering else pending
+        if since and since.covered and (hidden_mm := self._hidden_mm(seen, now_ns, travel, unseen_mm)):
+            if level or not entering:
+                self._doubt_entering(since, travel, unseen_mm)
+            self._inlet.blur(hidden_mm)
+            if entering:
+                entering.entry = entering.entry.blurred(hidden_mm)
+        edge = self._inlet.update(level, now_ns, travel, unseen_mm)
+        if was_unknown and seen.covered:
+            yield Unexpected(now_ns, self._lane.inlet_mm, "it covered the inlet when watching began")
+        if entering and self._is_no_gap(pending, seen):
+            self._doubt_entering(entering.entry, travel, unseen_mm)
         if edge and edge.covered:
+            if not self.boards:
+                self.memory.ran_mm_s = self.memory.last_mm_s
             board = Board(number=self.memory.count, entry=edge)
             is_seen = edge.travel_mm >= self.memory.hidden_mm
             board.uncertain = edge.blur_mm >= self._settings.min_board_mm or not is_seen
@@ -285,6 +241,11 @@ class Tracker:
                              f"something longer than {self._settings.max_board_mm:.0f} mm covers the inlet: "
                              "boards without a gap between them, or a jam")
 
+    def _is_no_gap(self, pending: Edge | None, seen: BarrierMemory) -> bool:
+        """Whether a gap turned out to be none, of which an outage may have hidden the most."""
+        return bool(pending and not pending.covered and not seen.changed and seen.covered
+                    and pending.blur_mm >= self._settings.min_gap_mm)  # fmt: skip
+
     def _admit(self, board: Board, end: Edge, travel: float) -> None:
         """Its length is known: hand it to the core, with everything that it has seen since its entry."""
         entry = board.entry
@@ -296,10 +257,17 @@ class Tracker:
         board.slot = self._core.enter(times[0] if is_whole else entry.time_ns, board.length_mm, times, values, quality)
         self._core.move(board.slot, self._lane.inlet_mm + travel - entry.travel_mm)
 
-    def _at_outlet(self, level: bool, now_ns: int, travel: float) -> Iterator[Happening]:
-        was_unknown = self.memory.outlet.covered is None
-        edge = self._outlet.update(level, now_ns, travel)
-        if was_unknown and self.memory.outlet.covered:
+    def _at_outlet(self, level: bool, now_ns: int, travel: float, unseen_mm: float) -> Iterator[Happening]:
+        seen = self.memory.outlet
+        was_unknown, pending = seen.covered is None, seen.changed
+        hidden_mm = self._hidden_mm(seen, now_ns, travel, unseen_mm)
+        if hidden_mm and ((level and seen.covered) or pending):
+            self._doubt_leaving()
+            self._outlet.blur(hidden_mm)
+        edge = self._outlet.update(level, now_ns, travel, unseen_mm)
+        if self._is_no_gap(pending, seen):
+            self._doubt_leaving()
+        if was_unknown and seen.covered:
             yield Unexpected(now_ns, self._lane.outlet_mm, "it covered the outlet when watching began")
         if edge is None:
             return
@@ -316,19 +284,23 @@ class Tracker:
         if (leaving := next((board for board in self.boards if board.leaving), None)) is None:
             return
         behind = next((b for b in self.boards if b.number > leaving.number and b.slot >= 0), None)
+        first, late = (max(0.0, abs(self._past_mm(board) - travel + edge.travel_mm) - edge.blur_mm / 2)
+                       if board else math.inf for board in (leaving, behind))  # fmt: skip
         yield self._left(leaving, edge.time_ns)
-        if behind and leaving.uncertain and behind.uncertain and behind.length_mm is not None:
-            since = travel - edge.travel_mm
-            late = self.place(behind) - since - behind.length_mm - self._lane.outlet_mm
-            if abs(late) <= self._settings.match_mm:
-                behind.offset_mm = late
-                yield self._left(behind, edge.time_ns)
+        if behind and leaving.uncertain and behind.uncertain and late <= min(first, self._settings.match_mm):
+            behind.offset_mm = self._past_mm(behind) - travel + edge.travel_mm
+            yield self._left(behind, edge.time_ns)
+
+    def _past_mm(self, board: Board) -> float:
+        """How far its trailing edge is past the outlet."""
+        return self.place(board) - (board.length_mm or 0.0) - self._lane.outlet_mm
 
     def _arrived(self, edge: Edge, travel: float) -> Iterator[Happening]:
         """Find whose leading edge reached the outlet: the one nearest to its expected place; those before it are lost.
 
         A board can be late, because it slips on the belt, but hardly early; it is expected as late as the last one was.
-        Where an outage hid its entry, it may be anywhere in the travel of that.
+        Where an outage hid its entry, it may be anywhere in the travel of that. What comes half a board's length before
+        its time may be one that nobody saw enter, where there can be such.
         """
         since = travel - edge.travel_mm
         least = self._settings.min_board_mm
@@ -348,10 +320,13 @@ class Tracker:
         for _, earlier in near:
             if earlier.number < board.number:
                 yield self._lost(earlier, "the board behind it came out in its place")
+        expected_mm = self.memory.late_mm
+        if not (board.uncertain or board.adrift):
+            self.memory.late_mm = max(0.0, offset)
         board.uncertain |= abs(offset) > early or any(abs(at) <= early + it.entry.hidden_mm(least)
                                                       for at, it in near if it is not board)  # fmt: skip
+        board.uncertain |= self.memory.doubt is not None and offset + edge.blur_mm < expected_mm - least / 2
         board.leaving, board.offset_mm = edge, offset
-        self.memory.late_mm = self.memory.late_mm if board.entry.hidden_mm(least) else max(0.0, offset)
         self._core.move(board.slot, self._lane.outlet_mm + since)
 
     def _touching(self, now_ns: int) -> Iterator[Happening]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,10 +25,17 @@ class ScannerMemory(msgspec.Struct):
     """What survives a restart: the scanner's count, and readings whose boards have not entered yet.
 
     A reading is its code (None where there was none) and the belt travel (mm) at which it was seen.
+
+    Attributes:
+        last_mm: belt travel at the last look.
+        blind_mm: at the last reading that an outage hid the moment of; blind_since_mm: at the look before that.
     """
 
     count: int | None = None
     waiting: list[tuple[str | None, float]] = msgspec.field(default_factory=list)
+    last_mm: float = 0.0
+    blind_mm: float = -math.inf
+    blind_since_mm: float = -math.inf
 
 
 class ScannerWatch:
@@ -45,15 +53,22 @@ class ScannerWatch:
         self._count, self._result, self._code = machine.columns((scanner.count, scanner.result, scanner.code))
         self.group = machine.points[self._count].group
 
-    def update(self, row: Row, travel_mm: float) -> BarcodeRead | None:
-        """Look whether the scanner's count moved; the first look, and one after a restart of it, only learns."""
+    def update(self, row: Row, travel_mm: float, open_mm: float = -math.inf) -> BarcodeRead | None:
+        """Look whether the scanner's count moved; the first look, and one after a restart of it, only learns.
+
+        Args:
+            open_mm: belt travel at which an outage ended that can have hidden a board.
+        """
         if not (row.good(self._count) and row.good(self._result)):
             return None
         count = int(row.values[self._count])
         before, self.memory.count = self.memory.count, count
+        looked_mm, self.memory.last_mm = self.memory.last_mm, travel_mm
         wrapped = before is not None and before > _WRAPS_FROM and count < _WRAPS_TO
         if before is None or before == count or (count < before and not wrapped) or not row.values[self._result]:
             return None
+        if looked_mm <= open_mm:
+            self.memory.blind_mm, self.memory.blind_since_mm = travel_mm, looked_mm
         code = row.texts.get(self._code) if row.values[self._result] == 1 else None
         missed = 0 if wrapped else count - before - 1
         self.memory.waiting.extend([(None, travel_mm)] * min(missed, self._WAITING))
@@ -62,20 +77,30 @@ class ScannerWatch:
         return BarcodeRead(barcode=code or None, result="read" if code else "noRead", lane=self._lane,
                            scanner=self._object, position=self._scanner.position_mm, missed=missed)
 
-    def take(self, travel_mm: float) -> tuple[str | None, float]:
+    def take(
+        self, travel_mm: float, open_mm: float = -math.inf, far_mm: float = -math.inf, least_mm: float = 0.0
+    ) -> tuple[str | None, float]:
         """The code of the board whose leading edge reached the inlet at a belt travel, and how far off that was in mm.
 
         Of all readings the one whose board should be there now; the boards of older ones never came. None where the
-        board was not read.
+        board was not read. How far off is not known (infinite) where an outage that can have hidden a board lies
+        between, in which that of this reading can have entered, or another reading could be of this one.
+
+        Args:
+            open_mm, far_mm: belt travel at which such an outage ended, and that the belt can have come to in it.
+            least_mm: length of the shortest board.
         """
         waiting = self.memory.waiting
         if not waiting:
             return None, 0.0
         misses = [abs(travel_mm - seen_mm - self._way_mm) for _, seen_mm in waiting]
         nearest = misses.index(min(misses))
-        code = waiting[nearest][0]
+        code, seen_mm = waiting[nearest]
+        hidden_mm = max(open_mm, self.memory.blind_mm)
+        earliest_mm = (self.memory.blind_since_mm if open_mm < seen_mm <= hidden_mm else seen_mm) + self._way_mm
+        is_doubtful = seen_mm <= hidden_mm and (earliest_mm <= far_mm + least_mm or len(waiting) > 1)
         del waiting[: nearest + 1]
-        return code, misses[nearest]
+        return code, math.inf if is_doubtful else misses[nearest]
 
 
 class Telemetry:

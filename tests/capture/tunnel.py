@@ -42,7 +42,7 @@ class Tunnel:
         self.events: list[Event] = []
         self.downstream_ready = True
         self.flicker: dict[str, list[bool]] = {}
-        self.holding = False
+        self.silent = ""
         for point in self.machine.points:
             self.row.quality[point.index] = Quality.GOOD
             self.row.values[point.index] = 0.0
@@ -86,6 +86,13 @@ class Tunnel:
             made += self.beat()
         return made
 
+    def beat_without(self, path: str) -> list[Event]:
+        """A beat in which one point has no value."""
+        self.silent = path
+        made = self.beat()
+        self.silent = ""
+        return made
+
     def beat(self) -> list[Event]:
         self.now_ns += BEAT_NS
         self._move(BEAT_NS)
@@ -93,6 +100,9 @@ class Tunnel:
         self.set("lane/1/inlet", self._level("inlet", 0.0))
         self.set("lane/1/outlet", self._level("outlet", self.outlet_mm))
         self.set("lane/1/downstreamReady", self.downstream_ready)
+        if self.silent:
+            self.set(self.silent, float("nan"))
+            self.good(self.silent, False)
         self._stamp(0)
         return self._feed(0)
 
