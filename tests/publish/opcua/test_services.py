@@ -57,6 +57,19 @@ def test_browsing_goes_on_where_it_stopped(serve: Serve, run: Run) -> None:
     run(test())
 
 
+def test_a_view_that_there_is_not_is_unknown(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            request = browse(its.oven, 0)
+            request.Parameters.View.ViewId = its.oven.nodeid
+            told = await wire.ask(request)
+            assert told.ResponseHeader.ServiceResult.name == "BadViewIdUnknown"
+            await wire.close()
+
+    run(test())
+
+
 def test_a_continuation_point_is_used_once_and_by_its_session_alone(serve: Serve, run: Run) -> None:
     async def test() -> None:
         async with serve(variables=20) as its:
