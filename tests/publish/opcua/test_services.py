@@ -10,7 +10,7 @@ from asyncua import Node, ua
 
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.services import reading
-from tests.publish.opcua.clients import Wire, connected
+from tests.publish.opcua.clients import Wire, activate, connected, create_session
 from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.guarded import monitor, read, status, subscribe
 from tests.publish.opcua.test_sessions import call, until
@@ -65,6 +65,24 @@ def test_a_view_that_there_is_not_is_unknown(serve: Serve, run: Run) -> None:
             request.Parameters.View.ViewId = its.oven.nodeid
             told = await wire.ask(request)
             assert told.ResponseHeader.ServiceResult.name == "BadViewIdUnknown"
+            await wire.close()
+
+    run(test())
+
+
+def test_an_answer_that_the_session_cannot_take_is_too_large(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve(variables=600) as its:
+            wire = await its.channel()
+            request = create_session(its.application)
+            request.Parameters.MaxResponseMessageSize = 8192
+            created = (await wire.ask(request)).Parameters
+            wire.token = created.AuthenticationToken
+            assert isinstance(await wire.ask(activate(wire, its.der, created.ServerNonce)), ua.ActivateSessionResponse)
+            told = await wire.ask(browse(its.oven, 0))
+            assert told.ResponseHeader.ServiceResult.name == "BadResponseTooLarge"
+            [page] = (await wire.ask(browse(its.oven, 10))).Results
+            assert len(page.References) == 10
             await wire.close()
 
     run(test())
