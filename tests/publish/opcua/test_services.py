@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 from asyncua import Node, ua
 
+from edgeagent.publish.opcua import events
+from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.services import reading
 from tests.publish.opcua.clients import Wire, activate, connected, create_session
@@ -396,9 +399,44 @@ def element(*indices: int) -> ua.ContentFilterElement:
     return ua.ContentFilterElement(ua.FilterOperator.And, [ua.ElementOperand(index) for index in indices])
 
 
+def test_others_go_on_while_many_items_are_told_of_an_event(
+    serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    async def test() -> None:
+        monkeypatch.setattr(events, "SLICE_S", -1.0)
+        async with serve() as its:
+            wire = await its.wire()
+            number = (await wire.ask(subscribe())).Parameters.SubscriptionId
+            for _ in range(10):
+                [made] = (await wire.ask(event_item(number, []))).Results
+                assert made.StatusCode.is_good()
+            happened = Happening([ua.NodeId(ua.ObjectIds.BaseEventType)], {})
+            telling = asyncio.ensure_future(events.Events(its.server.iserver.subscription_service).tell(happened))
+            rounds = 0
+            while not telling.done():
+                rounds += 1
+                await asyncio.sleep(0)
+            await telling
+            assert rounds >= 10
+            await wire.close()
+
+    run(test())
+
+
+def negated(index: int) -> ua.ContentFilterElement:
+    return ua.ContentFilterElement(ua.FilterOperator.Not, [ua.ElementOperand(index)])
+
+
+def one_of(value: Any, times: int) -> ua.ContentFilterElement:
+    literal = ua.LiteralOperand(ua.Variant(value))
+    return ua.ContentFilterElement(ua.FilterOperator.InList, [literal, *[literal] * times])
+
+
 def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
     async def test() -> None:
         leaf = ua.ContentFilterElement(ua.FilterOperator.IsNull, [ua.LiteralOperand(ua.Variant(1))])
+        far = ua.SimpleAttributeOperand(
+            ua.NodeId(ua.ObjectIds.BaseEventType), [ua.QualifiedName("a")] * 9, ua.AttributeIds.Value)
         cases: dict[str, tuple[list[ua.ContentFilterElement], int]] = {
             "itself": ([element(0, 0)], 1),
             "in a circle": ([element(1, 1), element(0, 0)], 1),
@@ -406,6 +444,13 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
             "without end": ([*[element(index + 1, index + 1) for index in range(30)], leaf], 1),
             "nothing": ([], 0),
             "too many": ([], 101),
+            "elements that nothing uses": ([leaf] * 101, 1),
+            "operands": ([one_of("x", 200)], 1),
+            "nested": ([*[negated(index + 1) for index in range(16)], leaf], 1),
+            "too few operands": ([element(1), leaf], 1),
+            "a long text": ([one_of("x" * 8193, 1)], 1),
+            "an array": ([one_of([1.0, 2.0], 1)], 1),
+            "a long path": ([ua.ContentFilterElement(ua.FilterOperator.IsNull, [far])], 1),
         }
         async with serve() as its:
             wire = await its.wire()
@@ -413,6 +458,10 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
             for name, (where, selected) in cases.items():
                 [told] = (await wire.ask(event_item(number, where, selected))).Results
                 assert told.StatusCode.name.startswith("BadMonitoredItemFilter"), name
+            request = event_item(number, [])
+            request.Parameters.ItemsToCreate[0].RequestedParameters.Filter.SelectClauses = [far]
+            [told] = (await wire.ask(request)).Results
+            assert told.StatusCode.name == "BadMonitoredItemFilterUnsupported"
             [good] = (await wire.ask(event_item(number, [element(1, 1), leaf]))).Results
             assert good.StatusCode.is_good()
             await wire.close()
