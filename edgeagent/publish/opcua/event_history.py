@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,6 +17,7 @@ from edgeagent.publish.opcua.fields import moment
 from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.port import AgentPort
 from edgeagent.publish.opcua.times import ns
+from edgeagent.publish.opcua.turns import SLICE_S
 
 _PAGE = 100
 """Events of one call."""
@@ -92,7 +95,11 @@ class EventHistory:
         found: list[Happening] = []
         for _ in range(_MOST_PAGES):
             events, following = await reading.page(place, span.is_backward)
+            since = time.monotonic()
             for event in events:
+                if time.monotonic() - since > SLICE_S:
+                    await asyncio.sleep(0)
+                    since = time.monotonic()
                 if span.is_beyond(event):
                     return found, None
                 happening = self._made(event) if span.has(event) else None

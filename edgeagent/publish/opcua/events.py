@@ -23,12 +23,13 @@ class Events:
         """Tell an event to everybody who listens at one of its notifiers; others go on meanwhile."""
         since = time.monotonic()
         for subscription in tuple(self._service.subscriptions.values()):
+            items = subscription.monitored_item_srv
             for notifier in happening.notifiers:
-                happening.emitting_node = notifier
-                await subscription.monitored_item_srv.trigger_event(happening)
-            if time.monotonic() - since > SLICE_S:
-                await asyncio.sleep(0)
-                since = time.monotonic()
+                for number in items.listening_at(notifier):
+                    await items.tell(number, happening)
+                    if time.monotonic() - since > SLICE_S:
+                        await asyncio.sleep(0)
+                        since = time.monotonic()
 
     def listening(self, subscription: int) -> dict[int, ua.NodeId] | None:
         """The items of a subscription that wait for events, with their notifiers; None where there is none such."""

@@ -15,11 +15,11 @@ import msgspec
 from asyncua import ua
 
 from edgeagent.errors import CommandRefused
+from edgeagent.publish.opcua.event_filter import Refused, check_event_filter
 from edgeagent.publish.opcua.event_history import EventHistory, Span
 from edgeagent.publish.opcua.happenings import wanted_fields
 from edgeagent.publish.opcua.methods import STATUS
 from edgeagent.publish.opcua.port import AgentPort, HistoricRow, ServedMachine
-from edgeagent.publish.opcua.services.items import Refused, check_event_filter
 from edgeagent.publish.opcua.times import given, ns
 from edgeagent.publish.opcua.values import data_value, stamped
 

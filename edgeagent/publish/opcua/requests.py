@@ -70,7 +70,7 @@ class Requests(UaProcessor):
         self._policies = server.policies
         self._connection.set_policy_factories(server.policies)
         self._agreed_bytes = 0
-        self._most_sent_bytes = _MOST_SENT_BYTES
+        self._most_sent_bytes = self._most_answered_bytes = _MOST_SENT_BYTES
         self._has_greeted = False
         self._certificate: str | None = None
         self._overdue_at = float("inf")
@@ -114,6 +114,7 @@ class Requests(UaProcessor):
     async def _end_session(self) -> None:
         self._publish_requests.clear()
         self._publish_results_subs.clear()
+        self._most_answered_bytes = _MOST_SENT_BYTES
         if self.session:
             session, self.session = self.session, None
             calls_now(None)
@@ -122,12 +123,15 @@ class Requests(UaProcessor):
     def send_response(
         self, requesthandle: int, seqhdr: ua.SequenceHeader, response: Any, msgtype: Any = ua.MessageType.SecureMessage
     ) -> None:
-        """See asyncua; an answer that the client does not take becomes a fault."""
+        """See asyncua; an answer that the client or its session does not take becomes a fault."""
         if self._transport.is_closing():
             return  # uvloop raises where asyncio lets it pass, and a subscription would end with a traceback
         response.ResponseHeader.RequestHandle = requesthandle
         content = struct_to_binary(response)
-        if len(content) > self._most_sent_bytes:
+        most = self._most_sent_bytes
+        if msgtype == ua.MessageType.SecureMessage:
+            most = min(most, self._most_answered_bytes)
+        if len(content) > most:
             fault = _fault(ua.StatusCodes.BadResponseTooLarge)
             fault.ResponseHeader.RequestHandle = ua.IntegerId(requesthandle)
             content = struct_to_binary(fault)
@@ -303,6 +307,7 @@ class Requests(UaProcessor):
         signature = response.Parameters.ServerSignature
         signature.Signature = policy.asymmetric_cryptography.signature(signed)
         signature.Algorithm = policy.AsymmetricSignatureURI
+        self._most_answered_bytes = parameters.MaxResponseMessageSize or _MOST_SENT_BYTES
         return response
 
     async def _activate(self, parameters: ua.ActivateSessionParameters) -> Any:

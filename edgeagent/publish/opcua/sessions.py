@@ -163,7 +163,9 @@ class UaSession(InternalSession):
         return written
 
     async def browse(self, params: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        """See asyncua, with continuation points."""
+        """See asyncua, with continuation points; there are no views."""
+        if not params.View.ViewId.is_null():
+            raise ServiceError(ua.StatusCodes.BadViewIdUnknown)
         most = params.RequestedMaxReferencesPerNode
         page = browsing.Page(self.iserver.view_service, self._points, most)
         found = []

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Any
 
 import pytest
 from asyncua import Node, ua
 
+from edgeagent.publish.opcua import events
+from edgeagent.publish.opcua.happenings import Happening
 from edgeagent.publish.opcua.port import Bounds
 from edgeagent.publish.opcua.services import reading
-from tests.publish.opcua.clients import Wire, connected
+from tests.publish.opcua.clients import Wire, activate, connected, create_session
 from tests.publish.opcua.conftest import Run, Serve
 from tests.publish.opcua.guarded import monitor, read, status, subscribe
 from tests.publish.opcua.test_sessions import call, until
@@ -52,6 +55,37 @@ def test_browsing_goes_on_where_it_stopped(serve: Serve, run: Run) -> None:
                 assert len(page.References) <= 10
                 found += page.References
             assert [each.NodeId for each in found] == [each.NodeId for each in whole.References]
+            await wire.close()
+
+    run(test())
+
+
+def test_a_view_that_there_is_not_is_unknown(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve() as its:
+            wire = await its.wire()
+            request = browse(its.oven, 0)
+            request.Parameters.View.ViewId = its.oven.nodeid
+            told = await wire.ask(request)
+            assert told.ResponseHeader.ServiceResult.name == "BadViewIdUnknown"
+            await wire.close()
+
+    run(test())
+
+
+def test_an_answer_that_the_session_cannot_take_is_too_large(serve: Serve, run: Run) -> None:
+    async def test() -> None:
+        async with serve(variables=600) as its:
+            wire = await its.channel()
+            request = create_session(its.application)
+            request.Parameters.MaxResponseMessageSize = 8192
+            created = (await wire.ask(request)).Parameters
+            wire.token = created.AuthenticationToken
+            assert isinstance(await wire.ask(activate(wire, its.der, created.ServerNonce)), ua.ActivateSessionResponse)
+            told = await wire.ask(browse(its.oven, 0))
+            assert told.ResponseHeader.ServiceResult.name == "BadResponseTooLarge"
+            [page] = (await wire.ask(browse(its.oven, 10))).Results
+            assert len(page.References) == 10
             await wire.close()
 
     run(test())
@@ -365,9 +399,44 @@ def element(*indices: int) -> ua.ContentFilterElement:
     return ua.ContentFilterElement(ua.FilterOperator.And, [ua.ElementOperand(index) for index in indices])
 
 
+def test_others_go_on_while_many_items_are_told_of_an_event(
+    serve: Serve, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    async def test() -> None:
+        monkeypatch.setattr(events, "SLICE_S", -1.0)
+        async with serve() as its:
+            wire = await its.wire()
+            number = (await wire.ask(subscribe())).Parameters.SubscriptionId
+            for _ in range(10):
+                [made] = (await wire.ask(event_item(number, []))).Results
+                assert made.StatusCode.is_good()
+            happened = Happening([ua.NodeId(ua.ObjectIds.BaseEventType)], {})
+            telling = asyncio.ensure_future(events.Events(its.server.iserver.subscription_service).tell(happened))
+            rounds = 0
+            while not telling.done():
+                rounds += 1
+                await asyncio.sleep(0)
+            await telling
+            assert rounds >= 10
+            await wire.close()
+
+    run(test())
+
+
+def negated(index: int) -> ua.ContentFilterElement:
+    return ua.ContentFilterElement(ua.FilterOperator.Not, [ua.ElementOperand(index)])
+
+
+def one_of(value: Any, times: int) -> ua.ContentFilterElement:
+    literal = ua.LiteralOperand(ua.Variant(value))
+    return ua.ContentFilterElement(ua.FilterOperator.InList, [literal, *[literal] * times])
+
+
 def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
     async def test() -> None:
         leaf = ua.ContentFilterElement(ua.FilterOperator.IsNull, [ua.LiteralOperand(ua.Variant(1))])
+        far = ua.SimpleAttributeOperand(
+            ua.NodeId(ua.ObjectIds.BaseEventType), [ua.QualifiedName("a")] * 9, ua.AttributeIds.Value)
         cases: dict[str, tuple[list[ua.ContentFilterElement], int]] = {
             "itself": ([element(0, 0)], 1),
             "in a circle": ([element(1, 1), element(0, 0)], 1),
@@ -375,6 +444,13 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
             "without end": ([*[element(index + 1, index + 1) for index in range(30)], leaf], 1),
             "nothing": ([], 0),
             "too many": ([], 101),
+            "elements that nothing uses": ([leaf] * 101, 1),
+            "operands": ([one_of("x", 200)], 1),
+            "nested": ([*[negated(index + 1) for index in range(16)], leaf], 1),
+            "too few operands": ([element(1), leaf], 1),
+            "a long text": ([one_of("x" * 8193, 1)], 1),
+            "an array": ([one_of([1.0, 2.0], 1)], 1),
+            "a long path": ([ua.ContentFilterElement(ua.FilterOperator.IsNull, [far])], 1),
         }
         async with serve() as its:
             wire = await its.wire()
@@ -382,6 +458,10 @@ def test_a_filter_that_would_not_end_is_refused(serve: Serve, run: Run) -> None:
             for name, (where, selected) in cases.items():
                 [told] = (await wire.ask(event_item(number, where, selected))).Results
                 assert told.StatusCode.name.startswith("BadMonitoredItemFilter"), name
+            request = event_item(number, [])
+            request.Parameters.ItemsToCreate[0].RequestedParameters.Filter.SelectClauses = [far]
+            [told] = (await wire.ask(request)).Results
+            assert told.StatusCode.name == "BadMonitoredItemFilterUnsupported"
             [good] = (await wire.ask(event_item(number, [element(1, 1), leaf]))).Results
             assert good.StatusCode.is_good()
             await wire.close()

@@ -15,7 +15,7 @@ from asyncua.server.address_space import AddressSpace
 from asyncua.server.monitored_item_service import MonitoredItemData, MonitoredItemValues
 from asyncua.ua import uaprotocol_auto  # ua.DataChangeFilter is a class of its own, which is never what a client sent
 
-from edgeagent.publish.opcua.event_filter import Filter
+from edgeagent.publish.opcua.event_filter import Filter, Refused, check_event_filter
 from edgeagent.publish.opcua.happenings import Happening, wanted_fields
 from edgeagent.publish.opcua.monitoring import CheapItems
 from edgeagent.publish.opcua.nodes import standard
@@ -25,33 +25,12 @@ from edgeagent.publish.opcua.turns import Turn
 if TYPE_CHECKING:
     from edgeagent.publish.opcua.services.subscriptions import UaSubscription
 
-_MOST_SELECTED = 100
-"""Fields of an event that one item may ask for."""
-
-_MOST_EVALUATED = 200
-"""Operators that one event may cost: an element of a filter may be used by several others."""
-
 _ALL_PERCENT = 100.0
 _HAS_PROPERTY = standard(ua.ObjectIds.HasProperty)
 _EU_RANGE = ua.QualifiedName("EURange")
 
-_EVALUATED = frozenset((
-    ua.FilterOperator.Equals, ua.FilterOperator.IsNull, ua.FilterOperator.GreaterThan, ua.FilterOperator.LessThan,
-    ua.FilterOperator.GreaterThanOrEqual, ua.FilterOperator.LessThanOrEqual, ua.FilterOperator.Not,
-    ua.FilterOperator.Between, ua.FilterOperator.InList, ua.FilterOperator.And, ua.FilterOperator.Or,
-    ua.FilterOperator.OfType,
-))  # fmt: skip
-
 _log = logging.getLogger("asyncua.server.monitored_item_service")
 """Of all subscriptions; while it is there, nothing but its manager knows the loggers below it."""
-
-
-class Refused(Exception):
-    """An item cannot be monitored so; with the status that says why."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = ua.StatusCode(ua.UInt32(status))
 
 
 class Item(MonitoredItemData):
@@ -161,9 +140,15 @@ class Items(CheapItems):
         clause = item.where_clause_evaluator if item is not None and item.mode != ua.MonitoringMode.Disabled else None
         return clause is not None and clause.eval(happening)
 
-    async def _trigger_event(self, event: Happening, mid: int) -> None:
-        if self._wants(mid, event):
-            await self.isub.enqueue_event(mid, self.told(mid, event), self._monitored_items[mid].queue_size)
+    def listening_at(self, notifier: ua.NodeId) -> tuple[int, ...]:
+        """The items that wait for what a node tells."""
+        return tuple(self._monitored_events.get(notifier, ()))
+
+    async def tell(self, number: int, happening: Happening) -> None:
+        """Tell an item of a happening that it wants; nothing where it is gone."""
+        if self._wants(number, happening):
+            size = self._monitored_items[number].queue_size
+            await self.isub.enqueue_event(number, self.told(number, happening), size)
 
     async def send_again(self, turn: Turn) -> None:
         """Let each item report its value, as if it had just been made."""
@@ -269,29 +254,3 @@ def _is_percent(asked: Any) -> bool:
 
 def _is_nothing(asked: Any) -> bool:
     return asked is None or (isinstance(asked, ua.ExtensionObject) and asked.TypeId.is_null())
-
-
-def check_event_filter(asked: Any) -> None:
-    """Raise Refused for what is no filter of events, or would take too long for each of them."""
-    if not isinstance(asked, ua.EventFilter):
-        raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
-    if not 0 < len(asked.SelectClauses or ()) <= _MOST_SELECTED:
-        raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
-    elements = asked.WhereClause.Elements or []
-    costs: list[int] = []
-    for index, element in reversed(list(enumerate(elements))):
-        if element.FilterOperator not in _EVALUATED or not element.FilterOperands:
-            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-        cost = 1
-        for operand in element.FilterOperands:
-            if isinstance(operand, ua.ElementOperand):
-                if not index < operand.Index < len(elements):  # only forward, so that it ends
-                    raise Refused(ua.StatusCodes.BadMonitoredItemFilterInvalid)
-                cost += costs[len(elements) - 1 - operand.Index]
-            elif not isinstance(operand, ua.SimpleAttributeOperand | ua.LiteralOperand):
-                raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-            else:
-                cost += 1
-        if cost > _MOST_EVALUATED:
-            raise Refused(ua.StatusCodes.BadMonitoredItemFilterUnsupported)
-        costs.append(cost)
