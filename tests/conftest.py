@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import signal
 import sys
 import types
 from collections.abc import Generator, Iterator
@@ -14,6 +15,9 @@ from hypothesis import HealthCheck, settings
 # How fast a computer is on which much else runs says nothing about the code.
 settings.register_profile("any computer", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any computer")
+
+# A shell that runs the tests in the background has them ignore ctrl-C, and so would the programs that they begin.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 WAITING = {"journeys", "faults"}
 """Folders."""
