@@ -14,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from edgeagent.store import states
+from edgeagent.store import Journal, states
 from edgeagent.store.connection import connect_writer
 from edgeagent.store.counters import Ending
 from edgeagent.tools.proving import behind, corruption, deaf, disk, hundred, kill, oracle
+from edgeagent.tools.proving.filling import LAYOUTS, fill_earlier, what
 from edgeagent.tools.proving.ground import Ground
+from tests.store.samples import with_store
 
 
 def proven(folder, make, seed=None):
@@ -41,6 +43,19 @@ def hold(seen):
         print(line.tried, line.times, line.seen, sep="; ")
     faults = [fault for line in seen for fault in line.faults]
     assert not faults, faults
+
+
+@pytest.mark.parametrize("layout", range(1, LAYOUTS))
+def test_a_store_of_each_earlier_layout_is_one_that_an_agent_takes_up(tmp_path, layout):
+    fill_earlier(tmp_path / "s.db", layout, 5)
+
+    async def use(database):
+        journal = await Journal.open(database)
+        stored, following, gaps = await journal.read(1, ("*",), None, 10)
+        assert [json.loads(b"{%b}" % it.body)["data"]["what"] for it in stored] == [what(n) for n in range(1, 6)]
+        assert (journal.stream, following, gaps) == ("0123456789abcdef", 6, [])
+
+    with_store(tmp_path / "s.db", use)
 
 
 @pytest.mark.slow

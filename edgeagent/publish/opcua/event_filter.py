@@ -121,4 +121,5 @@ def _text(operand: Any) -> int:
     value = operand.Value if isinstance(operand, ua.LiteralOperand) else None
     if value is None or value.VariantType in _NOT_PLAIN or isinstance(value.Value, list):
         raise Refused(_UNSUPPORTED)
-    return len(str(value.Value))
+    plain = value.Value.Identifier if isinstance(value.Value, ua.NodeId) else value.Value
+    return len(str(plain))

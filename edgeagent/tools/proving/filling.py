@@ -19,6 +19,7 @@ from edgeagent.model.machine import Tolerances
 from edgeagent.model.recipes import StoredRecipe
 from edgeagent.store import Database, Journal
 from edgeagent.store.checksums import checksum
+from edgeagent.store.filling import add_checksums
 from edgeagent.store.jobs import JobNote
 from edgeagent.store.migration import take
 from edgeagent.store.recipes import Made
@@ -28,6 +29,8 @@ from edgeagent.tools.proving.ground import MACHINE
 
 TOPIC = "Configuration.Changed"
 LAYOUTS = len(MIGRATIONS)
+_META_CHECKED = 7
+"""The first layout in which rows of `meta` have checksums."""
 _GROUP = 500
 _TEXT = "x" * 300
 """So that an event has the size that most have."""
@@ -94,6 +97,8 @@ def fill_earlier(store: Path, layout: int, count: int) -> None:
                                (sequence, TOPIC, MACHINE, crc, body))  # fmt: skip
         connection.executemany("INSERT INTO meta(key, value) VALUES(?, ?)", [
             ("journal.stream", "0123456789abcdef"), ("journal.last", str(count))])  # fmt: skip
+        if layout >= _META_CHECKED:
+            add_checksums(("meta",), connection)
         connection.execute("COMMIT")
 
 

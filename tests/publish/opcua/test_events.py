@@ -112,6 +112,19 @@ def test_a_filter_on_a_field_is_kept(at_oven: At) -> None:
     at_oven(body)
 
 
+def test_a_client_that_names_every_type_that_there_is_hears_of_all(at_oven: At) -> None:
+    async def body(oven: Oven) -> None:
+        heard = Heard()
+        subscription = await oven.client.create_subscription(10, heard)
+        await subscription.subscribe_events()
+        for topic in ("Board.ProcessCompleted", "Recipe.Started"):
+            await oven.tell(topic)
+            assert (await heard.next()).EventType == oven.type(type_name(topic)).nodeid
+        await subscription.delete()
+
+    at_oven(body)
+
+
 def test_an_event_that_cannot_be_understood_keeps_no_other_back(at_oven: At, caplog: pytest.LogCaptureFixture) -> None:
     async def body(oven: Oven) -> None:
         heard = Heard()
