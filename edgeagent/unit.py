@@ -140,7 +140,7 @@ class Unit:
                                     "trusted" if self._clock.trusted else "untrusted", rows)
 
     def _remember(self, now: int) -> None:
-        """Write history once a second while boards are inside, a checkpoint also while something covers an inlet."""
+        """Write history once a second while boards are inside, a checkpoint also while one is about to enter."""
         second = self.pipeline.second()
         if second:
             self._checkpoints.record(self.machine.id, now, second)

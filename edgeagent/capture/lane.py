@@ -171,8 +171,9 @@ class LaneWatch:
 
     @property
     def is_approached(self) -> bool:
-        """Whether something covers the inlet, which may be a board."""
-        return bool(self._memory.tracker.inlet.last_level)
+        """Whether something covers the inlet, which may be a board, or a board that was read is on its way there."""
+        is_awaited = self.scanner is not None and self.scanner.awaits(self._core.travel_mm)
+        return is_awaited or bool(self._memory.tracker.inlet.last_level)
 
     def beat(
         self, now_ns: int, wall_ns: int, standing: tuple[str, ...], history: History

@@ -148,7 +148,7 @@ class Pipeline:
 
     @property
     def is_approached(self) -> bool:
-        """Whether something covers an inlet, which may be a board."""
+        """Whether something covers an inlet, which may be a board, or a board that was read is on its way to one."""
         return any(lane.is_approached for lane in self._lanes)
 
     @property

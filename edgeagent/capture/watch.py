@@ -77,6 +77,10 @@ class ScannerWatch:
         return BarcodeRead(barcode=code or None, result="read" if code else "noRead", lane=self._lane,
                            scanner=self._object, position=self._scanner.position_mm, missed=missed)
 
+    def awaits(self, travel_mm: float) -> bool:
+        """Whether a board that was read may be on its way to the inlet: not longer than twice as far as that is."""
+        return any(travel_mm - seen_mm <= 2 * self._way_mm for _, seen_mm in self.memory.waiting)
+
     def take(
         self, travel_mm: float, open_mm: float = -math.inf, far_mm: float = -math.inf, least_mm: float = 0.0
     ) -> tuple[str | None, float]:

@@ -377,3 +377,15 @@ def test_a_value_that_is_not_read_any_more_is_stale_with_its_old_time(tunnel):
 def test_status_tells_whether_the_machine_answers_now(tunnel):
     assert tunnel.pipeline.status(tunnel.now_ns).connected
     assert not tunnel.pipeline.status(tunnel.now_ns + 10_000_000_000).connected
+
+
+def test_a_board_that_was_read_approaches_until_it_is_in_or_does_not_come(tunnel):
+    assert not tunnel.pipeline.is_approached
+    read_code(tunnel, 1, "PCB-1")
+    assert tunnel.pipeline.is_approached
+    enter_read_boards(tunnel, ["PCB-2"], 2)
+    assert tunnel.pipeline.has_boards
+    read_code(tunnel, 3, "PCB-3")
+    assert tunnel.pipeline.is_approached
+    tunnel.run(120)
+    assert not tunnel.pipeline.is_approached

@@ -48,11 +48,17 @@ class Client:
                 raise AgentRefused(f"{method}: {answer['error']['message']}", data.get("kind", ""), data)
             return answer["result"]
 
-    async def journal(self) -> tuple[str, list[dict[str, Any]], list[dict[str, int]]]:
-        """All that the journal holds now: its stream, the events, the ranges that are gone."""
+    async def journal(
+        self, since: dict[str, Any] | None = None
+    ) -> tuple[str, list[dict[str, Any]], list[dict[str, int]]]:  # fmt: skip
+        """All that the journal holds now: its stream, the events, the ranges that are gone.
+
+        Args:
+            since: a place, from which on what is gone is told too; the oldest event there is if None.
+        """
         events: list[dict[str, Any]] = []
         gaps: list[dict[str, int]] = []
-        place: object = "beginning"
+        place: object = since or "beginning"
         while True:
             page = await self.call("Event.Read", **{"from": place, "limit": _PAGE})
             events += page["events"]

@@ -170,6 +170,9 @@ async def _damaged(agent: Agent, whole: Whole, table: str, log: Path) -> tuple[s
         await agent.start()
         client = await agent.client()
         stream, events, gaps = await _again(client.journal)
+        if stream == whole.stream:  # what is gone before the oldest event is told to who was there
+            first = {"stream": stream, "sequence": min(whole.events)}
+            stream, events, gaps = await _again(lambda: client.journal(first))
         rows = await _rows(client, whole.rows)
         if table in _COUNTED:
             await _read_whole(agent)
