@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from edgeagent.model.boards import BoardRecord, BoardTrace
 from edgeagent.store import derived, pages, salvaged, traces
 from edgeagent.store.checksums import checksum
 from edgeagent.store.pages import Place
+from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
@@ -43,7 +45,7 @@ class Boards:
                 salvaged.require(connection, "boards")
             return rows
 
-        return next(pages.whole(await self._database.read(work), "the record of board"), None)
+        return next(pages.whole(await self._database.read(partial(at_one_moment, work)), "the record of board"), None)
 
     async def find(
         self, *, barcode: str | None = None, recipe: str | None = None, verdict: str | None = None,
@@ -92,7 +94,7 @@ class Boards:
                 return None
             return traces.thinned(traces.unpack(id, row[0]), max_points)
 
-        return await self._database.read(work)
+        return await self._database.read(partial(at_one_moment, work))
 
 
 class PreparedBoard(msgspec.Struct, frozen=True):

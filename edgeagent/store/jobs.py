@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from edgeagent.clock import instant_ns
 from edgeagent.model.commands import Job
 from edgeagent.store import pages, salvaged
 from edgeagent.store.checksums import checksum
+from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
@@ -33,7 +35,7 @@ class Jobs:
                 salvaged.require(connection, "jobs")
             return rows
 
-        rows = await self._database.read(work)
+        rows = await self._database.read(partial(at_one_moment, work))
         return next(pages.whole(rows, "job"), None)
 
     async def find(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,6 +13,7 @@ from edgeagent.errors import StoreError
 from edgeagent.model.users import Certificate
 from edgeagent.store import salvaged
 from edgeagent.store.checksums import checksum_of, fits
+from edgeagent.store.transaction import at_one_moment
 
 if TYPE_CHECKING:
     from edgeagent.store.database import Database
@@ -87,7 +89,7 @@ class Requests:
                 salvaged.require(connection, "requests")
             return row
 
-        row = await self._database.read(work)
+        row = await self._database.read(partial(at_one_moment, work))
         if row is not None and not fits("requests", row):
             raise StoreError("what was asked for under this requestId is damaged on disk: see what became of it, then "
                              "ask under another one")  # fmt: skip

@@ -62,6 +62,8 @@ class _Reading:
         self._findings = findings
         self._expected: int | None = None
         self._last = 0
+        self._begins = False
+        """The next event is the first of a stream that took another one's place: what was before is none of it."""
         self._lost: list[int] = []
         self._wrong: dict[str, list[int]] = {
             "out of order": [], "told again though acknowledged": [], "told again with another content": [],
@@ -92,6 +94,7 @@ class _Reading:
 
     def _connected(self, stream: str, following: str) -> None:
         if stream not in self._findings.streams:
+            self._begins = bool(self._findings.streams)
             self._findings.streams.append(stream)
         self._expected = int(following)
         if self._last:
@@ -106,13 +109,13 @@ class _Reading:
             "told again though acknowledged": sequence <= findings.acknowledged,
             "told again with another content": body(findings.events.get(sequence, told)) != body(told),
             "not of the stream": told["stream"] != findings.streams[-1],
-            "not behind its predecessor": told["previous"] != sequence - 1,
+            "not behind its predecessor": told["previous"] != sequence - 1 and not self._begins,
         }
         for what in (what for what, is_so in wrong.items() if is_so):
             self._wrong[what].append(sequence)
         findings.repeated += sequence in findings.events
         findings.events.setdefault(sequence, told)
-        self._expected, self._last = sequence + 1, max(self._last, sequence)
+        self._expected, self._last, self._begins = sequence + 1, max(self._last, sequence), False
 
 
 def complete(findings: Findings, name: str, last: int, first: int = 1) -> list[str]:
